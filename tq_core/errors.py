@@ -1,0 +1,181 @@
+"""Every error that tq raises on purpose: one tree, each with a stable code.
+
+A message says what, which and what to do. Expected answers (a duplicate id, a stale
+acknowledgement) are values, not errors; what is here is a surprise or a refusal.
+"""
+
+from __future__ import annotations
+
+
+class TqError(Exception):
+    """Base of all errors of tq; `code` is stable and may be matched on."""
+
+    code = "tq_error"
+
+    def __str__(self) -> str:
+        return f"{self.code}: {super().__str__()}"
+
+    @property
+    def message(self) -> str:
+        """The text without the code."""
+        return super().__str__()
+
+
+# --- what the caller asked for cannot be done as asked: nothing was written ---
+
+
+class InvalidInput(TqError):  # noqa: N818 - reads as what it is
+    """A value was refused before anything was written."""
+
+    code = "invalid_input"
+
+
+class InvalidArguments(InvalidInput):
+    """A task's arguments do not fit its type's schema; `problems` maps a field to what is wrong."""
+
+    code = "invalid_arguments"
+
+    def __init__(self, message: str, problems: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.problems = problems or {}
+
+
+class PayloadTooLarge(InvalidInput):
+    """The encoded arguments exceed the limit."""
+
+    code = "payload_too_large"
+
+
+class UnknownTaskType(InvalidInput):
+    """No such type is published; `nearest` names what was probably meant."""
+
+    code = "unknown_task_type"
+
+    def __init__(self, message: str, nearest: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.nearest = nearest
+
+
+class RefusedError(TqError):
+    """The broker or a rule of the queue said no; nothing was written."""
+
+    code = "refused"
+
+
+class QueueFull(RefusedError):
+    """The queue holds as many unfinished tasks as it may."""
+
+    code = "queue_full"
+
+    def __init__(self, message: str, *, queue: str, depth: int, max_size: int) -> None:
+        super().__init__(message)
+        self.queue, self.depth, self.max_size = queue, depth, max_size
+
+
+class DuplicateTask(RefusedError):
+    """A task with this id, or a live one with this unique key, exists; `holder_id` is it."""
+
+    code = "duplicate_task"
+
+    def __init__(self, message: str, *, holder_id: str) -> None:
+        super().__init__(message)
+        self.holder_id = holder_id
+
+
+class SchemaTooNew(RefusedError):
+    """The keyspace was written by a newer tq than this one."""
+
+    code = "schema_too_new"
+
+
+class NotFound(TqError):
+    """No such task, queue, worker or node."""
+
+    code = "not_found"
+
+
+class WaitTimeout(TqError):
+    """What was waited for had not happened by the deadline; it may still happen."""
+
+    code = "wait_timeout"
+
+
+# --- how a task ended, raised to whoever waits for its result ---
+
+
+class TaskFailed(TqError):
+    """The task is in the DLQ; `reason` says why, `error` holds type, message and traceback."""
+
+    code = "task_failed"
+
+    def __init__(self, message: str, *, reason: str, error: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.reason, self.error = reason, error or {}
+
+
+class TaskCancelled(TqError):
+    """The task was cancelled, killed or expired."""
+
+    code = "task_cancelled"
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+# --- the broker ---
+
+
+class BrokerError(TqError):
+    """Base of everything that is wrong between us and Redis."""
+
+    code = "broker_error"
+
+
+class BrokerUnreachable(BrokerError):
+    """No connection could be made, or it broke and did not come back in time."""
+
+    code = "broker_unreachable"
+
+
+class BrokerRefused(BrokerError):
+    """The server is there and does not let us in or lets us write: password, ACL, read-only, out of memory, disk."""
+
+    code = "broker_refused"
+
+
+class BrokerTooOld(BrokerError):
+    """The server is older than the oldest Redis that tq runs on."""
+
+    code = "broker_too_old"
+
+
+class BrokerConfig(BrokerError):
+    """The broker's address or the embedded broker's folder cannot be used as it is."""
+
+    code = "broker_config"
+
+
+class NotYetSupported(BrokerConfig):
+    """The address is understood, and this version does not serve it yet."""
+
+    code = "not_yet_supported"
+
+
+# --- inside handlers ---
+
+
+class FatalError(TqError):
+    """Raised by a handler: this task can never succeed, do not retry it."""
+
+    code = "fatal"
+
+
+class SoftTimeout(TqError):
+    """Raised inside a handler when its time is nearly up."""
+
+    code = "soft_timeout"
+
+
+class TaskInterrupted(BaseException):
+    """Raised inside a handler's thread to end it; derives from BaseException so that `except Exception` lets it pass."""

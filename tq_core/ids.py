@@ -1,0 +1,79 @@
+"""Task ids: an id alone says which queue holds the task, so no index of ids is needed.
+
+    01jd7q0v3k 0a1 9c8x7v6b5n4m2   generated: 26-character lower-case ULID
+    |--time--| |q| |---random---|   q: the queue's number in the first 16 random bits
+    report-2024-07@mail             chosen by the user: NAME@QUEUE
+
+Source: https://github.com/ulid/spec (48 bits of milliseconds, 80 random bits, Crockford's base 32).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from tq_core import names
+from tq_core.errors import InvalidInput
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUE = {c: i for i, c in enumerate(_ALPHABET)}
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+_RANDOM_BITS = 64
+MAX_QUEUE_NUMBER = 0xFFFF
+
+
+def new_ids(queue_number: int, count: int) -> list[str]:
+    """Generates ids for tasks of one queue.
+
+    The time in an id is this machine's, for people's eyes only: nothing is decided by it.
+    """
+    head = ((time.time_ns() // 1_000_000) << 16 | queue_number) << _RANDOM_BITS
+    noise = os.urandom(8 * count)
+    return [_encode(head | int.from_bytes(noise[i : i + 8])) for i in range(0, 8 * count, 8)]
+
+
+def _encode(value: int) -> str:
+    pairs = _PAIRS
+    return "".join([pairs[(value >> shift) & 1023] for shift in range(120, -1, -10)])
+
+
+def chosen_id(name: str, queue: str) -> str:
+    """The id of a task whose name its user chose.
+
+    Raises:
+        InvalidInput: the name has characters that an id cannot hold, or names another queue.
+    """
+    bare, at, home = name.partition("@")
+    if at and home != queue:
+        raise InvalidInput(f"the id {name!r} belongs to the queue {home!r}, but the task goes to {queue!r}")
+    if not names.CHOSEN_ID.match(bare):
+        raise InvalidInput(f"{bare!r} cannot be a task's id: use 1 to 100 letters, digits, '.', '_' or '-'")
+    return f"{bare}@{names.check_queue(queue)}"
+
+
+def home_of(task_id: str) -> str | int:
+    """The queue an id belongs to: its name for a chosen id, its number for a generated one.
+
+    Raises:
+        InvalidInput: this is no task id.
+    """
+    if "@" in task_id:
+        bare, _, queue = task_id.rpartition("@")
+        if names.CHOSEN_ID.match(bare) and names.QUEUE.match(queue):
+            return queue
+    elif len(task_id) == 26 and all(c in _VALUE for c in task_id):
+        value = 0
+        for c in task_id[10:14]:
+            value = value << 5 | _VALUE[c]
+        return value >> 4
+    raise InvalidInput(f"{task_id!r} is no task id: expected 26 letters and digits, or NAME@QUEUE")
+
+
+def created_at_ms(task_id: str) -> int | None:
+    """The time in a generated id, by the clock of the machine that made it; None for a chosen id."""
+    if len(task_id) != 26 or "@" in task_id:
+        return None
+    value = 0
+    for c in task_id[:10]:
+        value = value << 5 | _VALUE[c]
+    return value

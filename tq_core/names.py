@@ -1,0 +1,70 @@
+"""What may be a name: refused here, before anything is written.
+
+Names become parts of Redis keys, of record headers that are separated by `|`, and of lines on a terminal, so they
+are kept to plain ASCII.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, unquote
+
+from tq_core.errors import InvalidInput
+
+QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+TASK_TYPE = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}\Z")
+CHOSEN_ID = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
+
+MAX_UNIQUE_KEY_BYTES = 200
+
+
+def check_queue(name: str) -> str:
+    """Returns the queue's name.
+
+    Raises:
+        InvalidInput: it is not one.
+    """
+    if not QUEUE.match(name):
+        raise InvalidInput(
+            f"{name!r} cannot be a queue's name: use 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+        )
+    return name
+
+
+def check_task_type(name: str) -> str:
+    """Returns the task type's name.
+
+    Raises:
+        InvalidInput: it is not one.
+    """
+    if not TASK_TYPE.match(name):
+        raise InvalidInput(
+            f"{name!r} cannot be a task type: use 1 to 128 letters, digits, '_', '.', ':' or '-', the first a letter or '_'"
+        )
+    return name
+
+
+def encode_unique_key(key: str) -> str:
+    """Makes a unique key safe to stand in a record header.
+
+    Raises:
+        InvalidInput: the key is empty or longer than MAX_UNIQUE_KEY_BYTES once encoded.
+    """
+    encoded = quote(key, safe=":/@.,+=-_~ ")
+    if not 0 < len(encoded) <= MAX_UNIQUE_KEY_BYTES:
+        raise InvalidInput(
+            f"a unique key must have 1 to {MAX_UNIQUE_KEY_BYTES} bytes once percent-encoded; this one has {len(encoded)}"
+        )
+    return encoded
+
+
+def decode_unique_key(encoded: str) -> str:
+    """The key as its user wrote it."""
+    return unquote(encoded)
+
+
+def nearest(name: str, known: Iterable[str], limit: int = 3) -> tuple[str, ...]:
+    """The known names most like this one, best first."""
+    return tuple(difflib.get_close_matches(name, list(known), n=limit, cutoff=0.5))

@@ -1,0 +1,56 @@
+-- claim: gives a worker the next tasks of a queue, under a lease and one token for all of them.
+--
+-- ARGV  1 now
+--       2 worker      its id
+--       3 nonce       random, new for every claim: finds the claim whose answer was lost
+--       4 n           how many at most
+--       5 lease_ms
+--       6 promote_max how many due tasks of each kind it promotes first
+-- Reply {"OK", token, lease end, ids, bodies, trails or ""}   a body is nil where the record is gone: skip it
+--       {"EMPTY", next due ms or ""}
+--       {"PAUSED"}
+-- Moves scheduled, retrying -> pending -> running. Emits claimed. Cost O((n + promoted) log N).
+--@include prelude
+--@include prime
+--@include promote
+local SENTINEL = string.rep('~', 70) -- a member over 64 bytes keeps the zset a skiplist: a listpack halves throughput
+local SENTINEL_EVERY = 64
+
+if call('HGET', Q .. 'meta', 'paused') then return {'PAUSED'} end
+promote_due(tonumber(ARGV[6]))
+local n = tonumber(ARGV[4])
+local popped = call('ZPOPMIN', Q .. 'pending', n)
+local k = #popped / 2
+if k == 0 then
+  local first = call('ZRANGE', Q .. 'scheduled', 0, 0, 'WITHSCORES')[2]
+  local retry = call('ZRANGE', Q .. 'retrying', 0, 0, 'WITHSCORES')[2]
+  if first and retry then return {'EMPTY', tonumber(first) < tonumber(retry) and first or retry} end
+  return {'EMPTY', first or retry or ''}
+end
+local fence = call('HINCRBY', Q .. 'counters', 'fence', 1)
+local token = string.format('%.0f', fence) .. '-' .. ARGV[3] .. '~' .. now_ms .. '~' .. ARGV[2] .. '|'
+local lease_end = string.format('%.0f', now + tonumber(ARGV[5]))
+local ids, tokens, leases, ghosts = {}, {}, {}, 0
+for i = 1, k do ids[i] = popped[i * 2 - 1] end
+local bodies = get_fields('bodies', ids)
+for i = 1, k do
+  if bodies[i] then
+    tokens[#tokens + 1] = ids[i]
+    tokens[#tokens + 1] = token
+    leases[#leases + 1] = lease_end
+    leases[#leases + 1] = ids[i]
+  else ghosts = ghosts + 1 end
+end
+count('ghost', ghosts)
+if fence % SENTINEL_EVERY == 1 then
+  leases[#leases + 1] = 'inf'
+  leases[#leases + 1] = SENTINEL
+  tokens[#tokens + 1] = '!'
+  tokens[#tokens + 1] = SENTINEL
+end
+set_fields('tokens', tokens)
+add_members('running', leases)
+if k == n and call('EXISTS', Q .. 'pending') == 1 then wake() end
+event('e', 'claimed', 'w', ARGV[2], 'i', table.concat(ids, ','))
+local trails = call('EXISTS', Q .. 'trail') == 1 and get_fields('trail', ids) or ''
+return {'OK', token, lease_end, ids, bodies, trails}

@@ -1,0 +1,55 @@
+-- fail: records a run that ended without a result, and decides what becomes of the task.
+--
+-- ARGV  1 now
+--       2 id
+--       3 token
+--       4 verdict     retry: again if attempts are left | fatal: to the DLQ | cancel: it was asked to stop
+--       5 reason      one word: error, timeout, fatal, corrupt, bad_arguments, cancelled, killed, ...
+--       6 delay_ms    the wait before the next attempt
+--       7 duration_ms
+--       8 detail      JSON: type, message, traceback, code version, host
+-- Reply {"OK", "retrying" | "failed" | "cancelled", attempt, due ms or ""}   the same for the same token
+--       {"STALE"} another claim holds or ended it    {"GONE"} no such task
+-- Moves running -> retrying, failed (failures < max_attempts, verdict retry, or not) or cancelled.
+-- Emits retrying, failed or cancelled. Cost O(log N).
+--@include prelude
+--@include prime
+--@include endings
+local id, token, verdict, reason = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local duration_ms, detail = ARGV[7], ARGV[8]
+local body = call('HGET', Q .. 'bodies', id)
+if call('HGET', Q .. 'tokens', id) ~= token then
+  local given = outcome_given(id, token)
+  if given then return {'OK', given, trail_of(id).failures, ''} end
+  count('stale', 1)
+  return {body and 'STALE' or 'GONE'}
+end
+call('HDEL', Q .. 'tokens', id)
+call('ZREM', Q .. 'running', id)
+local trail = trail_of(id)
+local attempt = trail.failures + 1
+local asked = call('HGET', Q .. 'cancels', id)
+local outcome, due_ms = nil, ''
+if verdict == 'cancel' or (asked and verdict == 'retry') then
+  outcome = 'cancelled'
+  note_attempt(id, token, outcome, attempt, duration_ms, detail)
+  end_cancelled(id, body, token, verdict == 'cancel' and reason or 'cancelled', attempt, duration_ms, asked or detail)
+else
+  trail.failures = attempt
+  keep_trail(id, trail)
+  count('failures', 1)
+  if verdict == 'retry' and attempt < max_attempts_of(body) then
+    outcome = 'retrying'
+    due_ms = string.format('%.0f', now + tonumber(ARGV[6]))
+    note_attempt(id, token, outcome, attempt, duration_ms, detail)
+    call('ZADD', Q .. 'retrying', due_ms, id)
+    wake() -- a waiting worker learns the new due time
+  else
+    outcome = 'failed'
+    note_attempt(id, token, outcome, attempt, duration_ms, detail)
+    end_failed(id, body, token, reason, attempt, duration_ms, detail)
+  end
+end
+count(outcome, 1)
+event('e', outcome, 'w', string.match(token, '~([^~|]*)|$') or '', 'i', id, 'r', reason, 'a', attempt)
+return {'OK', outcome, attempt, due_ms}

@@ -1,0 +1,31 @@
+-- endings: the two terminal states that are not success.
+--@include history
+--@include forget
+local FAILED_KEPT = 100000
+
+local function end_failed(id, body, token, reason, attempt, duration_ms, detail)
+  call('ZADD', Q .. 'failed', now_ms, id)
+  call('HSET', Q .. 'records', id, token .. 'failed:' .. reason .. '|' .. attempt .. '|' .. duration_ms .. '|' .. detail)
+  call('HDEL', Q .. 'cancels', id)
+  free_unique(id, body)
+  local over = call('ZCARD', Q .. 'failed') - (tonumber(call('HGET', Q .. 'meta', 'keep_failed')) or FAILED_KEPT)
+  if over > 0 then
+    local popped, old = call('ZPOPMIN', Q .. 'failed', math.min(over, 2)), {}
+    for i = 1, #popped, 2 do old[#old + 1] = popped[i] end
+    forget(old)
+    count('dropped', #old)
+    event('e', 'dropped', 'i', table.concat(old, ','))
+  end
+end
+
+local function end_cancelled(id, body, token, reason, attempt, duration_ms, detail)
+  call('ZADD', Q .. 'cancelled', now_ms, id)
+  call('HSET', Q .. 'records', id, token .. 'cancelled:' .. reason .. '|' .. attempt .. '|' .. duration_ms .. '|' .. detail)
+  call('HDEL', Q .. 'cancels', id)
+  free_unique(id, body)
+end
+
+-- Back to the place it had: retried and returned tasks keep their turn.
+local function put_back(id, body)
+  call('ZADD', Q .. 'pending', place_of(body), id)
+end

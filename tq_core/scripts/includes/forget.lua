@@ -1,0 +1,19 @@
+-- forget: removes all that is kept of tasks whose index entries are gone already.
+--@include chunks
+--@include unique
+local function forget(ids)
+  if #ids == 0 then return end
+  if call('EXISTS', Q .. 'unique') == 1 then
+    local bodies = get_fields('bodies', ids)
+    for i = 1, #ids do
+      if bodies[i] then free_unique(ids[i], bodies[i]) end
+    end
+  end
+  remove_fields('bodies', ids)
+  remove_fields('records', ids)
+  if call('EXISTS', Q .. 'trail', Q .. 'attempts', Q .. 'cancels') > 0 then
+    remove_fields('trail', ids)
+    remove_fields('attempts', ids)
+    remove_fields('cancels', ids)
+  end
+end

@@ -1,0 +1,12 @@
+-- promote: moves due tasks to pending, for queues that no idle worker is claiming from.
+--
+-- ARGV  1 now
+--       2 limit       tasks of each kind a call
+-- Reply {"OK", n moved}
+-- Moves scheduled, retrying -> pending. Emits nothing. Cost O(k log N).
+--@include prelude
+--@include prime
+--@include promote
+local moved = promote_due(tonumber(ARGV[2]))
+if moved > 0 then wake() end
+return {'OK', moved}

@@ -1,0 +1,57 @@
+-- requeue: runs ended tasks again, from the start: counters reset, at the end of their priority; history kept.
+--
+-- ARGV  1 now
+--       2 actor
+--       3 op          id of the operation, shared by its calls
+--       4 detail      JSON: by, why
+--       5 state       failed, completed or cancelled, to take the oldest of it; "" for named ids
+--       6 until_ms    with a state: only what ended by then, so that a loop ends while tasks fail again
+--       7 limit       with a state
+--       8 offset      with a state: how many the calls before left where they were
+--       then ids
+-- Reply {"OK", requeued ids, words}   words: one for each task left where it was, "<id> IS:<state>", "<id> GONE" or
+--                                     "<id> U:<id that holds its unique key>"
+-- Moves failed, completed, cancelled -> pending. Emits requeued. Cost O(n log N).
+--@include prelude
+--@include selection
+--@include audit
+--@include history
+--@include unique
+-- First write: refused whole when memory is full, since a requeued task needs some.
+call('HINCRBY', Q .. 'counters', 'seq', 0)
+local ids, from = {}, ARGV[5]
+if from ~= '' then
+  ids = call('ZRANGEBYSCORE', Q .. from, '-inf', ARGV[6], 'LIMIT', tonumber(ARGV[8]), tonumber(ARGV[7]))
+else
+  for i = 9, #ARGV do ids[#ids + 1] = ARGV[i] end
+end
+local TERMINAL = {failed = true, cancelled = true, completed = true}
+local moved, words = {}, {}
+for i = 1, #ids do
+  local id = ids[i]
+  local state = from ~= '' and from or state_of(id)
+  local body = call('HGET', Q .. 'bodies', id)
+  local key = body and unique_key_of(body) or ''
+  local holder = key ~= '' and call('HGET', Q .. 'unique', key)
+  if not state or not body then words[#words + 1] = id .. ' GONE'
+  elseif not TERMINAL[state] then words[#words + 1] = id .. ' IS:' .. state
+  elseif holder and holder ~= id then words[#words + 1] = id .. ' U:' .. holder
+  else
+    if key ~= '' then call('HSET', Q .. 'unique', key, id) end
+    local place, moved_body = replaced(body, call('HINCRBY', Q .. 'counters', 'seq', 1))
+    call('HSET', Q .. 'bodies', id, moved_body)
+    call('HDEL', Q .. 'records', id)
+    call('HDEL', Q .. 'trail', id)
+    call('ZREM', Q .. state, id)
+    call('ZADD', Q .. 'pending', place, id)
+    note_attempt(id, '|', 'requeued', 0, 0, ARGV[4])
+    moved[#moved + 1] = id
+  end
+end
+if #moved > 0 then
+  wake()
+  count('requeued', #moved)
+  event('e', 'requeued', 'i', table.concat(moved, ','), 'by', ARGV[2])
+  audit(ARGV[2], ARGV[3], 'requeue', #moved, ARGV[4])
+end
+return {'OK', moved, words}

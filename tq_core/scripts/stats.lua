@@ -1,0 +1,37 @@
+-- stats: a queue in numbers.
+--
+-- ARGV  1 now
+--       2 minutes     how many past minutes' counters to add, the present one included
+-- Reply {"OK", now ms, {state, depth, ...}, {counter, value, ...}, {meta field, value, ...}, oldest pending created ms
+--        or "", next due ms or "", {{minute, {field, value, ...}}...}}
+-- Moves none. Emits nothing. Cost O(minutes + priorities in use).
+--@include prelude
+local STATES = {'blocked', 'scheduled', 'pending', 'running', 'retrying', 'completed', 'failed', 'cancelled'}
+local depths = {}
+for i, state in ipairs(STATES) do
+  depths[i * 2 - 1] = state
+  depths[i * 2] = call('ZCARD', Q .. state)
+end
+-- The sentinel of the lease set is no task (claim.lua).
+if call('ZSCORE', Q .. 'running', string.rep('~', 70)) then depths[8] = depths[8] - 1 end
+
+-- The first of each priority is its oldest: jump from band to band.
+local oldest, from = nil, '-inf'
+while true do
+  local first = call('ZRANGEBYSCORE', Q .. 'pending', from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if not first[1] then break end
+  local created = tonumber(string.match(call('HGET', Q .. 'bodies', first[1]) or '', '^%d+|(%d+)|'))
+  if created and (not oldest or created < oldest) then oldest = created end
+  from = string.format('%.0f', (math.floor(tonumber(first[2]) / PRIORITY_BAND) + 1) * PRIORITY_BAND)
+end
+local scheduled = call('ZRANGE', Q .. 'scheduled', 0, 0, 'WITHSCORES')[2]
+local retrying = call('ZRANGE', Q .. 'retrying', 0, 0, 'WITHSCORES')[2]
+local due = scheduled or retrying or ''
+if scheduled and retrying and tonumber(retrying) < tonumber(scheduled) then due = retrying end
+local minutes, this = {}, math.floor(now / 60000)
+for minute = this - tonumber(ARGV[2]) + 1, this do
+  local fields = call('HGETALL', Q .. 'minute:' .. minute)
+  if #fields > 0 then minutes[#minutes + 1] = {minute, fields} end
+end
+return {'OK', now_ms, depths, call('HGETALL', Q .. 'counters'), call('HGETALL', Q .. 'meta'),
+  oldest and string.format('%.0f', oldest) or '', due, minutes}

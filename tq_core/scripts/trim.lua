@@ -1,0 +1,37 @@
+-- trim: forgets ended tasks that are older, or more, than the queue keeps.
+--
+-- ARGV  1 now
+--       2 limit            tasks of each state a call
+--       3 keep_ms          age of completed and cancelled tasks; the queue's keep_ms wins
+--       4 keep             number of each of those; the queue's keep_completed, keep_cancelled win
+--       5 keep_failed      number of failed ones, which never go by age
+-- Reply {"OK", n completed, n cancelled, n failed}
+-- Moves completed, cancelled, failed -> nothing. Emits dropped for failed ones. Cost O(k log N).
+--@include prelude
+--@include prime
+--@include forget
+local limit = tonumber(ARGV[2])
+local meta = call('HMGET', Q .. 'meta', 'keep_ms', 'keep_completed', 'keep_cancelled', 'keep_failed')
+local oldest_ms = string.format('%.0f', now - (tonumber(meta[1] or '') or tonumber(ARGV[3])))
+
+local function trim(state, keep, by_age)
+  local gone = {}
+  if by_age then gone = call('ZRANGEBYSCORE', Q .. state, '-inf', '(' .. oldest_ms, 'LIMIT', 0, limit) end
+  remove_members(state, gone)
+  local over = math.min(call('ZCARD', Q .. state) - keep, limit)
+  if over > 0 then
+    local popped = call('ZPOPMIN', Q .. state, over)
+    for i = 1, #popped, 2 do gone[#gone + 1] = popped[i] end
+  end
+  forget(gone)
+  return gone
+end
+
+local completed = trim('completed', tonumber(meta[2] or '') or tonumber(ARGV[4]), true)
+local cancelled = trim('cancelled', tonumber(meta[3] or '') or tonumber(ARGV[4]), true)
+local failed = trim('failed', tonumber(meta[4] or '') or tonumber(ARGV[5]), false)
+if #failed > 0 then
+  count('dropped', #failed)
+  event('e', 'dropped', 'i', table.concat(failed, ','))
+end
+return {'OK', #completed, #cancelled, #failed}
