@@ -33,8 +33,9 @@ class Endpoint:
 
     display: str
     """The address with secrets masked."""
-    open_async: Callable[[float], redis.asyncio.Redis]
-    """Makes an asyncio client whose answers are waited for so many seconds."""
+    open_async: Callable[[float, bool], redis.asyncio.Redis]
+    """Makes an asyncio client whose answers are waited for so many seconds; its callers share one connection, or
+    each call has one of its own."""
     open_sync: Callable[[float], redis.Redis]
     clock_ms: Callable[[], int] | None = None
     """Replaces the server's clock; tests only."""
@@ -43,9 +44,12 @@ class Endpoint:
 def endpoint(url: str, *, display: str, client_name: str = "tq") -> Endpoint:
     """The endpoint of a server by redis-py's URL: redis://, rediss:// or unix://."""
 
-    def open_async(timeout_s: float) -> redis.asyncio.Redis:
+    def open_async(timeout_s: float, is_shared: bool) -> redis.asyncio.Redis:
         return redis.asyncio.Redis.from_url(
-            url, retry=AsyncRetry(NoBackoff(), 0), **_settings(timeout_s, client_name)
+            url,
+            retry=AsyncRetry(NoBackoff(), 0),
+            single_connection_client=is_shared,
+            **_settings(timeout_s, client_name),
         )
 
     def open_sync(timeout_s: float) -> redis.Redis:
@@ -72,9 +76,11 @@ def is_connection_lost(error: BaseException) -> bool:
 
 def is_transient(error: BaseException) -> bool:
     """Whether the server said: not now. Nothing was done, so anything may be sent again."""
-    return isinstance(error, redis_errors.ResponseError | redis_errors.ConnectionError) and str(error).startswith(
-        TRANSIENT_REPLIES
-    ) or isinstance(error, redis_errors.BusyLoadingError | redis_errors.ReadOnlyError)
+    return (
+        isinstance(error, redis_errors.ResponseError | redis_errors.ConnectionError)
+        and str(error).startswith(TRANSIENT_REPLIES)
+        or isinstance(error, redis_errors.BusyLoadingError | redis_errors.ReadOnlyError)
+    )
 
 
 def is_script_missing(error: object) -> bool:
@@ -84,12 +90,20 @@ def is_script_missing(error: object) -> bool:
 def translate(error: BaseException, display: str) -> BrokerError:
     """What a client's error means to the user of tq: which broker, what is wrong, what to do."""
     text = str(error).strip() or type(error).__name__
-    if isinstance(error, redis_errors.AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS", "invalid username-password")):
-        return BrokerRefused(f"{display} does not accept this user and password ({text}): put them into the URL, redis://USER:PASSWORD@HOST")
+    if isinstance(error, redis_errors.AuthenticationError) or text.startswith(
+        ("NOAUTH", "WRONGPASS", "invalid username-password")
+    ):
+        return BrokerRefused(
+            f"{display} does not accept this user and password ({text}): put them into the URL, redis://USER:PASSWORD@HOST"
+        )
     if isinstance(error, redis_errors.NoPermissionError) or text.startswith("NOPERM"):
-        return BrokerRefused(f"{display} does not allow this user to do that ({text}): give it the commands and the keys tq:*")
+        return BrokerRefused(
+            f"{display} does not allow this user to do that ({text}): give it the commands and the keys tq:*"
+        )
     if isinstance(error, redis_errors.OutOfMemoryError) or text.startswith("OOM"):
-        return BrokerRefused(f"{display} is out of memory and takes no new tasks; running ones can finish: raise maxmemory or purge")
+        return BrokerRefused(
+            f"{display} is out of memory and takes no new tasks; running ones can finish: raise maxmemory or purge"
+        )
     if text.startswith("MISCONF"):
         return BrokerRefused(f"{display} cannot save to its disk and refuses writes ({text}): free space on the server")
     if isinstance(error, redis_errors.ReadOnlyError) or text.startswith("READONLY"):

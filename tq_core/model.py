@@ -46,7 +46,9 @@ def parse_priority(value: str | int) -> int:
     if number is None and isinstance(value, str) and value.isascii() and value.isdigit():
         number = int(value)
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_PRIORITY:
-        raise InvalidInput(f"priority {value!r}: use {', '.join(PRIORITIES)} or an integer from 0 (first) to {MAX_PRIORITY}")
+        raise InvalidInput(
+            f"priority {value!r}: use {', '.join(PRIORITIES)} or an integer from 0 (first) to {MAX_PRIORITY}"
+        )
     return number
 
 

@@ -12,11 +12,9 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypeVar
 
-import redis
-import redis.asyncio
 import redis.exceptions as redis_errors
 
 from tq_core import connection, script_loader
@@ -24,6 +22,8 @@ from tq_core.connection import Endpoint
 from tq_core.steps import Batch, Block, Command, Flow, Pause, Script, Step
 
 T = TypeVar("T")
+_Client: TypeAlias = Any
+"""A client of redis-py, whose `execute_command` has no types."""
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 1.0
 _BLOCK_MARGIN_S = 5.0
@@ -72,8 +72,8 @@ class SyncRunner:
     def __init__(self, endpoint: Endpoint, *, retry_for_s: float = 5.0) -> None:
         self.endpoint, self._retry_for_s = endpoint, retry_for_s
         self._lock = threading.Lock()
-        self._client: redis.Redis | None = None
-        self._blocking: redis.Redis | None = None
+        self._client: _Client | None = None
+        self._blocking: _Client | None = None
 
     def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result.
@@ -126,10 +126,10 @@ class SyncRunner:
     def _now(self) -> str:
         return str(self.endpoint.clock_ms()) if self.endpoint.clock_ms else ""
 
-    def _connected(self) -> redis.Redis:
+    def _connected(self) -> _Client:
         with self._lock:
             if self._client is None:
-                client = self.endpoint.open_sync(connection.ANSWER_TIMEOUT_S)
+                client: _Client = self.endpoint.open_sync(connection.ANSWER_TIMEOUT_S)
                 try:
                     with contextlib.suppress(redis_errors.ResponseError):
                         connection.check_version(client.info("server"), self.endpoint.display)
@@ -139,7 +139,7 @@ class SyncRunner:
                 self._client = client
             return self._client
 
-    def _batch(self, client: redis.Redis, steps: Sequence[Script | Command]) -> list[Any]:
+    def _batch(self, client: _Client, steps: Sequence[Script | Command]) -> list[Any]:
         replies = self._pipeline(client, steps)
         missing = [i for i, r in enumerate(replies) if connection.is_script_missing(r)]
         if missing:
@@ -149,12 +149,13 @@ class SyncRunner:
                 replies[i] = reply
         return _checked(replies)
 
-    def _pipeline(self, client: redis.Redis, steps: Sequence[Script | Command]) -> list[Any]:
+    def _pipeline(self, client: _Client, steps: Sequence[Script | Command]) -> list[Any]:
         with client.pipeline(transaction=False) as pipeline:
             now = self._now()
             for step in steps:
                 pipeline.execute_command(*_wire(step, now))
-            return pipeline.execute(raise_on_error=False)
+            replies: list[Any] = pipeline.execute(raise_on_error=False)
+        return replies
 
     def _block(self, step: Block) -> Any:
         self._connected()
@@ -236,7 +237,7 @@ class AsyncRunner:
                     clients.is_checked = True
         return clients
 
-    async def _batch(self, client: redis.asyncio.Redis, steps: Sequence[Script | Command]) -> list[Any]:
+    async def _batch(self, client: _Client, steps: Sequence[Script | Command]) -> list[Any]:
         replies = await self._pipeline(client, steps)
         missing = [i for i, r in enumerate(replies) if connection.is_script_missing(r)]
         if missing:
@@ -247,12 +248,13 @@ class AsyncRunner:
                 replies[i] = reply
         return _checked(replies)
 
-    async def _pipeline(self, client: redis.asyncio.Redis, steps: Sequence[Script | Command]) -> list[Any]:
+    async def _pipeline(self, client: _Client, steps: Sequence[Script | Command]) -> list[Any]:
         async with client.pipeline(transaction=False) as pipeline:
             now = self._now()
             for step in steps:
                 pipeline.execute_command(*_wire(step, now))
-            return await pipeline.execute(raise_on_error=False)
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        return replies
 
 
 class _LoopClients:
@@ -260,14 +262,14 @@ class _LoopClients:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self.client = endpoint.open_async(connection.ANSWER_TIMEOUT_S)
-        self._blocking: redis.asyncio.Redis | None = None
+        self.client: _Client = endpoint.open_async(connection.ANSWER_TIMEOUT_S, True)
+        self._blocking: _Client | None = None
         self.checking = asyncio.Lock()
         self.is_checked = False
 
     async def block(self, step: Block) -> Any:
         if self._blocking is None:
-            self._blocking = self._endpoint.open_async(step.timeout_s + _BLOCK_MARGIN_S)
+            self._blocking = self._endpoint.open_async(step.timeout_s + _BLOCK_MARGIN_S, False)
         return await self._blocking.execute_command(*step.args)
 
     async def aclose(self) -> None:
@@ -281,6 +283,3 @@ def _checked(replies: list[Any]) -> list[Any]:
         if isinstance(reply, Exception):
             raise reply
     return replies
-
-
-Clock = Callable[[], int]

@@ -15,7 +15,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-Arg: TypeAlias = str | bytes | int
+Arg: TypeAlias = str | bytes | int | float
 T = TypeVar("T")
 
 
