@@ -198,7 +198,8 @@ def _tail(task: NewTask) -> bytes:
 
 
 def _enqueued(task_id: str, answer: bytes) -> Enqueued:
-    if answer == b"A":
+    # An id made here is new to the world: if it is there already, this call had been sent before and its answer lost.
+    if answer == b"A" or (answer == b"D" and "@" not in task_id):
         return Enqueued(task_id, True)
     if answer == b"D":
         return Enqueued(task_id, False, "id")

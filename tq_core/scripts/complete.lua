@@ -84,6 +84,7 @@ if done > 0 then
     local popped, old = call('ZPOPMIN', Q .. 'completed', math.min(over, 2 * done)), {}
     for i = 1, #popped, 2 do old[#old + 1] = popped[i] end
     forget(old)
+    count('trimmed', #old)
   end
   count('completed', done)
   count('run_ms', tonumber(ARGV[3]))

@@ -30,6 +30,7 @@ end
 local completed = trim('completed', tonumber(meta[2] or '') or tonumber(ARGV[4]), true)
 local cancelled = trim('cancelled', tonumber(meta[3] or '') or tonumber(ARGV[4]), true)
 local failed = trim('failed', tonumber(meta[4] or '') or tonumber(ARGV[5]), false)
+count('trimmed', #completed + #cancelled)
 if #failed > 0 then
   count('dropped', #failed)
   event('e', 'dropped', 'i', table.concat(failed, ','))

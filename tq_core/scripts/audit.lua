@@ -1,0 +1,80 @@
+-- audit: checks that a queue's structures agree with one another; for tests and `tq audit`, not for busy hours.
+--
+-- ARGV  1 now
+--       2 limit       a queue with more tasks is refused: the check reads all of them in one step
+--       3 found_max   findings a call
+-- Reply {"OK", n tasks, {word, subject, ...}}   {"LARGE", n tasks}
+-- Moves none. Emits nothing. Cost O(N).
+--@include prelude
+local STATES = {'blocked', 'scheduled', 'pending', 'running', 'retrying', 'completed', 'failed', 'cancelled'}
+local TERMINAL = {completed = true, failed = true, cancelled = true}
+local SENTINEL = string.rep('~', 70)
+local total = call('HLEN', Q .. 'bodies')
+if total > tonumber(ARGV[2]) then return {'LARGE', total} end
+local found, found_max = {}, tonumber(ARGV[3])
+local function report(word, subject)
+  if #found < found_max * 2 then
+    found[#found + 1] = word
+    found[#found + 1] = subject
+  end
+end
+
+local function pairs_of(hash)
+  local flat, out = call('HGETALL', Q .. hash), {}
+  for i = 1, #flat, 2 do out[flat[i]] = flat[i + 1] end
+  return out
+end
+
+local bodies, tokens, records = pairs_of('bodies'), pairs_of('tokens'), pairs_of('records')
+local state_of, indexed = {}, 0
+for _, state in ipairs(STATES) do
+  for _, id in ipairs(call('ZRANGE', Q .. state, 0, -1)) do
+    if id ~= SENTINEL then
+      if state_of[id] then report('two_states', id .. ' ' .. state_of[id] .. ' ' .. state)
+      else indexed = indexed + 1 end
+      state_of[id] = state
+      if not bodies[id] then report('no_body', id .. ' ' .. state) end
+      if state == 'running' and not tokens[id] then report('running_without_token', id) end
+      if TERMINAL[state] and not records[id] then report('ended_without_record', id .. ' ' .. state) end
+      if not TERMINAL[state] and records[id] then report('record_of_live_task', id .. ' ' .. state) end
+      if records[id] and TERMINAL[state] then
+        local outcome = string.match(records[id], '^[^|]*|([a-z]+)')
+        if (outcome == 'ok' and 'completed' or outcome) ~= state then report('record_disagrees', id .. ' ' .. state) end
+      end
+    end
+  end
+end
+for id in pairs(bodies) do
+  if not state_of[id] then report('in_no_state', id) end
+end
+for id in pairs(tokens) do
+  if id ~= '!' and state_of[id] ~= 'running' then report('token_of_idle_task', id) end
+end
+for id in pairs(records) do
+  if not bodies[id] then report('orphan_record', id) end
+end
+for _, hash in ipairs({'trail', 'attempts', 'cancels'}) do
+  for _, id in ipairs(call('HKEYS', Q .. hash)) do
+    if not bodies[id] then report('orphan_' .. hash, id) end
+    if hash == 'cancels' and state_of[id] ~= 'running' then report('cancel_of_idle_task', id) end
+  end
+end
+for key, id in pairs(pairs_of('unique')) do
+  local body = bodies[id]
+  if not body or not state_of[id] or TERMINAL[state_of[id]] then report('unique_held_by_ended', key .. ' ' .. id)
+  elseif string.match(body, '^%d+|%d+|[^|]*|%d+|([^|]*)|') ~= key then report('unique_of_other_key', key .. ' ' .. id) end
+end
+local counters = pairs_of('counters')
+local function counter(field) return tonumber(counters[field]) or 0 end
+local expected = counter('enqueued') - counter('discarded') - counter('dropped') - counter('trimmed')
+if expected ~= total then report('count_of_tasks', total .. ' kept, counters say ' .. expected) end
+local first = math.floor(now / 60000) - 2880
+local sums = {}
+for minute = first, first + 2881 do
+  local flat = call('HGETALL', Q .. 'minute:' .. minute)
+  for i = 1, #flat, 2 do sums[flat[i]] = (sums[flat[i]] or 0) + tonumber(flat[i + 1]) end
+end
+for _, field in ipairs({'enqueued', 'completed', 'retrying', 'failed', 'cancelled', 'crashed', 'lost', 'discarded'}) do
+  if (sums[field] or 0) > counter(field) then report('minutes_exceed_total', field) end
+end
+return {'OK', total, found}
