@@ -1,7 +1,7 @@
 """Clients of Redis, made in one place, and what their errors mean.
 
-redis-py's own retries are off: by default it sends a script again up to ten times, which for a claim would orphan tasks.
-What may be sent again is known here only through `Script.is_idempotent` (tq_core.runner).
+redis-py's own retries are off: by default it sends a script again up to ten times, which for a claim would orphan
+tasks. What may be sent again is known here only through `Script.is_idempotent` (tq_core.runner).
 """
 
 from __future__ import annotations
@@ -79,8 +79,7 @@ def is_transient(error: BaseException) -> bool:
     return (
         isinstance(error, redis_errors.ResponseError | redis_errors.ConnectionError)
         and str(error).startswith(TRANSIENT_REPLIES)
-        or isinstance(error, redis_errors.BusyLoadingError | redis_errors.ReadOnlyError)
-    )
+    ) or isinstance(error, redis_errors.BusyLoadingError | redis_errors.ReadOnlyError)
 
 
 def is_script_missing(error: object) -> bool:

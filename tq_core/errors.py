@@ -178,4 +178,4 @@ class SoftTimeout(TqError):
 
 
 class TaskInterrupted(BaseException):
-    """Raised inside a handler's thread to end it; derives from BaseException so that `except Exception` lets it pass."""
+    """Raised inside a handler's thread to end it; a BaseException, so that `except Exception` lets it pass."""

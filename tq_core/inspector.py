@@ -39,7 +39,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int
     depths: dict[TaskState, int]
     counters: dict[str, int]
-    """Totals since the queue began: enqueued, completed, failures, retrying, failed, cancelled, crashed, lost, stale, ..."""
+    """Totals since the queue began: enqueued, completed, failures, retrying, failed, cancelled, crashed, lost, ..."""
     limits: dict[str, int]
     """What is set: max_size, keep_ms, keep_completed, keep_cancelled, keep_failed."""
     paused: Paused | None
@@ -139,7 +139,9 @@ def list_tasks(
     offset: int = 0,
     payload_max: int = PREVIEW_BYTES,
 ) -> Flow[Page]:
-    """Tasks of several queues and states, in one round trip: running first, then waiting in turn, then ended, newest first.
+    """Tasks of several queues and states, in one round trip.
+
+    Running ones come first, then those that wait, in turn, then those that ended, newest first.
 
     The cost grows with queues x states x (offset + limit), never with the tasks there are.
     """
@@ -291,7 +293,8 @@ def explain(task: TaskView, numbers: QueueStats, fleet: registry.Fleet) -> str:
     if task.state is TaskState.PENDING:
         if numbers.paused:
             why_paused = f" ({numbers.paused.why})" if numbers.paused.why else ""
-            return f"waits: {numbers.paused.by} paused the queue {task.queue!r} {_span(now - numbers.paused.at_ms)} ago{why_paused}"
+            ago = _span(now - numbers.paused.at_ms)
+            return f"waits: {numbers.paused.by} paused the queue {task.queue!r} {ago} ago{why_paused}"
         live = [m.info for m in fleet.nodes if m.health != "lost" and isinstance(m.info, registry.NodeInfo)]
         serving = [n for n in live if task.queue in n.queues]
         if not serving:

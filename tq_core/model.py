@@ -88,7 +88,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         """
         # The exponent is capped because a float overflows long before a thousand attempts are made.
         full_s = min(self.max_delay_s, self.initial_delay_s * self.multiplier ** min(attempt - 1, 60))
-        share = random.random() if sample is None else sample  # noqa: S311 - spreads load, guards nothing
+        share = random.random() if sample is None else sample
         return round(full_s * 1000 * (0.5 + share / 2))
 
 

@@ -28,7 +28,8 @@ def check_queue(name: str) -> str:
     """
     if not QUEUE.match(name):
         raise InvalidInput(
-            f"{name!r} cannot be a queue's name: use 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+            f"{name!r} cannot be a queue's name: use 1 to 64 letters, digits, '.', '_' or '-', "
+            "the first a letter or digit"
         )
     return name
 
@@ -41,7 +42,8 @@ def check_task_type(name: str) -> str:
     """
     if not TASK_TYPE.match(name):
         raise InvalidInput(
-            f"{name!r} cannot be a task type: use 1 to 128 letters, digits, '_', '.', ':' or '-', the first a letter or '_'"
+            f"{name!r} cannot be a task type: use 1 to 128 letters, digits, '_', '.', ':' or '-', "
+            "the first a letter or '_'"
         )
     return name
 
@@ -55,7 +57,8 @@ def encode_unique_key(key: str) -> str:
     encoded = quote(key, safe=":/@.,+=-_~ ")
     if not 0 < len(encoded) <= MAX_UNIQUE_KEY_BYTES:
         raise InvalidInput(
-            f"a unique key must have 1 to {MAX_UNIQUE_KEY_BYTES} bytes once percent-encoded; this one has {len(encoded)}"
+            f"a unique key must have 1 to {MAX_UNIQUE_KEY_BYTES} bytes once percent-encoded; "
+            f"this one has {len(encoded)}"
         )
     return encoded
 

@@ -163,7 +163,8 @@ def enqueue_one(queue: str, task: NewTask, *, number: int | None = None) -> Flow
     (outcome,) = yield from enqueue(queue, [task], number=number)
     if outcome.duplicate_of == "unique":
         raise DuplicateTask(
-            f"the unique key {task.unique_key!r} is held by the task {outcome.task_id} of {queue!r}: wait for it or cancel it",
+            f"the unique key {task.unique_key!r} is held by the task {outcome.task_id} of {queue!r}: "
+            "wait for it or cancel it",
             holder_id=outcome.task_id,
         )
     return outcome.task_id

@@ -202,7 +202,7 @@ def fleet() -> Flow[Fleet]:
     return Fleet(now_ms=now_ms, nodes=_members(nodes, now_ms, NodeInfo), workers=_members(workers, now_ms, WorkerInfo))
 
 
-def _members(flat: list[bytes], now_ms: int, kind: type[NodeInfo] | type[WorkerInfo]) -> tuple[Member, ...]:
+def _members(flat: list[bytes], now_ms: int, kind: type[NodeInfo | WorkerInfo]) -> tuple[Member, ...]:
     out = []
     for i in range(0, len(flat), 3):
         seen_at_ms = int(float(flat[i + 1]))
@@ -275,14 +275,12 @@ def send_command(node_id: str, do: str, *, actor: str, args: dict[str, Any] | No
 
 def await_ack(command_id: str, *, timeout_s: float = 10.0) -> Flow[Ack | None]:
     """Waits for a node's answer; None when there was none in time: the command may still be obeyed until it expires."""
-
     found = yield Block(("BLPOP", keys.ack(command_id), timeout_s), timeout_s)
     return msgspec.json.decode(found[1], type=Ack) if found else None
 
 
 def next_command(node_id: str, *, timeout_s: float = 5.0) -> Flow[NodeCommand | None]:
     """The node's side: waits for a command that is still valid; None when none came."""
-
     found = yield Block(("BLPOP", keys.inbox(node_id), timeout_s), timeout_s)
     if not found:
         return None

@@ -1,7 +1,7 @@
 """What can be asked of Redis, as values: nothing here does I/O.
 
-A *flow* is a generator that yields steps and returns a result. The roles (producer, consumer, operator, ...) are written
-once, as flows; `tq_core.connection` runs a flow either asynchronously or synchronously. So no logic exists twice, and a
+A *flow* is a generator that yields steps and returns a result. The roles (producer, consumer, operator, ...) are
+written once, as flows; `tq_core.runner` runs a flow either asynchronously or synchronously. So no logic exists twice, and a
 flow can be tested by hand-feeding it replies.
 
     def cancel(...) -> Flow[Cancelled]:

@@ -7,7 +7,8 @@
     attempts at_ms|token outcome|attempt|duration_ms|detail JSON  one line each, oldest first
 
 Only the last field of each may contain the separator; every other is a number, a checked name, percent-encoded or JSON
-whose `|` is written as an escape. A token ends with the separator, so that a record begins with the token that wrote it.
+whose `|` is written as an escape. A token ends with the separator, so that a record begins with the token that wrote
+it.
 """
 
 from __future__ import annotations
