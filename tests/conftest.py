@@ -141,6 +141,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, value in report.user_properties
         if name == PROPERTY
     )
+    if not counts:
+        return
     terminalreporter.section("servers")
     for server in contract_servers():
         terminalreporter.line(f"{server.name}: {counts.get(server.name, 0)} tests")

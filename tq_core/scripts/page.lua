@@ -18,7 +18,9 @@ if state == 'running' and call('ZSCORE', Q .. state, string.rep('~', 70)) then
   if ARGV[5] == 'desc' then offset = offset + 1 else limit = math.min(limit, math.max(total - offset, 0)) end
 end
 if limit <= 0 then return {'OK', total, {}} end
-local found = call(ARGV[5] == 'desc' and 'ZREVRANGE' or 'ZRANGE', Q .. state, offset, offset + limit - 1, 'WITHSCORES')
+local last = offset + limit - 1
+local found = ARGV[5] == 'desc' and call('ZREVRANGE', Q .. state, offset, last, 'WITHSCORES')
+  or call('ZRANGE', Q .. state, offset, last, 'WITHSCORES')
 local views = {}
 for i = 1, #found, 2 do views[#views + 1] = view(found[i], state, found[i + 1], tonumber(ARGV[6]), false) end
 return {'OK', total, views}
