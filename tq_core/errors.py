@@ -171,6 +171,18 @@ class FatalError(TqError):
     code = "fatal"
 
 
+class HardTimeout(TqError):
+    """An attempt exceeded its timeout; made by whoever runs the task, never by a handler."""
+
+    code = "timeout"
+
+
+class InvalidResult(InvalidInput):
+    """A handler returned what cannot be stored as its result; the task did run."""
+
+    code = "invalid_result"
+
+
 class SoftTimeout(TqError):
     """Raised inside a handler when its time is nearly up."""
 

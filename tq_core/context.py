@@ -1,0 +1,147 @@
+"""What a running handler can know and do about its own task.
+
+A handler asks for it by a parameter annotated `TaskContext`, or anywhere below it by `current_context()`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from tq_core.errors import SoftTimeout, TaskInterrupted
+
+MAX_TEXT_CHARS = 200
+MAX_LOG_CHARS = 2_000
+
+ProgressSink = Callable[[float, str], None]
+LogSink = Callable[[str], None]
+
+
+def _nowhere(*_: object) -> None:
+    """Where progress and log lines go when nobody runs a worker."""
+
+
+class TaskContext:
+    """One attempt of one task, as its handler sees it; safe to use from any thread.
+
+    Whoever runs the task makes it, with sinks that must not block, and calls `request_cancel` when it is to stop.
+    """
+
+    __slots__ = (
+        "_cancelled",
+        "_log",
+        "_progress",
+        "_soft_deadline",
+        "attempt",
+        "cancel_reason",
+        "deadline",
+        "max_attempts",
+        "queue",
+        "task_id",
+        "task_type",
+        "token",
+        "worker_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        task_id: str,
+        task_type: str,
+        queue: str,
+        attempt: int = 1,
+        max_attempts: int = 1,
+        token: str = "",
+        worker_id: str = "",
+        timeout_s: float | None = None,
+        soft_timeout_s: float | None = None,
+        progress: ProgressSink = _nowhere,
+        log: LogSink = _nowhere,
+    ) -> None:
+        now = time.monotonic()
+        self.task_id, self.task_type, self.queue = task_id, task_type, queue
+        self.attempt, self.max_attempts = attempt, max_attempts
+        self.token = token
+        """New with each claim: what a handler gives to outside systems that must refuse an outdated run."""
+        self.worker_id = worker_id
+        self.deadline = now + timeout_s if timeout_s is not None else None
+        """When the attempt is ended, by time.monotonic(); None = never."""
+        self.cancel_reason = ""
+        self._soft_deadline = now + soft_timeout_s if soft_timeout_s is not None else None
+        self._cancelled = threading.Event()
+        self._progress, self._log = progress, log
+
+    def __repr__(self) -> str:
+        return f"<TaskContext {self.task_type} {self.task_id} attempt {self.attempt}/{self.max_attempts}>"
+
+    @property
+    def is_last_attempt(self) -> bool:
+        return self.attempt >= self.max_attempts
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until the attempt is ended, never below 0; None = no limit."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the handler should stop: cancelled, killed, out of time or its lease lost."""
+        return self._cancelled.is_set()
+
+    def check_cancelled(self) -> None:
+        """Ends the handler here if it should stop; to be called now and then by long plain functions.
+
+        Raises:
+            TaskInterrupted: it should stop. Derives from BaseException: `except Exception` lets it pass.
+            SoftTimeout: its time is nearly up; raised once.
+        """
+        if self._cancelled.is_set():
+            raise TaskInterrupted(self.cancel_reason or "cancelled")
+        if self._soft_deadline is not None and time.monotonic() >= self._soft_deadline:
+            self._soft_deadline = None
+            raise SoftTimeout(f"the task {self.task_id} has used its soft timeout: finish or give up now")
+
+    def wait_cancelled(self, timeout_s: float) -> bool:
+        """Sleeps in a plain function, but wakes at once when the task is cancelled; returns whether it is."""
+        return self._cancelled.wait(timeout_s)
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        """Shows how far the task is.
+
+        Args:
+            fraction: From 0 to 1; values outside are clipped.
+            text: What it is doing, up to MAX_TEXT_CHARS.
+        """
+        share = 0.0 if math.isnan(fraction) else min(1.0, max(0.0, float(fraction)))
+        self._progress(share, str(text)[:MAX_TEXT_CHARS])
+
+    def log(self, text: str) -> None:
+        """Adds a line to what is shown of the task, up to MAX_LOG_CHARS."""
+        self._log(str(text)[:MAX_LOG_CHARS])
+
+    def request_cancel(self, reason: str) -> None:
+        """Makes the task stop at its next check; for whoever runs it."""
+        self.cancel_reason = self.cancel_reason or reason
+        self._cancelled.set()
+
+
+_current: contextvars.ContextVar[TaskContext | None] = contextvars.ContextVar("tq_task", default=None)
+
+
+def current_context() -> TaskContext | None:
+    """The task that this code runs in; None outside of one."""
+    return _current.get()
+
+
+@contextlib.contextmanager
+def running_in(context: TaskContext) -> Iterator[TaskContext]:
+    """Makes a context the current one, for whoever runs the task."""
+    reset = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(reset)

@@ -1,0 +1,157 @@
+"""A task type as its code defines it: what a worker needs to run tasks of it, and a producer to check them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from tq_core import names, producer, registry
+from tq_core.arguments import Arguments, return_hint
+from tq_core.errors import InvalidInput, InvalidResult
+from tq_core.model import DEFAULT_PRIORITY, RetryPolicy, parse_priority
+
+MAX_TIMEOUT_S = 31_536_000
+MAX_DOC_CHARS = 4_000
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TaskDefinition:
+    """A handler and everything that is said about it."""
+
+    name: str
+    handler: Callable[..., Any]
+    arguments: Arguments
+    queue: str = "default"
+    retry: RetryPolicy = RetryPolicy()  # noqa: RUF009 - frozen
+    timeout_s: float | None = None
+    """Hard limit of one attempt; a task's own option beats it."""
+    soft_timeout_s: float | None = None
+    """When SoftTimeout is raised inside the handler."""
+    priority: int = DEFAULT_PRIORITY
+    is_unique: bool = False
+    """Whether the same arguments may be live only once."""
+    is_isolated: bool = False
+    """Whether each task runs in a process of its own."""
+    is_async: bool = False
+    doc: str = ""
+    max_result_bytes: int = producer.MAX_PAYLOAD_BYTES
+    result_hint: Any = field(default=Any, repr=False)
+
+    @property
+    def context_parameter(self) -> str | None:
+        """The parameter that wants the TaskContext."""
+        return self.arguments.context_parameter
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the arguments: an object."""
+        return self.arguments.schema
+
+    def bind(self, payload: bytes) -> dict[str, Any]:
+        """A payload as the handler's keywords, without the context.
+
+        Raises:
+            InvalidArguments: it does not fit the schema.
+        """
+        return self.arguments.bind(payload)
+
+    def encode_result(self, value: Any) -> bytes:
+        """What the handler returned, as JSON.
+
+        Raises:
+            InvalidResult: it cannot be stored.
+        """
+        if inspect.iscoroutine(value):
+            value.close()
+            raise InvalidResult(
+                f"{self.name} ran and returned a coroutine that nobody awaits: is a decorator between the handler and "
+                "`task`? Make it `async def`"
+            )
+        try:
+            result = _encode(value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise InvalidResult(
+                f"{self.name} ran, but its result ({type(value).__name__}) cannot be written as JSON: {error}"
+            ) from error
+        if len(result) > self.max_result_bytes:
+            raise InvalidResult(
+                f"{self.name} ran, but its result takes {len(result)} bytes and the limit is {self.max_result_bytes}: "
+                "store it elsewhere and return its name"
+            )
+        return result
+
+    def decode_result(self, value: Any) -> Any:
+        """A stored result as the type the handler says it returns; as plain JSON where it does not fit that."""
+        if self.result_hint is Any:
+            return value
+        try:
+            return msgspec.convert(value, self.result_hint)
+        except (msgspec.ValidationError, ValueError, TypeError):
+            return value
+
+    def published(self) -> registry.PublishedType:
+        """What workers make known of it."""
+        return registry.PublishedType(
+            name=self.name,
+            queue=self.queue,
+            schema=self.schema,
+            doc=self.doc,
+            max_attempts=self.retry.max_attempts,
+            timeout_s=self.timeout_s,
+            is_isolated=self.is_isolated,
+        )
+
+
+def describe(handler: Any, *, name: str | None, local_names: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
+    """The fields of a handler's definition, all checked.
+
+    Args:
+        name: None = the function's own name.
+        local_names: What was visible where the handler was defined.
+        settings: Fields of TaskDefinition; `priority` may be a name.
+
+    Raises:
+        InvalidInput: a value is not allowed; names the task and what is wrong.
+    """
+    if not callable(handler) or inspect.isclass(handler):
+        raise InvalidInput(f"{handler!r} cannot be a task's handler: decorate a function")
+    task_type = names.check_task_type(name if name is not None else _own_name(handler))
+    function = inspect.unwrap(handler)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidInput(f"the task {task_type!r} is a generator: a handler returns one result")
+    names.check_queue(settings["queue"])
+    settings["priority"] = parse_priority(settings["priority"])
+    for limit in ("timeout_s", "soft_timeout_s"):
+        value = settings[limit]
+        if value is not None and not 0 < value <= MAX_TIMEOUT_S:
+            raise InvalidInput(f"the task {task_type!r}, {limit} {value}: must be above 0 and at most one year")
+    hard, soft = settings["timeout_s"], settings["soft_timeout_s"]
+    if hard is not None and soft is not None and soft >= hard:
+        raise InvalidInput(f"the task {task_type!r}: its soft_timeout_s {soft} must be below its timeout_s {hard}")
+    return {
+        "name": task_type,
+        "handler": handler,
+        "arguments": Arguments(handler, task_type=task_type, local_names=local_names),
+        "is_async": _is_async(handler),
+        "doc": "" if isinstance(function, functools.partial) else (inspect.getdoc(function) or "")[:MAX_DOC_CHARS],
+        "result_hint": return_hint(handler, local_names),
+        **settings,
+    }
+
+
+def _own_name(handler: object) -> str:
+    name = getattr(handler, "__name__", "")
+    if not name or name == "<lambda>":
+        raise InvalidInput(f"{handler!r} has no name of its own: give one, task(name=...)")
+    return str(name)
+
+
+def _is_async(handler: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004

@@ -1,0 +1,34 @@
+"""Which version of the users' code ran: kept with every failed attempt, to tell a bad release from bad luck."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import sys
+
+
+def code_version(module: str = "") -> str:
+    """The version of the code that a module belongs to.
+
+    Args:
+        module: A handler's `__module__`; empty for the node as a whole.
+
+    Returns:
+        TQ_CODE_VERSION where it is set (a release, a commit: whatever the deployment calls it), else the version of the
+        module's package or distribution, else "".
+    """
+    return os.environ.get("TQ_CODE_VERSION", "") or (_package_version(module.partition(".")[0]) if module else "")
+
+
+@functools.cache
+def _package_version(package: str) -> str:
+    declared = getattr(sys.modules.get(package), "__version__", None)
+    if isinstance(declared, str):
+        return declared
+    for distribution in importlib.metadata.packages_distributions().get(package, ()):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""
