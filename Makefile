@@ -1,0 +1,53 @@
+# Everything that is done with this project. `make` alone lists it. Each target makes or renews .venv where needed.
+# PYTHON=python3.12 chooses the Python of a new .venv; ARGS='...' is passed on to what runs.
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow check format wheel bench clean
+
+BIN := .venv/bin
+READY := .venv/up-to-date
+PYTEST := $(BIN)/python -m pytest
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY) ## a broker, two workers, sample tasks and the console; without a terminal a report of it all
+	@$(BIN)/tq demo $(ARGS)
+
+test: $(READY) ## every test that is not slow, on each Redis that is here
+	@$(PYTEST) -m 'not slow' $(ARGS)
+
+slow: $(READY) ## the slow tests; says what was skipped and why
+	@$(PYTEST) -m slow -rs --hypothesis-profile=explore $(ARGS); status=$$?; \
+	if [ $$status -eq 5 ]; then echo "make slow: no test is marked slow"; exit 0; fi; exit $$status
+
+check: $(READY) ## format, lint, types, import contracts and the Lua scripts; under a minute
+	@failed=; \
+	try() { echo "-- $$*"; "$$@" || failed="$$failed $$(basename "$$1")"; }; \
+	try $(BIN)/ruff format --check .; \
+	try $(BIN)/ruff check .; \
+	try $(BIN)/mypy; \
+	try $(BIN)/lint-imports; \
+	try $(BIN)/python -m tests.checks.lua_lint; \
+	if [ -n "$$failed" ]; then echo "make check: failed:$$failed" >&2; exit 1; fi
+
+format: $(READY) ## format all, and mend what the linter can mend by itself
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+wheel: $(READY) ## build dist/ and try the wheel in a clean environment, away from the sources
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation
+	@.ci/try-wheel dist/*.whl
+
+bench: $(READY) ## how to measure tq beside its peers
+	@if [ -f benchmarks/README.md ]; then cat benchmarks/README.md; else echo "make bench: there are no benchmarks yet"; fi
+
+clean: ## remove what builds, checks and tests leave; .venv stays
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis snapshot_report.html
+	@find tq_core tq_worker tq_console tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt .ci/environment
+	@PYTHON='$(PYTHON)' .ci/environment
