@@ -24,7 +24,7 @@ class TqError(Exception):
 # --- what the caller asked for cannot be done as asked: nothing was written ---
 
 
-class InvalidInput(TqError):  # noqa: N818 - reads as what it is
+class InvalidInput(TqError):
     """A value was refused before anything was written."""
 
     code = "invalid_input"
