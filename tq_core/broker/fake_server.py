@@ -1,0 +1,56 @@
+"""fakeredis as a server of its own on a Unix socket: what the embedded broker runs where there is no Redis.
+
+    python -m tq_core.broker.fake_server SOCKET
+
+Nothing is kept: what it holds is gone when it stops.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from fakeredis import TcpFakeServer
+
+from tq_core.broker.binaries import FAKE_VERSION
+
+
+class UnixFakeServer(TcpFakeServer):
+    """fakeredis' server on a Unix socket, which no other user can reach, unlike a port."""
+
+    address_family = socket.AF_UNIX
+    request_queue_size = 128
+
+    def __init__(self, path: Path) -> None:
+        self._numbers = itertools.count(1)
+        super().__init__(str(path), server_version=FAKE_VERSION)  # type: ignore[arg-type] - a path, for AF_UNIX
+        self.daemon_threads = True
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection and give it an address of its own: clients of a Unix socket have none."""
+        connection, _ = super().get_request()
+        return connection, ("unix", next(self._numbers))
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    path = Path(sys.argv[1])
+
+    def stop(_signal_number: int, _frame: FrameType | None) -> None:
+        # Threads of clients may be blocked in a command, and there is nothing to save.
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    os.umask(0o077)
+    with UnixFakeServer(path) as server:
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

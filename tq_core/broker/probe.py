@@ -1,0 +1,33 @@
+"""Whether a server answers on a Unix socket; speaks the protocol itself because the keeper must start fast."""
+
+from __future__ import annotations
+
+import enum
+import socket
+from pathlib import Path
+
+PROBE_TIMEOUT_S = 1.0
+
+
+class Answer(enum.Enum):
+    """What a server says when it is asked for a sign of life."""
+
+    SILENT = "nobody listens, or no answer came in time"
+    LOADING = "it is up and still reads its data"
+    READY = "it answers commands"
+
+
+def ask(socket_path: Path, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:
+    """Send PING and read one line."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(str(socket_path))
+            connection.sendall(b"PING\r\n")
+            reply = connection.recv(256)
+        except OSError:
+            return Answer.SILENT
+    if reply.startswith(b"-LOADING"):
+        return Answer.LOADING
+    # Any other error (a full disk, a password that somebody set) is the answer of a server that runs.
+    return Answer.READY if reply else Answer.SILENT

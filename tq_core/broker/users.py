@@ -1,0 +1,97 @@
+"""Who uses an embedded broker: shared locks, those of this process known by name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+from tq_core.broker.deadline import Deadline
+from tq_core.broker.folder import BrokerFolder, folder_problem
+from tq_core.broker.locks import FileLock, holders
+from tq_core.errors import BrokerUnreachable, RefusedError
+
+_BLIP_S = 0.3
+"""A keeper that looks for users holds the lock alone for a moment."""
+
+_own_guard = threading.Lock()
+_own: dict[str, set[FileLock]] = {}
+
+
+def join(folder: BrokerFolder, *, linger_s: float, deadline: Deadline) -> FileLock:
+    """Become a user: from now on nobody stops the server for want of users.
+
+    Raises:
+        BrokerConfig: The folder cannot be used.
+        BrokerUnreachable: The server was being stopped until the deadline.
+    """
+    try:
+        lock = FileLock(folder.users_lock)
+    except OSError as error:
+        raise folder_problem(folder, error) from error
+    try:
+        if not lock.shared_by(deadline):
+            raise BrokerUnreachable(
+                f"the embedded broker {folder.name!r} was being stopped for {deadline.timeout_s:g} s; "
+                f"try again, or see {folder.keeper_log}"
+            )
+        lock.write_note(f"{linger_s:.3f}")
+    except OSError as error:
+        lock.close()
+        raise folder_problem(folder, error) from error
+    except BrokerUnreachable:
+        lock.close()
+        raise
+    with _own_guard:
+        _own.setdefault(str(folder.path), set()).add(lock)
+    return lock
+
+
+def leave(folder: BrokerFolder, lock: FileLock) -> None:
+    """Stop being a user."""
+    with _own_guard:
+        _own.get(str(folder.path), set()).discard(lock)
+    lock.close()
+
+
+@contextlib.contextmanager
+def alone(folder: BrokerFolder, deadline: Deadline, *, what: str) -> Iterator[None]:
+    """Keep every other process from using the broker meanwhile; to be called with the start lock held.
+
+    Args:
+        folder: The broker's.
+        deadline: For getting this process' own locks back afterwards.
+        what: Completes "it cannot be ...", for the message.
+
+    Raises:
+        RefusedError: Another process uses it.
+    """
+    with _own_guard:
+        own = tuple(_own.get(str(folder.path), ()))
+        for lock in own:
+            lock.unlock()
+        gate = FileLock(folder.users_lock)
+        try:
+            if not gate.exclusive_by(Deadline(_BLIP_S)):
+                raise RefusedError(_in_use(folder, what))
+            yield
+        finally:
+            gate.close()
+            for lock in own:
+                lock.shared_by(deadline)
+
+
+def other_users(folder: BrokerFolder) -> tuple[int, ...] | None:
+    """Process ids of the other users; None where the system does not tell."""
+    found = holders(folder.users_lock)
+    return None if found is None else tuple(pid for pid in found if pid != os.getpid())
+
+
+def _in_use(folder: BrokerFolder, what: str) -> str:
+    pids = other_users(folder)
+    who = f"process {', '.join(map(str, pids))}" if pids else "another process"
+    return (
+        f"the embedded broker {folder.name!r} cannot be {what}: {who} uses it; "
+        "end that first, or force it, which cuts it off"
+    )
