@@ -17,7 +17,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.redis_servers import ContractServer, PrivateServer, ServerPool, contract_servers, real_binaries
+from tests.redis_servers import ContractServer, PrivateServer, ServerPool, contract_servers, name_of, real_binaries
 
 hypothesis.settings.register_profile("same-every-time", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=500, print_blob=True)
@@ -93,7 +93,7 @@ def redis_url(request: pytest.FixtureRequest, server_pool: ServerPool) -> str:
     binary = next(iter(real_binaries()), None)
     if binary is None:
         pytest.skip(NO_SERVER)
-    request.node.user_properties.append((PROPERTY, str(binary)))
+    request.node.user_properties.append((PROPERTY, name_of(binary)))
     return server_pool.emptied(binary).url
 
 
@@ -103,7 +103,7 @@ def new_redis_server(request: pytest.FixtureRequest) -> Iterator[Callable[..., P
     binary = next(iter(real_binaries()), None)
     if binary is None:
         pytest.skip(NO_SERVER)
-    request.node.user_properties.append((PROPERTY, str(binary)))
+    request.node.user_properties.append((PROPERTY, name_of(binary)))
     servers: list[PrivateServer] = []
 
     def make(*, is_durable: bool = False) -> PrivateServer:

