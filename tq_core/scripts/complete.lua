@@ -14,7 +14,7 @@
 local COMPLETED_KEPT = 100000
 local FIRST = 5
 local n = (#ARGV - FIRST + 1) / 2
-local buckets = ARGV[2]
+local buckets, run_ms = ARGV[2], tonumber(ARGV[3])
 local ids, records, kept_buckets = {}, {}, {}
 for i = 1, n do
   ids[i] = ARGV[FIRST + (i - 1) * 2]
@@ -33,13 +33,14 @@ for i = 1, n do
 end
 if not all_held then
   local good_ids, good_records, stale, recorded = {}, {}, 0, {}
-  words = {}
+  words, run_ms = {}, 0
   for i = 1, n do
     local id, record = ids[i], records[i]
     if recorded[id] == record then words[i] = 'K'
     elseif held[i] and not recorded[id] and string.find(record, held[i], 1, true) == 1 then
       words[i] = 'K'
       recorded[id] = record
+      run_ms = run_ms + (tonumber(string.match(record, '^[^|]*|ok|%d+|(%d+)|')) or 0)
       good_ids[#good_ids + 1] = id
       good_records[#good_records + 1] = record
       kept_buckets[#kept_buckets + 1] = string.sub(buckets, i * 2 - 1, i * 2)
@@ -87,7 +88,7 @@ if done > 0 then
     count('trimmed', #old)
   end
   count('completed', done)
-  count('run_ms', tonumber(ARGV[3]))
+  count('run_ms', run_ms)
   local runs, waits = {}, {}
   for i = 1, #buckets, 2 do
     local run, wait = string.byte(buckets, i) - 65, string.byte(buckets, i + 1) - 65

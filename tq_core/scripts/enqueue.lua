@@ -17,18 +17,22 @@ local FIRST, PER_TASK = 3, 3
 local n = (#ARGV - FIRST + 1) / PER_TASK
 local meta = call('HMGET', Q .. 'meta', 'number', 'max_size')
 if not meta[1] or (ARGV[2] ~= '' and meta[1] ~= ARGV[2]) then return {'NUMBER', meta[1] or ''} end
+local ids = {}
+for i = 1, n do ids[i] = ARGV[FIRST + (i - 1) * PER_TASK] end
+local known = get_fields('bodies', ids)
 local max_size = tonumber(meta[2] or '')
 if max_size then
-  local depth = call('ZCARD', Q .. 'pending') + call('ZCARD', Q .. 'scheduled')
-    + call('ZCARD', Q .. 'retrying') + call('ZCARD', Q .. 'blocked')
-  if depth + n > max_size then return {'FULL', depth, max_size} end
+  local depth, new = call('ZCARD', Q .. 'pending') + call('ZCARD', Q .. 'scheduled')
+    + call('ZCARD', Q .. 'retrying') + call('ZCARD', Q .. 'blocked'), 0
+  -- A call that is sent again because its answer was lost must not find the queue full of its own tasks.
+  for i = 1, n do
+    if not known[i] then new = new + 1 end
+  end
+  if new > 0 and depth + new > max_size then return {'FULL', depth, max_size} end
 end
 
 -- The first write may be refused for lack of memory: then nothing at all was written.
 local seq = call('HINCRBY', Q .. 'counters', 'seq', n) - n
-local ids = {}
-for i = 1, n do ids[i] = ARGV[FIRST + (i - 1) * PER_TASK] end
-local known = get_fields('bodies', ids)
 local bodies, pending, scheduled, accepted, words = {}, {}, {}, {}, nil
 local seen = {}
 local created = '|' .. now_ms .. '|'
