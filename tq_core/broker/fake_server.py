@@ -29,7 +29,7 @@ class UnixFakeServer(TcpFakeServer):
 
     def __init__(self, path: Path) -> None:
         self._numbers = itertools.count(1)
-        super().__init__(str(path), server_version=FAKE_VERSION)  # type: ignore[arg-type] - a path, for AF_UNIX
+        super().__init__(str(path), server_version=FAKE_VERSION)  # type: ignore[arg-type]  # AF_UNIX takes a path
         self.daemon_threads = True
 
     def get_request(self) -> tuple[socket.socket, Any]:

@@ -175,7 +175,7 @@ def _socket_folders(environ: Mapping[str, str]) -> list[Path]:
     temporary = environ.get("TMPDIR", "")
     temporary = temporary if temporary.startswith("/") and Path(temporary).is_dir() else tempfile.gettempdir()
     found = [Path(runtime) / "tq"] if runtime.startswith("/") and _is_own_folder(Path(runtime)) else []
-    return [*found, Path(temporary) / private, Path("/tmp") / private]  # noqa: S108 - private below, and checked
+    return [*found, Path(temporary) / private, Path("/tmp") / private]
 
 
 def _is_own_folder(path: Path) -> bool:

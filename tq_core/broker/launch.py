@@ -11,7 +11,14 @@ from collections.abc import Mapping
 
 from tq_core.broker.binaries import pick_server
 from tq_core.broker.deadline import Deadline
-from tq_core.broker.folder import BrokerFolder, check_space, folder_problem, make_folder, make_socket_folder, socket_path
+from tq_core.broker.folder import (
+    BrokerFolder,
+    check_space,
+    folder_problem,
+    make_folder,
+    make_socket_folder,
+    socket_path,
+)
 from tq_core.broker.keeper_log import open_keeper_log
 from tq_core.broker.locks import FileLock
 from tq_core.broker.probe import Answer, ask
@@ -102,7 +109,8 @@ def start_under_lock(
     running = running_server(folder, deadline)
     if running is None:
         raise BrokerUnreachable(
-            f"the server of the embedded broker {folder.name!r} went away right after its start; see {folder.keeper_log}"
+            f"the server of the embedded broker {folder.name!r} went away right after its start; "
+            f"see {folder.keeper_log}"
         )
     return running
 
@@ -144,9 +152,7 @@ def _end_orphan(folder: BrokerFolder, *, is_patient: bool) -> None:
         running.server.send(signal.SIGTERM if is_patient else signal.SIGKILL)
 
 
-def _start_keeper(
-    folder: BrokerFolder, environ: Mapping[str, str], start_lock: FileLock, deadline: Deadline
-) -> None:
+def _start_keeper(folder: BrokerFolder, environ: Mapping[str, str], start_lock: FileLock, deadline: Deadline) -> None:
     make_folder(folder)
     binary = pick_server(environ, writer=read_writer(folder), name=folder.name)
     if binary.is_kept:
@@ -182,7 +188,9 @@ def _start_keeper(
             f"see {folder.keeper_log}, or raise TQ_EMBEDDED_START_TIMEOUT_S"
         )
     if not report:
-        raise BrokerUnreachable(f"the keeper of the embedded broker {folder.name!r} ended early; see {folder.keeper_log}")
+        raise BrokerUnreachable(
+            f"the keeper of the embedded broker {folder.name!r} ended too early; see {folder.keeper_log}"
+        )
     outcome = json.loads(report)
     if "error" in outcome:
         raise (BrokerConfig if outcome["is_config"] else BrokerUnreachable)(outcome["error"])

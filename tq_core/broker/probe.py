@@ -17,6 +17,18 @@ class Answer(enum.Enum):
     READY = "it answers commands"
 
 
+def tell(socket_path: Path, command: bytes) -> None:
+    """Send one command of one word, whatever the answer; does nothing where nobody listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(PROBE_TIMEOUT_S)
+        try:
+            connection.connect(str(socket_path))
+            connection.sendall(command + b"\r\n")
+            connection.recv(256)  # leaving at once would take the command back
+        except OSError:
+            return
+
+
 def ask(socket_path: Path, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:
     """Send PING and read one line."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

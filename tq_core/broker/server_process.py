@@ -5,12 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Sequence
 from pathlib import Path
 
 from tq_core.broker.binaries import ServerBinary
 from tq_core.broker.deadline import Deadline
 from tq_core.broker.folder import BrokerFolder
+from tq_core.broker.probe import tell
 from tq_core.broker.python_command import module_command, passed_on
 from tq_core.errors import BrokerConfig
 
@@ -19,6 +19,7 @@ STOP_AGAIN_S = 1.0
 _LOG_TAIL_BYTES = 4096
 _PR_SET_PDEATHSIG = 1
 
+_DAMAGED = "its append-only file is damaged; repair it with redis-check-aof --fix, or wipe the broker"
 _DEATHS = (
     ("No space left on device", "the disk is full; free some space there"),
     ("Disk quota exceeded", "the disk quota is used up; free some space there"),
@@ -26,8 +27,8 @@ _DEATHS = (
     ("Read-only file system", "the file system is read-only; point XDG_STATE_HOME at one that can be written"),
     ("Permission denied", "permission is denied; make the folder yours, or point XDG_STATE_HOME at one that is"),
     ("RDB format version", "the data was written by a newer server; run that one (TQ_REDIS_SERVER)"),
-    ("Bad file format", "its append-only file is damaged; repair it with redis-check-aof --fix, or wipe the broker"),
-    ("Unrecoverable error reading", "its append-only file is damaged; repair it with redis-check-aof, or wipe the broker"),
+    ("Bad file format", _DAMAGED),
+    ("Unrecoverable error", _DAMAGED),
     ("FATAL CONFIG FILE ERROR", "the server does not know an option that tq gives it; name another in TQ_REDIS_SERVER"),
 )
 
@@ -35,8 +36,10 @@ _DEATHS = (
 class ServerProcess:
     """A running server: a direct child of this process, which must have one thread only."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, binary: ServerBinary, socket: Path) -> None:
         self.pid = pid
+        self._is_redis = binary.is_kept
+        self._socket = socket
         self.exit_status: int | None = None
 
     def has_ended(self) -> bool:
@@ -49,6 +52,11 @@ class ServerProcess:
 
     def stop(self) -> None:
         """End it politely, so that it writes out what it holds, then firmly."""
+        if self._is_redis and not self.has_ended():
+            tell(self._socket, b"SHUTDOWN")  # works at once, while a signal waits for the server's next tick
+            told = Deadline(STOP_AGAIN_S)
+            while not (told.is_over or self.has_ended()):
+                told.pause()
         polite = Deadline(STOP_TIMEOUT_S)
         while not polite.is_over:
             if self.has_ended():
@@ -93,7 +101,7 @@ def start_server(folder: BrokerFolder, binary: ServerBinary, socket: Path, *, in
             os._exit(127)
     os.close(log)
     os.close(nothing)
-    return ServerProcess(pid)
+    return ServerProcess(pid, binary, socket)
 
 
 def explain_death(folder: BrokerFolder, server: ServerProcess) -> BrokerConfig:
@@ -115,7 +123,7 @@ def explain_death(folder: BrokerFolder, server: ServerProcess) -> BrokerConfig:
     return BrokerConfig(f"{where} (exit {code}): {printable}; see {folder.server_log}")
 
 
-def _command(folder: BrokerFolder, binary: ServerBinary, socket: Path) -> tuple[Sequence[str], dict[str, str]]:
+def _command(folder: BrokerFolder, binary: ServerBinary, socket: Path) -> tuple[list[str], dict[str, str]]:
     environ = passed_on(os.environ)
     if binary.path is None:
         arguments, environ = module_command("tq_core.broker.fake_server", environ)
@@ -132,4 +140,3 @@ def _command(folder: BrokerFolder, binary: ServerBinary, socket: Path) -> tuple[
         "maxmemory-policy": "noeviction",
     }
     return [str(binary.path), *(word for name, value in options.items() for word in (f"--{name}", value))], environ
-

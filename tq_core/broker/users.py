@@ -30,19 +30,17 @@ def join(folder: BrokerFolder, *, linger_s: float, deadline: Deadline) -> FileLo
         lock = FileLock(folder.users_lock)
     except OSError as error:
         raise folder_problem(folder, error) from error
+    if not lock.shared_by(deadline):
+        lock.close()
+        raise BrokerUnreachable(
+            f"the embedded broker {folder.name!r} was being stopped for {deadline.timeout_s:g} s; "
+            f"try again, or see {folder.keeper_log}"
+        )
     try:
-        if not lock.shared_by(deadline):
-            raise BrokerUnreachable(
-                f"the embedded broker {folder.name!r} was being stopped for {deadline.timeout_s:g} s; "
-                f"try again, or see {folder.keeper_log}"
-            )
         lock.write_note(f"{linger_s:.3f}")
     except OSError as error:
         lock.close()
         raise folder_problem(folder, error) from error
-    except BrokerUnreachable:
-        lock.close()
-        raise
     with _own_guard:
         _own.setdefault(str(folder.path), set()).add(lock)
     return lock

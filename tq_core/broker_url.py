@@ -1,0 +1,176 @@
+"""Addresses of brokers: taken apart, refused early where they would fail late, and shown without their secrets."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import inspect
+import re
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+
+from tq_core.broker.folder import DEFAULT_NAME, check_name
+from tq_core.errors import BrokerConfig, InvalidInput, NotYetSupported
+
+MASK = "***"
+EXAMPLES = "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST/0, unix:///PATH, embedded://NAME or memory://NAME"
+
+
+class BrokerScheme(enum.StrEnum):
+    """The kinds of broker that this version serves."""
+
+    EMBEDDED = "embedded"
+    MEMORY = "memory"
+    REDIS = "redis"
+    REDISS = "rediss"
+    UNIX = "unix"
+
+    @property
+    def is_server(self) -> bool:
+        """Whether redis-py takes the address as it is."""
+        return self in {BrokerScheme.REDIS, BrokerScheme.REDISS, BrokerScheme.UNIX}
+
+
+_LATER = {
+    "redis+sentinel": "Sentinel",
+    "redis+cluster": "Redis Cluster",
+}
+
+
+@dataclass(frozen=True)
+class ParsedUrl:
+    """An address that was understood."""
+
+    scheme: BrokerScheme
+    url: str = field(repr=False)
+    name: str | None
+    """Of an embedded or in-memory broker."""
+
+
+def parse_url(url: str, *, source: str) -> ParsedUrl:
+    """Understand an address, or refuse it with a text that shows no secret.
+
+    Args:
+        url: The address.
+        source: Where it comes from, for the message.
+
+    Raises:
+        BrokerConfig: It is wrong.
+        NotYetSupported: It is right, and this version does not serve it.
+    """
+    url = url.strip()
+    scheme, separator, _ = url.partition("://")
+    scheme = scheme.lower()
+    shown = masked_url(url)
+    if not separator:
+        raise BrokerConfig(f"{source} {shown!r} has no scheme; write {EXAMPLES}")
+    if scheme in _LATER:
+        raise NotYetSupported(
+            f"{source} {shown!r}: this version does not serve {_LATER[scheme]} yet; "
+            "give the address of one server (redis:// or rediss://)"
+        )
+    if scheme in {"http", "https"}:
+        raise NotYetSupported(f"{source} {shown!r} is the address of a gateway, not of a broker; write {EXAMPLES}")
+    if scheme not in BrokerScheme:
+        raise BrokerConfig(f"{source} {shown!r}: {scheme!r} is not a scheme that tq knows; write {EXAMPLES}")
+    kind = BrokerScheme(scheme)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # Its text may quote a part of a password that was not percent-encoded.
+        raise BrokerConfig(
+            f"{source} {shown!r} has no valid host and port; percent-encode / : @ ? # in a password"
+        ) from None
+    if kind.is_server:
+        _check_server(parts, kind, port, f"{source} {shown!r}")
+        return ParsedUrl(scheme=kind, url=url, name=None)
+    return ParsedUrl(scheme=kind, url=url, name=_check_local(parts, f"{source} {shown!r}"))
+
+
+def masked_url(url: str) -> str:
+    """The address with its password replaced, also where it is not well formed."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
+    # The last @ ends the user's part even where a password holds one that should have been encoded.
+    credentials, at, place = rest.rpartition("@")
+    if at:
+        user, colon, _ = credentials.partition(":")
+        credentials = f"{user}:{MASK}" if colon else credentials
+    place, question, query = place.partition("?")
+    masked_query = "&".join(
+        f"{name}={MASK}" if _is_secret(name) else f"{name}{equals}{value}"
+        for name, equals, value in (pair.partition("=") for pair in query.split("&"))
+    )
+    return _printable(f"{scheme}{separator}{credentials}{at}{place}{question}{masked_query}")
+
+
+def _is_secret(name: str) -> bool:
+    return "password" in unquote(name).lower()
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _check_local(parts: SplitResult, shown: str) -> str:
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
+        raise BrokerConfig(f"{shown}: after {parts.scheme}:// comes a name and nothing else, as {parts.scheme}://work")
+    try:
+        return check_name(parts.netloc or DEFAULT_NAME)
+    except InvalidInput as error:
+        raise BrokerConfig(f"{shown}: {error.message}") from error
+
+
+def _check_server(parts: SplitResult, kind: BrokerScheme, port: int | None, shown: str) -> None:
+    if parts.fragment:
+        raise BrokerConfig(f"{shown} ends in #...; percent-encode # as %23")
+    if kind is BrokerScheme.UNIX:
+        if parts.hostname or not parts.path.strip("/"):
+            raise BrokerConfig(f"{shown}: a socket's address has three slashes, as unix:///run/redis.sock")
+    else:
+        if not parts.hostname:
+            raise BrokerConfig(f"{shown} names no host; write {kind}://localhost:6379/0 for this machine")
+        if port == 0:
+            raise BrokerConfig(f"{shown}: 0 is not a port; give a number from 1 to 65535")
+        # redis-py silently takes database 0 where this is not a number.
+        if not re.fullmatch(r"/?|/[0-9]+", parts.path):
+            raise BrokerConfig(f"{shown}: {parts.path[1:]!r} is not the number of a database; end it in /0")
+    _check_options(parts.query, kind, shown)
+
+
+def _check_options(query: str, kind: BrokerScheme, shown: str) -> None:
+    from redis.connection import URL_QUERY_ARGUMENT_PARSERS
+
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in _known_options(kind):
+            raise BrokerConfig(f"{shown}: redis-py knows no option {name!r} here; see its Connection classes for names")
+        parser = URL_QUERY_ARGUMENT_PARSERS.get(name)
+        try:
+            if parser is not None:
+                parser(value)
+        except (TypeError, ValueError):
+            raise BrokerConfig(f"{shown}: {value!r} is not a value for {name}; correct it") from None
+
+
+@functools.cache
+def _known_options(kind: BrokerScheme) -> frozenset[str]:
+    from redis.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+
+    connection = {
+        BrokerScheme.REDIS: Connection,
+        BrokerScheme.REDISS: SSLConnection,
+        BrokerScheme.UNIX: UnixDomainSocketConnection,
+    }[kind]
+    owners = {*connection.__mro__, ConnectionPool}
+    return frozenset(name for owner in owners for name in inspect.signature(owner).parameters) - {"kwargs"}
+
+
+def with_database(url: str, db: int) -> str:
+    """The address with another database."""
+    parts = urlsplit(url)
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "db"]
+    if parts.scheme == BrokerScheme.UNIX:
+        return parts._replace(query=urlencode([*query, ("db", str(db))])).geturl()
+    return parts._replace(path=f"/{db}", query=urlencode(query)).geturl()
