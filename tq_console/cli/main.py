@@ -1,0 +1,126 @@
+"""`tq`: finds the command, runs it, and turns whatever happens into one line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from tq_console.cli.commands import LazyGroup
+from tq_console.cli.exit_codes import ExitCode, exit_code_of
+from tq_console.cli.invocation import Invocation
+from tq_console.view.text import visible
+from tq_core.errors import TqError
+
+DEBUG_VARIABLE = "TQ_DEBUG"
+COMPLETION_VARIABLE = "_TQ_COMPLETE"
+"""Set by the shell's completion scripts."""
+
+COMMANDS = {
+    "submit": ("tq_console.cli.submit:submit", "Enqueue a task, or a file of them."),
+    "tasks": ("tq_console.cli.tasks:tasks", "List, show, retry, cancel, kill, delete tasks, or wait for one."),
+    "stats": ("tq_console.cli.stats:stats", "Queues, workers and rates at a glance."),
+}
+
+
+def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    del parameter
+    if value and not context.resilient_parsing:
+        from importlib.metadata import version
+
+        print(f"tq {version('tq-console')}")
+        context.exit()
+
+
+@click.group(
+    "tq",
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    examples="""
+        tq submit send_mail to=ana@example.org      # enqueue a task; prints its id
+        tq tasks list --state failed                # what went wrong
+        tq stats                                    # the whole at a glance
+    """,
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
+def tq() -> None:
+    """Watch and steer the tasks of a Redis.
+
+    Data goes to stdout, talk to stderr. Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 broker unreachable,
+    5 refused, 6 wait timed out, 130 interrupted.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code; prints everything that is to be said."""
+    try:
+        code = _run(list(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. What is still buffered must not fail again when Python ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.FAILED
+    return int(code)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        with contextlib.closing(Invocation()) as invocation:
+            # Not `tq.main`: that would turn interruptions and broken pipes into exit codes of its own.
+            with tq.make_context("tq", arguments, obj=invocation) as context:
+                code = tq.invoke(context)
+        return code if isinstance(code, int) else ExitCode.OK
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        _say(error.format_message() + _see(error))
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, click.Abort) as error:
+        _say(str(error) or "interrupted")
+        return ExitCode.INTERRUPTED
+    except TqError as error:
+        _say(error.message)
+        return exit_code_of(error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _say(f"{error.filename or 'system'}: {error.strerror or error}")
+        return ExitCode.FAILED
+    except Exception as error:  # the seam: a bug ends as one line too
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        _say(f"internal error, {type(error).__name__}: {error}; {DEBUG_VARIABLE}=1 shows where")
+        return ExitCode.FAILED
+
+
+def _see(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f" (see `{context.command_path} --help`)" if context else ""
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"tq: {visible(' '.join(text.split()))}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """The command `tq`."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if COMPLETION_VARIABLE in os.environ:
+        tq.main(prog_name="tq", complete_var=COMPLETION_VARIABLE)
+    sys.exit(run(sys.argv[1:]))
+
+
+def console_main() -> None:
+    """The command `tq-console`."""
+    _say("the console is not in this version yet; `tq stats`, `tq tasks list` and `tq events -f` show the same facts")
+    sys.exit(ExitCode.REFUSED)

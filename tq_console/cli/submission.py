@@ -1,0 +1,182 @@
+"""From what a person wrote to tasks that may be enqueued: checked against the published types before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tq_console.cli.values import parse_duration_s, parse_moment_ms
+from tq_core import names, producer, registry, schema
+from tq_core.arguments import invalid_arguments
+from tq_core.errors import InvalidArguments, InvalidInput, UnknownTaskType
+from tq_core.model import DEFAULT_PRIORITY, NewTask, TaskOptions
+from tq_core.registry import PublishedType
+
+if TYPE_CHECKING:
+    from tq_console.cli.invocation import Invocation
+
+DEFAULT_QUEUE = "default"
+
+
+class TaskLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A task as it is asked for: by the options of `tq submit`, or by one line of a batch."""
+
+    type: str | None = None
+    args: dict[str, Any] = {}
+    queue: str | None = None
+    priority: int | str | None = None
+    delay: float | str | None = None
+    """Seconds, or a duration like 5m."""
+    at: float | str | None = None
+    """Seconds since 1970, or a date and time."""
+    max_attempts: int | None = None
+    timeout: float | str | None = None
+    """Seconds, or a duration like 5m."""
+    unique: str | None = None
+    id: str | None = None
+
+    def over(self, defaults: TaskLine) -> TaskLine:
+        """This line, with what it does not say taken from others."""
+        said = {f: v for f in self.__struct_fields__ if (v := getattr(self, f)) is not None and f != "args"}
+        return msgspec.structs.replace(defaults, **said, args={**defaults.args, **self.args})
+
+
+class SubmissionRules:
+    """What the workers have published about their types, and what follows for a task."""
+
+    def __init__(self, types: Mapping[str, PublishedType], *, submitted_by: str, is_forced: bool) -> None:
+        self._types = types
+        self._submitted_by = submitted_by
+        self._is_forced = is_forced
+
+    @classmethod
+    def read(cls, invocation: Invocation, *, is_forced: bool) -> SubmissionRules:
+        """Reads the published types; says so where there is none, for then nothing can be checked."""
+        types = invocation.run(registry.published_types())
+        if not types:
+            invocation.out.talk("tq: no worker has published its task types yet: type and arguments are not checked")
+        return cls(types, submitted_by=invocation.actor, is_forced=is_forced)
+
+    def published(self, task_type: str) -> PublishedType | None:
+        """What is known of a type; None where nothing is and that does not matter.
+
+        Raises:
+            UnknownTaskType: others are known, this one is not.
+        """
+        found = self._types.get(names.check_task_type(task_type))
+        if found is None and self._types and not self._is_forced:
+            near = names.nearest(task_type, self._types)
+            meant = f"did you mean {' or '.join(near)}?" if near else f"known: {_some(self._types)};"
+            raise UnknownTaskType(
+                f"no worker has published the task type {task_type!r}: {meant} --force enqueues it all the same", near
+            )
+        return found
+
+    def arguments(self, task_type: str, texts: Sequence[str]) -> dict[str, Any]:
+        """The arguments that a person means by `key=value` words.
+
+        Raises:
+            InvalidInput: a word is not of that form.
+            InvalidArguments: a value does not fit the type's schema.
+        """
+        found = self.published(task_type)
+        of_type = found.schema if found and not self._is_forced else {}
+        args: dict[str, Any] = {}
+        problems: dict[str, str] = {}
+        for text in texts:
+            name, equals, value = text.partition("=")
+            if not equals or not name:
+                raise InvalidInput(f"{text!r} is no argument: write key=value, or --data '{{\"key\": …}}' for JSON")
+            if name in args:
+                raise InvalidInput(f"the argument {name!r} is given twice")
+            try:
+                args[name] = schema.coerce_text(of_type, name, value)
+            except InvalidArguments as error:
+                args[name] = value
+                problems |= error.problems
+        if problems:
+            raise self._with_form(invalid_arguments(task_type, problems), found)
+        return args
+
+    def checked(self, line: TaskLine) -> tuple[str, NewTask]:
+        """The queue and the task that a line asks for.
+
+        Raises:
+            InvalidInput: something in it is not allowed; says what.
+            UnknownTaskType: no worker knows its type.
+            InvalidArguments: its arguments do not fit the type's schema.
+        """
+        if line.type is None:
+            raise InvalidInput('it has no "type": name one in the line, or one for all on the command line')
+        found = self.published(line.type)
+        queue = names.check_queue(line.queue or (found.queue if found else DEFAULT_QUEUE))
+        task = producer.new_task(
+            line.type,
+            line.args,
+            priority=DEFAULT_PRIORITY if line.priority is None else line.priority,
+            delay_s=_seconds("delay", line.delay) or 0,
+            at_ms=_at_ms(line.at),
+            max_attempts=line.max_attempts or _default_attempts(found),
+            name=line.id,
+            unique_key=line.unique,
+            options=TaskOptions(timeout_s=_seconds("timeout", line.timeout), submitted_by=self._submitted_by),
+        )
+        if line.max_attempts == 0:
+            raise InvalidInput("max_attempts 0: must be from 1 to 1000")
+        if task.chosen_name is not None:
+            from tq_core.ids import chosen_id
+
+            chosen_id(task.chosen_name, queue)
+        if found and not self._is_forced:
+            problems = schema.check_against(found.schema, schema.decode_args(task.payload))
+            if problems:
+                raise self._with_form(invalid_arguments(line.type, problems), found)
+        return queue, task
+
+    @staticmethod
+    def _with_form(error: InvalidArguments, found: PublishedType | None) -> InvalidArguments:
+        if found is None:
+            return error
+        return InvalidArguments(f"{error.message}; it takes {form(found)} (--force skips this check)", error.problems)
+
+
+def form(published: PublishedType) -> str:
+    """What a type takes, in one line: `to, subject, [retries]`."""
+    properties = published.schema.get("properties")
+    required = published.schema.get("required") or ()
+    if not isinstance(properties, dict) or not properties:
+        return "no arguments"
+    return ", ".join(str(name) if name in required else f"[{name}]" for name in properties)
+
+
+def _default_attempts(found: PublishedType | None) -> int:
+    if found:
+        return found.max_attempts
+    from tq_core.settings import retry_defaults
+
+    return retry_defaults().max_attempts
+
+
+def _seconds(what: str, value: float | str | None) -> float | None:
+    if isinstance(value, str):
+        try:
+            return parse_duration_s(value)
+        except ValueError as error:
+            raise InvalidInput(f"{what} {value!r}: write seconds, or a duration like 1.5s, 5m, 1h30m") from error
+    return value
+
+
+def _at_ms(value: float | str | None) -> int | None:
+    if isinstance(value, str):
+        try:
+            return parse_moment_ms(value)
+        except ValueError as error:
+            raise InvalidInput(f"at {value!r}: write 2030-01-31T18:00:00Z, or seconds since 1970") from error
+    return None if value is None else round(value * 1000)
+
+
+def _some(types: Mapping[str, PublishedType]) -> str:
+    listed = list(types)[:8]
+    return ", ".join(listed) + (f" and {len(types) - len(listed)} more" if len(types) > len(listed) else "")

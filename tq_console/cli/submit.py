@@ -1,0 +1,173 @@
+"""`tq submit`: one task from the command line, or many from a file or pipe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tq_console.cli.commands import command
+from tq_console.cli.exit_codes import ExitCode
+from tq_console.cli.invocation import Invocation
+from tq_console.cli.values import DURATION, MOMENT, PRIORITY
+
+if TYPE_CHECKING:
+    from tq_console.cli.submission import SubmissionRules, TaskLine
+
+MAX_DATA_BYTES = 8 * 1024 * 1024
+
+
+@command(
+    has_reveal=True,
+    examples="""
+        tq submit send_mail to=ana@example.org subject=hello
+        tq submit resize --data '{"path": "a.png", "sizes": [64, 128]}' --priority high
+        tq submit report month=2030-01 --id report-2030-01 --at 2030-02-01T06:00
+        tq submit add a=1 b=2 --wait                     # prints the result: 3
+        tq submit --batch tasks.ndjson                   # {"type": "add", "args": {"a": 1, "b": 2}} on each line
+        make-tasks | tq submit resize --batch - --skip-bad
+    """,
+)
+@click.argument("task_type", metavar="[TYPE]", required=False)
+@click.argument("words", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option("--data", "-d", help="The arguments as a JSON object: as text, @FILE, or - for stdin.")
+@click.option("--batch", help="Read tasks as JSON lines from this file, or - for stdin.")
+@click.option("--skip-bad", is_flag=True, help="With --batch: leave bad lines out instead of stopping.")
+@click.option("--queue", "-q", help="The queue; the type's own by default.")
+@click.option("--priority", "-p", type=PRIORITY, help="critical, high, normal, low, or 0 (first) to 255.")
+@click.option("--delay", type=DURATION, help="Not before so long from now: 90, 5m, 1h30m.")
+@click.option("--at", type=MOMENT, help="Not before this time: 2030-01-31T18:00, or 18:00 for the next one.")
+@click.option("--max-attempts", type=click.IntRange(1, 1000), help="How often it is tried in all.")
+@click.option("--timeout", type=DURATION, help="Longest time that one attempt may take.")
+@click.option("--unique", metavar="KEY", help="Refuse while an unfinished task of the queue holds this key.")
+@click.option("--id", "name", metavar="NAME", help="A name of your own; submitting it again changes nothing.")
+@click.option("--force", is_flag=True, help="Submit even where the type or its arguments are not known to workers.")
+@click.option("--wait", "-w", "is_waiting", is_flag=True, help="Wait for the end and print the result.")
+@click.option(
+    "--wait-timeout", type=DURATION, help="Wait at most so long (exit code 6); as long as it takes by default."
+)
+@click.option("--depends-on", hidden=True, multiple=True)
+@click.pass_obj
+def submit(invocation: Invocation, /, *, task_type: str | None, words: tuple[str, ...], **options: Any) -> int:
+    """Enqueue a task and print its id.
+
+    Values are read as the type's published schema wants them; without one, as JSON where they are JSON, else as text.
+    """
+    if options["depends_on"]:
+        from tq_core.errors import RefusedError
+
+        raise RefusedError("--depends-on is not supported by this version: nothing was enqueued")
+    if options["batch"] is not None:
+        return _submit_batch(invocation, task_type, words, options)
+    if task_type is None:
+        raise click.UsageError(
+            "name a task type, as in `tq submit send_mail to=ana@example.org`", click.get_current_context()
+        )
+    if options["skip_bad"]:
+        raise click.UsageError("--skip-bad is for --batch", click.get_current_context())
+    return _submit_one(invocation, task_type, words, options)
+
+
+def _submit_one(invocation: Invocation, task_type: str, words: tuple[str, ...], options: dict[str, Any]) -> int:
+    from tq_console.cli.submission import SubmissionRules
+
+    data = _data(options["data"])
+    rules = SubmissionRules.read(invocation, is_forced=options["force"])
+    line = _line(options, type=task_type, args={**data, **rules.arguments(task_type, words)})
+    task_id = _enqueue(invocation, rules, line)
+    if options["is_waiting"] or options["wait_timeout"] is not None:
+        from tq_console.cli.waiting import print_end
+
+        return print_end(invocation, task_id, timeout_s=options["wait_timeout"])
+    if invocation.is_json:
+        from tq_console.cli.task_reading import print_records
+
+        print_records(invocation, [task_id])
+    else:
+        invocation.out.line(task_id)
+    return ExitCode.OK
+
+
+def _enqueue(invocation: Invocation, rules: SubmissionRules, line: TaskLine) -> str:
+    from tq_core import producer
+    from tq_core.errors import DuplicateTask
+
+    queue, task = rules.checked(line)
+    (outcome,) = invocation.change(producer.enqueue(queue, [task]))
+    if outcome.duplicate_of == "unique":
+        raise DuplicateTask(
+            f"the unique key {line.unique!r} is held by the task {outcome.task_id}, which has not ended: "
+            "wait for it or cancel it",
+            holder_id=outcome.task_id,
+        )
+    if not outcome.is_new:
+        invocation.out.talk(f"tq: {outcome.task_id} was there already: nothing was added")
+    return outcome.task_id
+
+
+def _submit_batch(
+    invocation: Invocation, task_type: str | None, words: tuple[str, ...], options: dict[str, Any]
+) -> int:
+    context = click.get_current_context()
+    for name in ("data", "unique", "name", "is_waiting", "wait_timeout"):
+        if options[name]:
+            flag = {"name": "--id", "is_waiting": "--wait"}.get(name, f"--{name.replace('_', '-')}")
+            raise click.UsageError(f"{flag} is for one task, not for --batch", context)
+    if words:
+        raise click.UsageError("with --batch the arguments stand in its lines", context)
+    from tq_console.cli.batch import submit_batch
+
+    defaults = _line(options, type=task_type, args={})
+    return submit_batch(
+        invocation, options["batch"], defaults, is_skipping=options["skip_bad"], is_forced=options["force"]
+    )
+
+
+def _line(options: dict[str, Any], **fields: Any) -> TaskLine:
+    from tq_console.cli.submission import TaskLine
+
+    at_ms = options["at"]
+    return TaskLine(
+        queue=options["queue"],
+        priority=options["priority"],
+        delay=options["delay"],
+        at=None if at_ms is None else at_ms / 1000,
+        max_attempts=options["max_attempts"],
+        timeout=options["timeout"],
+        unique=options["unique"],
+        id=options["name"],
+        **fields,
+    )
+
+
+def _data(source: str | None) -> dict[str, Any]:
+    """The JSON object that --data names.
+
+    Raises:
+        InvalidInput: it is none.
+        PayloadTooLarge: it is too large to be looked at.
+    """
+    if source is None:
+        return {}
+    import msgspec
+
+    from tq_core.errors import InvalidInput, PayloadTooLarge
+
+    if source == "-":
+        text = sys.stdin.buffer.read(MAX_DATA_BYTES + 1)
+    elif source.startswith("@"):
+        with Path(source[1:]).open("rb") as file:
+            text = file.read(MAX_DATA_BYTES + 1)
+    else:
+        text = source.encode("utf-8", "surrogateescape")
+    if len(text) > MAX_DATA_BYTES:
+        raise PayloadTooLarge(f"--data holds more than {MAX_DATA_BYTES} bytes: store it elsewhere and pass its name")
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"--data is no valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InvalidInput(f'--data must be a JSON object like {{"key": "value"}}, not {type(found).__name__}')
+    return found

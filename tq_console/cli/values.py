@@ -1,0 +1,114 @@
+"""What may be written on a command line: durations, times, priorities, states; each refusal shows an example."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+
+import click
+
+from tq_core.errors import InvalidInput
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+STATES = ("blocked", "scheduled", "pending", "running", "retrying", "completed", "failed", "cancelled")
+ENDED_STATES = ("completed", "failed", "cancelled")
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds from 90, 1.5s, 5m, 1h30m, 250ms.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = text.strip().replace(" ", "")
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(text)
+    return float(sum(float(number) * _UNITS_S[unit] for number, unit in parts))
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """A duration, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        try:
+            return parse_duration_s(value)
+        except ValueError:
+            self.fail(f"{value!r} is no duration from 0 up: write 90, 1.5s, 5m, 1h30m or 250ms", param, ctx)
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """A point in time, as ms since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Milliseconds since the epoch."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_moment_ms(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no time: write 2030-01-31T18:00, 2030-01-31T18:00:00Z, 18:00 (the next one) "
+                "or seconds since 1970",
+                param,
+                ctx,
+            )
+
+
+def parse_moment_ms(text: str, *, now: dt.datetime | None = None) -> int:
+    """Milliseconds since the epoch from an ISO date and time, a time of day (its next one) or seconds.
+
+    Without a zone it is the local one.
+
+    Args:
+        text: What was written.
+        now: The present, with a zone; taken from the clock when None.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    text = text.strip()
+    if re.fullmatch(r"\d{9,11}(\.\d+)?", text):
+        return round(float(text) * 1000)
+    if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", text):
+        present = now or dt.datetime.now().astimezone()
+        wanted = dt.time.fromisoformat(text.zfill(5) if text.count(":") == 1 else text.zfill(8))
+        at = dt.datetime.combine(present.date(), wanted, tzinfo=present.tzinfo)
+        return round((at if at > present else at + dt.timedelta(days=1)).timestamp() * 1000)
+    try:
+        return round(dt.datetime.fromisoformat(text).astimezone().timestamp() * 1000)
+    except (OverflowError, OSError) as error:
+        raise ValueError(text) from error
+
+
+class Priority(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """A priority, as its number."""
+
+    name = "priority"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, 0 first."""
+        from tq_core.model import parse_priority
+
+        try:
+            return parse_priority(value)
+        except InvalidInput as error:
+            self.fail(error.message, param, ctx)
+
+
+DURATION = Duration()
+MOMENT = Moment()
+PRIORITY = Priority()
+STATE = click.Choice(STATES, case_sensitive=False)
+ENDED_STATE = click.Choice(ENDED_STATES, case_sensitive=False)

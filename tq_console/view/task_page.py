@@ -1,0 +1,83 @@
+"""One task for people: its facts as labelled lines, its history, its traceback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tq_console.view.formats import clock, duration, size
+from tq_console.view.secrets import Masker
+from tq_console.view.text import json_line, visible, visible_lines
+from tq_core.model import Attempt, TaskView, priority_label
+
+Fact = tuple[str, str]
+
+
+def facts(task: TaskView, why: str, masker: Masker) -> list[Fact]:
+    """Label and safe text of everything there is to say in one line."""
+    found: list[tuple[str, str | None]] = [
+        ("id", task.id),
+        ("type", task.type),
+        ("queue", task.queue),
+        ("state", str(task.state)),
+        ("why", masker.masked(why)),
+        ("priority", priority_label(task.priority)),
+        ("attempt", f"{task.attempt} of {task.max_attempts}"),
+        ("arguments", arguments_text(task, masker)),
+        ("result", json_line(masker.masked(task.result)) if task.state == "completed" else None),
+        ("error", error_text(task.error, masker) or None),
+        ("worker", task.worker_id),
+        ("enqueued", clock(task.created_at_ms)),
+        ("due", clock(task.due_at_ms) if task.due_at_ms else None),
+        ("started", clock(task.started_at_ms) if task.started_at_ms else None),
+        ("finished", clock(task.finished_at_ms) if task.finished_at_ms else None),
+        ("took", duration(task.duration_ms) if task.duration_ms is not None else None),
+        ("lease until", clock(task.lease_end_ms) if task.lease_end_ms else None),
+        ("timeout", duration(task.options.timeout_s * 1000) if task.options.timeout_s else None),
+        ("unique key", task.unique_key),
+        ("crashes", str(task.crashes) if task.crashes else None),
+        ("lost leases", str(task.lost) if task.lost else None),
+        ("made from", task.options.linked_to),
+        ("submitted by", task.options.submitted_by),
+    ]
+    return [(label, visible(text)) for label, text in found if text]
+
+
+def arguments_text(task: TaskView, masker: Masker) -> str:
+    """The arguments as JSON with secrets masked; a payload that cannot be read is only described."""
+    if task.args is not None:
+        return json_line(masker.masked(task.args))
+    what = "not read whole" if len(task.payload_text.encode()) < task.payload_bytes else "no JSON object"
+    return f"({size(task.payload_bytes)}, {what})"
+
+
+def error_text(error: dict[str, Any] | None, masker: Masker) -> str:
+    """Why a task ended badly, in one line."""
+    if not error:
+        return ""
+    known = masker.masked(error)
+    said = ": ".join(str(known[field]) for field in ("type", "message") if known.get(field))
+    whose = f"by {known['by']}" if known.get("by") else ""
+    return visible(
+        " ".join(part for part in (f"({known.get('reason', '?')})", said, whose, str(known.get("why", ""))) if part)
+    )
+
+
+def history_lines(history: tuple[Attempt, ...], masker: Masker) -> list[str]:
+    """One line for each run that did not end well and each intervention, oldest first."""
+    lines = []
+    for attempt in history:
+        detail = masker.masked(attempt.detail)
+        said = ": ".join(str(detail[field]) for field in ("type", "message") if detail.get(field))
+        said = said or " ".join(str(detail[field]) for field in ("by", "why") if detail.get(field))
+        where = f" on {attempt.worker_id}" if attempt.worker_id else ""
+        number = f" attempt {attempt.attempt}" if attempt.attempt else ""
+        took = f" after {duration(attempt.duration_ms)}" if attempt.duration_ms else ""
+        lines.append(visible(f"{clock(attempt.at_ms)}  {attempt.outcome}{number}{where}{took}  {said}".rstrip()))
+    return lines
+
+
+def traceback_lines(task: TaskView, masker: Masker) -> list[str]:
+    """The last error's traceback; empty where there is none."""
+    detail = task.error or (task.history[-1].detail if task.history else {})
+    text = masker.masked(detail).get("traceback")
+    return visible_lines(text.rstrip("\n")) if isinstance(text, str) and text else []
