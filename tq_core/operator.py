@@ -45,7 +45,14 @@ class Bulk(msgspec.Struct, frozen=True):
     skipped: tuple[Done, ...] = ()
 
 
-def cancel(task_ids: Sequence[str], *, actor: str, why: str = "", kill: bool = False) -> Flow[list[Done]]:
+def cancel(
+    task_ids: Sequence[str],
+    *,
+    actor: str,
+    why: str = "",
+    kill: bool = False,
+    on_progress: Progress | None = None,
+) -> Flow[list[Done]]:
     """Ends tasks that have not run; asks running ones to stop, and with `kill` ends those that do not listen.
 
     A running task's node is told at once; should that message be lost, its worker learns it with the next renewal of
@@ -64,6 +71,8 @@ def cancel(task_ids: Sequence[str], *, actor: str, why: str = "", kill: bool = F
                 yield from _nudge(rest, task_id, mode, actor)
             else:
                 done[task_id] = Done(task_id, f"is:{rest}" if word == "IS" else word.lower())
+        if on_progress:
+            on_progress(len(done))
     return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
 
 
@@ -76,7 +85,9 @@ def _nudge(worker_id: str, task_id: str, mode: str, actor: str) -> Flow[None]:
         return
 
 
-def requeue(task_ids: Sequence[str], *, actor: str, why: str = "") -> Flow[list[Done]]:
+def requeue(
+    task_ids: Sequence[str], *, actor: str, why: str = "", on_progress: Progress | None = None
+) -> Flow[list[Done]]:
     """Runs ended tasks again from the start; their history stays."""
     detail, op = _encode({"by": actor, "why": why}), _op()
     done: dict[str, Done] = {}
@@ -86,6 +97,8 @@ def requeue(task_ids: Sequence[str], *, actor: str, why: str = "") -> Flow[list[
         )
         done |= {i.decode(): Done(i.decode(), "requeued") for i in moved}
         done |= {d.task_id: d for d in map(_skipped, skipped)}
+        if on_progress:
+            on_progress(len(done))
     return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
 
 
@@ -119,7 +132,14 @@ def requeue_all(
             on_progress(done)
 
 
-def discard(task_ids: Sequence[str], *, actor: str, why: str = "", action: str = "discard") -> Flow[list[Done]]:
+def discard(
+    task_ids: Sequence[str],
+    *,
+    actor: str,
+    why: str = "",
+    action: str = "discard",
+    on_progress: Progress | None = None,
+) -> Flow[list[Done]]:
     """Deletes tasks for good, with all that is kept of them; running ones are left alone."""
     detail, op = _encode({"by": actor, "why": why}), _op()
     done: dict[str, Done] = {}
@@ -127,6 +147,8 @@ def discard(task_ids: Sequence[str], *, actor: str, why: str = "", action: str =
         _, _, skipped = yield Script("discard", keys.queue_prefix(queue), (actor, op, action, detail, "", 0, 0, *chunk))
         left = {d.task_id: d for d in map(_skipped, skipped)}
         done |= {i: left.get(i, Done(i, "deleted")) for i in chunk}
+        if on_progress:
+            on_progress(len(done))
     return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
 
 
