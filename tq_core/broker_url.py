@@ -71,7 +71,7 @@ def parse_url(url: str, *, source: str) -> ParsedUrl:
         )
     if scheme in {"http", "https"}:
         raise NotYetSupported(f"{source} {shown!r} is the address of a gateway, not of a broker; write {EXAMPLES}")
-    if scheme not in BrokerScheme:
+    if scheme not in set(BrokerScheme):  # on 3.11 a text cannot be looked up in the class itself
         raise BrokerConfig(f"{source} {shown!r}: {scheme!r} is not a scheme that tq knows; write {EXAMPLES}")
     kind = BrokerScheme(scheme)
     try:
