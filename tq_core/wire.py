@@ -24,6 +24,7 @@ from tq_core.model import Attempt, TaskOptions, TaskState, TaskView
 PRIORITY_BAND = 2**45
 NO_TOKEN = "|"
 MAX_DETAIL_BYTES = 16 * 1024
+_LEAST_ROOM = 32
 
 _encode = msgspec.json.Encoder().encode
 _decode_options = msgspec.json.Decoder(TaskOptions).decode
@@ -125,12 +126,40 @@ def parse_trail(trail: bytes | None) -> Trail:
 
 
 def encode_detail(detail: dict[str, Any]) -> bytes:
-    """A JSON object of bounded size: long texts are cut, with their length said."""
-    encoded = _encode(detail)
-    if len(encoded) <= MAX_DETAIL_BYTES:
-        return encoded
-    room = MAX_DETAIL_BYTES // (6 * max(1, len(detail)))
-    return _encode({k: cut(v, room) if isinstance(v, str) else cut(repr(v), room) for k, v in detail.items()})
+    """A JSON object of bounded size, whatever it is given: a run that went wrong must always be recorded.
+
+    What JSON cannot hold is written as Python shows it; where all is too long, the longest texts are cut, with the
+    length of what is left out.
+    """
+    plain = {_printable(str(name)): _plain(value) for name, value in detail.items()}
+    encoded = _encode(plain)
+    room = MAX_DETAIL_BYTES
+    while len(encoded) > MAX_DETAIL_BYTES and room >= _LEAST_ROOM:
+        room = room * 3 // 4
+        encoded = _encode({name: _cut_value(value, room) for name, value in plain.items()})
+    if len(encoded) > MAX_DETAIL_BYTES:
+        return _encode({"message": f"{len(plain)} fields of detail left out: together they are too long"})
+    return encoded
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return _printable(value)
+    try:
+        return _decode_json(_encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        return _printable(repr(value))
+
+
+def _printable(text: str) -> str:
+    # Exceptions carry file names and the like with lone surrogates, which no UTF-8 can hold.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _cut_value(value: Any, room: int) -> Any:
+    if isinstance(value, str):
+        return cut(value, room)
+    return value if len(encoded := _encode(value)) <= room else cut(encoded.decode(), room)
 
 
 def cut(text: str, limit: int) -> str:

@@ -4,7 +4,8 @@
 --       2 id
 --       3 token
 --       4 detail      JSON: exit code or signal, host
--- Reply {"OK", "pending" | "failed" | "cancelled"}   {"STALE"}   {"GONE"}
+-- Reply {"OK", "pending" | "failed" | "cancelled"}   the same for the same token
+--       {"STALE"} another claim holds or ended it    {"GONE"} no such task
 -- Moves running -> pending, failed as poison, or cancelled. Emits crashed, failed. Cost O(log N).
 --@include prelude
 --@include prime
@@ -12,10 +13,11 @@
 local id, token = ARGV[2], ARGV[3]
 local body = call('HGET', Q .. 'bodies', id)
 if call('HGET', Q .. 'tokens', id) ~= token then
-  if outcome_given(id, token) then
-    for _, state in ipairs({'pending', 'failed', 'cancelled'}) do
-      if call('ZSCORE', Q .. state, id) then return {'OK', state} end
-    end
+  if outcome_given(id, token) == 'crashed' then
+    -- Where this crash ended the task, the final record begins with this token.
+    local record = call('HGET', Q .. 'records', id) or ''
+    local ended = string.find(record, token, 1, true) == 1 and string.match(record, '^[a-z]+', #token + 1)
+    return {'OK', ended or 'pending'}
   end
   count('stale', 1)
   return {body and 'STALE' or 'GONE'}

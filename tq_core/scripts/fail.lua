@@ -17,10 +17,14 @@
 --@include endings
 local id, token, verdict, reason = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local duration_ms, detail = ARGV[7], ARGV[8]
+local ANSWERS = {retrying = true, failed = true, cancelled = true} -- a claim that was lost or crashed is stale
 local body = call('HGET', Q .. 'bodies', id)
 if call('HGET', Q .. 'tokens', id) ~= token then
-  local given = outcome_given(id, token)
-  if given then return {'OK', given, trail_of(id).failures, ''} end
+  local given, attempt = outcome_given(id, token)
+  if given and ANSWERS[given] then
+    local due = given == 'retrying' and trail_of(id).failures == attempt and call('ZSCORE', Q .. 'retrying', id)
+    return {'OK', given, attempt, due or ''}
+  end
   count('stale', 1)
   return {body and 'STALE' or 'GONE'}
 end

@@ -27,10 +27,13 @@ local function note_attempt(id, token, outcome, attempt, duration_ms, detail)
   call('HSET', Q .. 'attempts', id, line)
 end
 
--- The outcome that this claim of the task was already given, or nil: a repeated write gets the same answer.
+-- The outcome and the attempt that this claim of the task was answered with before, or nil: a repeated write gets the
+-- same answer.
 local function outcome_given(id, token)
   local lines = call('HGET', Q .. 'attempts', id)
   if not lines then return nil end
   local _, stop = string.find(lines, '|' .. token, 1, true)
-  return stop and string.match(lines, '^[a-z_]+', stop + 1) or nil
+  if not stop then return nil end
+  local outcome, attempt = string.match(lines, '^([a-z_]+)|(%d+)|', stop + 1)
+  return outcome, tonumber(attempt)
 end
