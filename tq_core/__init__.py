@@ -1,0 +1,59 @@
+"""tq: a task queue on Redis. What programs that define and enqueue tasks need is here; see `tq_core.task_queue`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tq_core.context import TaskContext, current_context
+    from tq_core.errors import FatalError, InvalidArguments, TaskCancelled, TaskFailed, TqError, WaitTimeout
+    from tq_core.handle import TaskHandle
+    from tq_core.model import RetryPolicy, TaskState, TaskView
+    from tq_core.task_queue import TaskQueue
+
+_HOMES = {
+    "FatalError": "errors",
+    "InvalidArguments": "errors",
+    "RetryPolicy": "model",
+    "TaskCancelled": "errors",
+    "TaskContext": "context",
+    "TaskFailed": "errors",
+    "TaskHandle": "handle",
+    "TaskQueue": "task_queue",
+    "TaskState": "model",
+    "TaskView": "model",
+    "TqError": "errors",
+    "WaitTimeout": "errors",
+    "current_context": "context",
+}
+
+__all__ = [
+    "FatalError",
+    "InvalidArguments",
+    "RetryPolicy",
+    "TaskCancelled",
+    "TaskContext",
+    "TaskFailed",
+    "TaskHandle",
+    "TaskQueue",
+    "TaskState",
+    "TaskView",
+    "TqError",
+    "WaitTimeout",
+    "current_context",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Each is imported when first used: a command that only reads a name from here must start fast.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,6 +7,9 @@ three together. Where a class checks values by code of its own (`__post_init__`)
 
 from __future__ import annotations
 
+import types
+import typing
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -44,6 +47,7 @@ class SchemaWriter:
         Raises:
             TypeError: JSON cannot carry such values.
         """
+        _refuse_fatal_union(hint)
         return self._schema(hints.type_info(hint))
 
     def _schema(self, t: hints.Type) -> dict[str, Any]:
@@ -158,6 +162,31 @@ def default_of(value: Any) -> dict[str, Any]:
         return {"default": msgspec.json.decode(msgspec.json.encode(value))}
     except (TypeError, ValueError, OverflowError, RecursionError):
         return {}
+
+
+def _refuse_fatal_union(hint: Any) -> None:
+    """Refuses a union that msgspec cannot hold: its 0.22 confuses the parts' limits in memory, and the process dies.
+
+    Found by trying all pairs: a fixed-length tuple beside anything limited by Meta, and a container beside a pattern.
+    Fields of classes are not looked into.
+    """
+    parts = typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        limits = [
+            note for part in parts for note in getattr(part, "__metadata__", ()) if isinstance(note, msgspec.Meta)
+        ]
+        plain = [typing.get_args(part)[0] if hasattr(part, "__metadata__") else part for part in parts]
+        has_tuple = any(typing.get_origin(part) is tuple and ... not in typing.get_args(part) for part in plain)
+        has_container = any(_is_container(part) for part in plain)
+        if (has_tuple and limits) or (has_container and any(limit.pattern is not None for limit in limits)):
+            raise TypeError("a container and a type limited by Meta cannot share a union: make one of them a class")
+    for part in parts:
+        _refuse_fatal_union(part)
+
+
+def _is_container(hint: Any) -> bool:
+    kind = typing.get_origin(hint) or hint
+    return isinstance(kind, type) and issubclass(kind, Collection) and not issubclass(kind, str | bytes | bytearray)
 
 
 def _limits(t: hints.Type, limits: tuple[tuple[str, str], ...]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -19,6 +19,26 @@ MAX_TIMEOUT_S = 31_536_000
 MAX_DOC_CHARS = 4_000
 
 _encode = msgspec.json.Encoder().encode
+
+
+class TaskSettings(TypedDict, total=False):
+    """Keywords of `@tq.task(...)`."""
+
+    name: str
+    """The type's name; without it the function's own, without its module."""
+    queue: str
+    """Where its tasks go; `default`."""
+    retry: RetryPolicy | None
+    """How often and when a failing task is tried again."""
+    timeout_s: float | None
+    """Hard limit of one attempt; exceeding it is a failed attempt."""
+    soft_timeout_s: float | None
+    """When SoftTimeout is raised inside the handler, so that it can finish tidily."""
+    isolate: bool
+    """Run each task in a process of its own."""
+    priority: str | int
+    unique: bool
+    """Let the same arguments be live only once."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -109,40 +129,45 @@ class TaskDefinition:
         )
 
 
-def describe(handler: Any, *, name: str | None, local_names: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
+def describe(handler: Any, settings: TaskSettings, *, local_names: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a handler's definition, all checked.
 
     Args:
-        name: None = the function's own name.
         local_names: What was visible where the handler was defined.
-        settings: Fields of TaskDefinition; `priority` may be a name.
 
     Raises:
         InvalidInput: a value is not allowed; names the task and what is wrong.
     """
     if not callable(handler) or inspect.isclass(handler):
         raise InvalidInput(f"{handler!r} cannot be a task's handler: decorate a function")
-    task_type = names.check_task_type(name if name is not None else _own_name(handler))
+    unknown = settings.keys() - TaskSettings.__annotations__.keys()
+    if unknown:
+        listed = ", ".join(sorted(unknown))
+        raise InvalidInput(f"{listed}: task() has no such setting; it has {', '.join(TaskSettings.__annotations__)}")
+    task_type = names.check_task_type(settings.get("name") or _own_name(handler))
     function = inspect.unwrap(handler)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise InvalidInput(f"the task {task_type!r} is a generator: a handler returns one result")
-    names.check_queue(settings["queue"])
-    settings["priority"] = parse_priority(settings["priority"])
-    for limit in ("timeout_s", "soft_timeout_s"):
-        value = settings[limit]
-        if value is not None and not 0 < value <= MAX_TIMEOUT_S:
-            raise InvalidInput(f"the task {task_type!r}, {limit} {value}: must be above 0 and at most one year")
-    hard, soft = settings["timeout_s"], settings["soft_timeout_s"]
-    if hard is not None and soft is not None and soft >= hard:
-        raise InvalidInput(f"the task {task_type!r}: its soft_timeout_s {soft} must be below its timeout_s {hard}")
+    hard_s, soft_s = settings.get("timeout_s"), settings.get("soft_timeout_s")
+    for word, limit_s in (("timeout_s", hard_s), ("soft_timeout_s", soft_s)):
+        if limit_s is not None and not 0 < limit_s <= MAX_TIMEOUT_S:
+            raise InvalidInput(f"the task {task_type!r}, {word} {limit_s}: must be above 0 and at most one year")
+    if hard_s is not None and soft_s is not None and soft_s >= hard_s:
+        raise InvalidInput(f"the task {task_type!r}: its soft_timeout_s {soft_s} must be below its timeout_s {hard_s}")
     return {
         "name": task_type,
         "handler": handler,
         "arguments": Arguments(handler, task_type=task_type, local_names=local_names),
+        "queue": names.check_queue(settings.get("queue", "default")),
+        "retry": settings.get("retry") or RetryPolicy(),
+        "timeout_s": hard_s,
+        "soft_timeout_s": soft_s,
+        "priority": parse_priority(settings.get("priority", DEFAULT_PRIORITY)),
+        "is_unique": settings.get("unique", False),
+        "is_isolated": settings.get("isolate", False),
         "is_async": _is_async(handler),
         "doc": "" if isinstance(function, functools.partial) else (inspect.getdoc(function) or "")[:MAX_DOC_CHARS],
         "result_hint": return_hint(handler, local_names),
-        **settings,
     }
 
 
