@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import fakeredis
 
-from tq_core import audit, connection, consumer, inspector, keys, maintenance, producer
+from tq_core import audit, connection, consumer, inspector, keys, maintenance, producer, registry
 from tq_core.connection import Endpoint
 from tq_core.consumer import Ack, Claim, ClaimedTask, Outcome
 from tq_core.model import NewTask, TaskState, TaskView
@@ -140,6 +140,10 @@ class QueueDriver:
     def reclaim(self, *, grace_ms: int = maintenance.RECLAIM_GRACE_MS) -> list[str]:
         """Returns tasks whose lease ran out; their ids."""
         return [task_id for _, task_id in self.run(maintenance.reclaim([self.queue], grace_ms=grace_ms))]
+
+    def command_for(self, node_id: str) -> registry.NodeCommand | None:
+        """The next command in a node's inbox, as the node reads it; None when there is none."""
+        return self.run(registry.next_command(node_id, timeout_s=0.05))
 
     # --- what is there ---
 

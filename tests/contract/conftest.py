@@ -22,3 +22,12 @@ def q(damaged_q: QueueDriver) -> Iterator[QueueDriver]:
     """An empty queue that runs by its own clock; the test ends with an audit that must find nothing."""
     yield damaged_q
     assert damaged_q.findings() == []
+
+
+@pytest.fixture
+def live_q(broker_url: str) -> Iterator[QueueDriver]:
+    """An empty queue that runs by the server's own clock; audited as `q` is."""
+    driver = QueueDriver(broker_url, has_clock=False)
+    yield driver
+    assert driver.findings() == []
+    driver.close()

@@ -17,8 +17,9 @@
 --@include audit
 --@include history
 --@include unique
--- First write: refused whole when memory is full, since a requeued task needs some.
-call('HINCRBY', Q .. 'counters', 'seq', 0)
+-- First write: refused whole when memory is full, since a requeued task needs some. A queue that never had a task has
+-- no counters, and gets none by being asked.
+if call('EXISTS', Q .. 'counters') == 1 then call('HINCRBY', Q .. 'counters', 'seq', 0) end
 local ids, from = {}, ARGV[5]
 if from ~= '' then
   ids = call('ZRANGEBYSCORE', Q .. from, '-inf', ARGV[6], 'LIMIT', tonumber(ARGV[8]), tonumber(ARGV[7]))
