@@ -1,0 +1,8 @@
+"""`python -m tq_worker`: the same as the command `tq-worker`."""
+
+from __future__ import annotations
+
+from tq_worker.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Finds the users' code and the task types in it; what is wrong with it is said in one line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from tq_core.errors import TqError
+from tq_core.task import TaskDefinition
+from tq_core.task_queue import TaskQueue
+
+SAMPLES = "tq_worker.samples"
+_HELP = "give MODULE or MODULE:OBJECT, where OBJECT is a tq_core.TaskQueue"
+
+
+class AppRefused(TqError):
+    """The users' code cannot be loaded."""
+
+    code = "app_refused"
+
+
+class LoadedApps:
+    """Everything that the given modules define."""
+
+    def __init__(self, queues: list[TaskQueue], tasks: dict[str, TaskDefinition]) -> None:
+        self.task_queues, self.tasks = queues, tasks
+
+
+def load_apps(specs: tuple[str, ...], app_dir: str) -> LoadedApps:
+    """Imports the modules, the folder first on the path, and collects their task types.
+
+    Raises:
+        AppRefused: one of them cannot be used; says which, why and where.
+    """
+    folder = str(Path(app_dir).resolve())
+    if sys.path[:1] != [folder]:
+        sys.path.insert(0, folder)
+    found: list[TaskQueue] = []
+    origin: dict[str, str] = {}
+    tasks: dict[str, TaskDefinition] = {}
+    for spec in specs:
+        task_queue = _load(spec, folder)
+        if any(task_queue is known for known in found):
+            continue
+        found.append(task_queue)
+        for name, definition in task_queue.tasks.items():
+            if name in tasks:
+                raise AppRefused(
+                    f"the task type {name!r} is defined by both {origin[name]} and {spec}: rename one of them"
+                )
+            if not callable(definition.handler):
+                raise AppRefused(f"the handler of {name!r} in {spec} is no function but {definition.handler!r}")
+            tasks[name], origin[name] = definition, spec
+    return LoadedApps(found, tasks)
+
+
+def _load(spec: str, folder: str) -> TaskQueue:
+    module_name, _, path = spec.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        hint = f"; for the file {module_name} say {_module_of(module_name)}" if module_name.endswith(".py") else ""
+        raise AppRefused(f"{spec!r} does not name a module: {_HELP}{hint}")
+    module = _import(module_name, folder)
+    if path:
+        return _named(module, module_name, path)
+    queues = {id(value): name for name, value in vars(module).items() if isinstance(value, TaskQueue)}
+    if len(queues) == 1:
+        return vars(module)[next(iter(queues.values()))]  # type: ignore[no-any-return]
+    if not queues:
+        raise AppRefused(
+            f"the module {module_name!r} has no TaskQueue in it: write `tq = TaskQueue()` there, or {_HELP}"
+        )
+    names = sorted(queues.values())
+    raise AppRefused(
+        f"the module {module_name!r} has {len(names)} TaskQueues: say which, e.g. {module_name}:{names[0]} "
+        f"(found {', '.join(names)})"
+    )
+
+
+def _named(module: Any, module_name: str, path: str) -> TaskQueue:
+    value = module
+    for part in path.split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            known = sorted(name for name, found in vars(module).items() if isinstance(found, TaskQueue))
+            hint = f"; it has {', '.join(known)}" if known else ""
+            raise AppRefused(f"the module {module_name!r} has no {path!r}{hint}") from None
+    if not isinstance(value, TaskQueue):
+        raise AppRefused(f"{module_name}:{path} is no TaskQueue but {type(value).__name__}: {_HELP}")
+    return value
+
+
+def _import(name: str, folder: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except BaseException as error:  # noqa: BLE001 - users' code runs here; its sys.exit() must be reported, not obeyed
+        if (
+            isinstance(error, ModuleNotFoundError)
+            and error.name is not None
+            and f"{name}.".startswith(f"{error.name}.")
+        ):
+            raise AppRefused(
+                f"there is no module {error.name!r} in {folder} or among the installed ones: check the name, or give "
+                "--app-dir"
+            ) from None
+        raise AppRefused(f"cannot import {name!r}: {_cause(error)}") from None
+
+
+def _cause(error: BaseException) -> str:
+    text = str(error).splitlines()[0] if str(error) else ""
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
+    theirs = [f for f in frames if not f.filename.startswith((str(Path(__file__).parent), sys.prefix, sys.base_prefix))]
+    place = (theirs or frames or [None])[-1]
+    return f"{said} ({place.filename}:{place.lineno})" if place else said
+
+
+def _module_of(file: str) -> str:
+    return file.removesuffix(".py").strip("./").replace("/", ".")

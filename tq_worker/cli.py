@@ -1,0 +1,166 @@
+"""The command `tq-worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import click
+
+from tq_core.errors import TqError
+from tq_worker import settings
+from tq_worker.lifecycle_log import FORMATS, LEVELS, LifecycleLog
+
+STDERR = 2
+
+EXAMPLES = """\
+Say which code to run, for example:
+
+  tq-worker app             the only TaskQueue in app.py of this folder
+  tq-worker shop.tasks:tq   the TaskQueue `tq` in shop/tasks.py
+  tq-worker --samples       the sample tasks that come with tq
+"""
+
+EXIT_CODES = """\b
+Exit codes: 0 left as asked, 1 failed, 2 the command or your code cannot be used as it is,
+4 the broker cannot be reached, 5 the broker or a rule refused."""
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.command(context_settings=CONTEXT, epilog=EXIT_CODES, add_help_option=True)
+@click.argument("apps", metavar="MODULE[:OBJECT]...", nargs=-1)
+@click.option("--samples", is_flag=True, help="Also run the sample tasks that come with tq.")
+@click.option(
+    "--app-dir",
+    metavar="FOLDER",
+    default=".",
+    show_default="this folder",
+    type=click.Path(exists=True, file_okay=False),
+    help="Where to look for the modules first.",
+)
+@click.option("--url", metavar="URL", help="The broker; beats the one your TaskQueue names. Also TQ_URL.")
+@click.option("--context", metavar="NAME", help="A context of the configuration file, instead of --url.")
+@click.option(
+    "--queues",
+    metavar="A,B,...",
+    envvar="TQ_QUEUES",
+    help="Which queues to serve.  [default: those of your task types, and `default`]",
+)
+@click.option(
+    "--order",
+    type=click.Choice(settings.ORDERS),
+    default="fair",
+    show_default=True,
+    envvar="TQ_ORDER",
+    help="Take turns between the queues, or always the first that has tasks.",
+)
+@click.option(
+    "--processes",
+    metavar="N",
+    type=click.IntRange(0, settings.MAX_PROCESSES),
+    envvar="TQ_PROCESSES",
+    show_default=f"CPUs, at most {settings.MOST_DEFAULT_PROCESSES}",
+    help="Worker processes.",
+)
+@click.option(
+    "--slots",
+    metavar="C",
+    type=click.IntRange(1, settings.MAX_SLOTS),
+    default=settings.DEFAULT_SLOTS,
+    show_default=True,
+    envvar="TQ_SLOTS",
+    help="Tasks that one process runs at once.",
+)
+@click.option("--name", metavar="NAME", default="", envvar="TQ_NAME", help="What the node is called.  [default: host]")
+@click.option(
+    "--lease",
+    metavar="SECONDS",
+    type=click.FloatRange(1, 86_400),
+    default=settings.LEASE_S,
+    show_default=True,
+    envvar="TQ_LEASE_S",
+    help="How long a silent worker keeps its tasks.",
+)
+@click.option(
+    "--heartbeat",
+    metavar="SECONDS",
+    type=click.FloatRange(0.1, 3600),
+    default=settings.HEARTBEAT_S,
+    show_default=True,
+    envvar="TQ_HEARTBEAT_S",
+    help="How often node and workers say that they live.",
+)
+@click.option(
+    "--drain-timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 86_400),
+    default=settings.DRAIN_TIMEOUT_S,
+    show_default=True,
+    envvar="TQ_DRAIN_TIMEOUT_S",
+    help="After SIGTERM: how long running tasks may take. What is left is given back.",
+)
+@click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True, envvar="TQ_LOG_FORMAT")
+@click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True, envvar="TQ_LOG_LEVEL")
+@click.version_option(package_name="tq-console", prog_name="tq-worker")
+def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, processes: int | None, **given: Any) -> None:
+    """Run the tasks of your code.
+
+    MODULE alone means the only TaskQueue in it. This node has one supervisor and N worker processes with C slots each.
+    The first SIGTERM or Ctrl-C lets running tasks finish, the second one gives them back and stops at once.
+    """
+    from tq_worker.app_loading import SAMPLES
+
+    wanted = (*apps, *([SAMPLES] if samples else []))
+    if not wanted:
+        click.echo(EXAMPLES, err=True)
+        raise click.UsageError("no MODULE was given", ctx=click.get_current_context())
+    node_settings = settings.NodeSettings(
+        apps=wanted,
+        app_dir=os.path.abspath(given["app_dir"]),  # noqa: PTH100 - resolve() would follow links
+        url=given["url"],
+        context=given["context"],
+        queues=_queues(queues),
+        order=given["order"],
+        processes=settings.default_processes() if processes is None else processes,
+        slots=given["slots"],
+        name=given["name"],
+        lease_s=given["lease"],
+        heartbeat_s=given["heartbeat"],
+        drain_timeout_s=given["drain_timeout"],
+        log_format=given["log_format"],
+        log_level=given["log_level"],
+    )
+    sys.exit(_run(node_settings))
+
+
+def _queues(text: str | None) -> tuple[str, ...] | None:
+    from tq_core import names
+
+    if text is None:
+        return None
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not found:
+        raise click.BadParameter("name at least one queue", param_hint="--queues")
+    try:
+        return tuple(names.check_queue(name) for name in found)
+    except TqError as error:
+        raise click.BadParameter(error.message, param_hint="--queues") from error
+
+
+def _run(node_settings: settings.NodeSettings) -> int:
+    from tq_worker.supervisor.node import Node
+
+    log = LifecycleLog(STDERR, style=node_settings.log_format, level=node_settings.log_level)
+    code, said = asyncio.run(Node(node_settings, log).run())
+    log.close()
+    if said:
+        click.echo(f"tq-worker: {said}", err=True)
+    return code
+
+
+def main() -> None:
+    """Runs the command; the entry point of the console script."""
+    command(prog_name="tq-worker")

@@ -1,0 +1,166 @@
+"""The lifecycle of tasks and of the daemon, as lines on stderr: text for people, JSON for machines, the same fields.
+
+    ASSIGNED   a worker holds the task          ERROR     its handler failed
+    STARTED    its handler runs                 REQUEUED  it will run again
+    COMPLETED  it succeeded                     DLQ       it failed for good
+
+A line costs the caller one append; a thread of its own puts it together and writes it. Lines are written whole and at
+most PIPE_BUF bytes at a time, so that those of several processes on one pipe do not mix. When nobody reads, lines are
+left out, and counted, instead of holding up the tasks.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import datetime
+import os
+import threading
+import time
+from collections import deque
+from typing import Any, Final
+
+import msgspec
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+FORMATS: Final = ("text", "json")
+_NAMES = {number: name for name, number in LEVELS.items()}
+
+_WRITE_EVERY_S = 0.05
+_MAX_WAITING = 50_000
+_MAX_WRITE_BYTES = 4096
+_MAX_LINE_BYTES = 4000
+_MAX_VALUE_CHARS = 600
+
+_json = msgspec.json.Encoder()
+_Line = tuple[float, int, str, dict[str, Any]]
+
+_UNSAFE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_UNSAFE |= {ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"}
+# Marks that reorder or hide what a terminal shows.
+_UNSAFE |= {code: f"\\u{code:04x}" for code in (*range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))}
+
+
+def escape(text: str) -> str:
+    """Text of a task as it may be shown on a terminal: one line, no control codes."""
+    return text.translate(_UNSAFE)
+
+
+class LifecycleLog:
+    """Writes one process' lines to a file descriptor."""
+
+    def __init__(self, fd: int, *, style: str = "text", level: str = "info") -> None:
+        self._fd, self._style = fd, style
+        self.level = LEVELS[level]
+        self._lines: deque[_Line] = deque()
+        self._left_out = 0
+        self._writing = threading.Lock()
+        self._wake = threading.Event()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._serve, name="tq-log", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    @property
+    def shows_info(self) -> bool:
+        """Whether the lifecycle of tasks is written at all; asked before a line's fields are put together."""
+        return self.level <= LEVELS["info"]
+
+    def set_level(self, level: str) -> None:
+        """Changes what is written from now on."""
+        self.level = LEVELS[level]
+
+    def write(self, level: str, event: str, /, **fields: Any) -> None:
+        """Adds a line.
+
+        Args:
+            level: One of LEVELS.
+            event: ASSIGNED, STARTED and so on for tasks, a lower-case word for the daemon.
+            fields: In the order in which they are shown; None is left out. `text` is shown first.
+        """
+        number = LEVELS[level]
+        if number < self.level:
+            return
+        if len(self._lines) >= _MAX_WAITING:
+            self._left_out += 1
+            return
+        self._lines.append((time.time(), number, event, fields))
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def close(self) -> None:
+        """Writes what is waiting."""
+        self._is_closed = True
+        self._wake.set()
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what is waiting, in the caller's thread."""
+        with self._writing:
+            self._drain()
+
+    def _serve(self) -> None:
+        while not self._is_closed:
+            self._wake.wait()
+            self._wake.clear()
+            self.flush()
+            time.sleep(_WRITE_EVERY_S)
+
+    def _drain(self) -> None:
+        render = _as_json if self._style == "json" else _as_text
+        while self._lines:
+            chunk: list[bytes] = []
+            size = 0
+            while self._lines:
+                raw = render(self._lines.popleft())
+                if size + len(raw) > _MAX_WRITE_BYTES and chunk:
+                    self._put(b"".join(chunk))
+                    chunk, size = [], 0
+                chunk.append(raw)
+                size += len(raw)
+            self._put(b"".join(chunk))
+        if self._left_out:
+            count, self._left_out = self._left_out, 0
+            text = f"{count} lines left out: they were not read fast enough"
+            self._put(render((time.time(), LEVELS["warning"], "log", {"text": text})))
+
+    def _put(self, raw: bytes) -> None:
+        with contextlib.suppress(OSError):  # nobody reads any more: the tasks matter, not the lines
+            while raw:
+                raw = raw[os.write(self._fd, raw) :]
+
+
+def _as_json(line: _Line) -> bytes:
+    at, level, event, fields = line
+    shown: dict[str, Any] = {"time": _stamp(at), "level": _NAMES[level], "event": event}
+    for name, value in fields.items():
+        if value is not None:
+            shown[name] = _short(value) if isinstance(value, str) else value
+    return _json.encode(shown) + b"\n"
+
+
+def _as_text(line: _Line) -> bytes:
+    at, level, event, fields = line
+    words = [_stamp(at), f"{_NAMES[level].upper():<7}", f"{event:<9}"]
+    if text := fields.get("text"):
+        words.append(escape(_short(str(text))))
+    for name, value in fields.items():
+        if value is not None and name != "text":
+            words.append(f"{name}={escape(_short(str(value)))}")
+    return (" ".join(words).encode("utf-8", "replace"))[:_MAX_LINE_BYTES] + b"\n"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_VALUE_CHARS else text[:_MAX_VALUE_CHARS] + "…"
+
+
+_second: tuple[int, str] = (0, "")
+
+
+def _stamp(at: float) -> str:
+    global _second  # noqa: PLW0603 - the text of the current second, made once for all of its lines
+    whole = int(at)
+    if _second[0] != whole:
+        text = datetime.datetime.fromtimestamp(whole, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        _second = (whole, text)
+    return f"{_second[1]}.{int((at - whole) * 1000):03d}Z"

@@ -1,0 +1,158 @@
+"""One worker process, seen from its supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tq_worker import board, frames
+
+LAST_WORDS_S = 1.0
+GONE = frames.Answer(number=0, ok=False, text="the worker is gone")
+
+
+class WorkerChild:
+    """Starts a worker, speaks with it and learns of its death."""
+
+    def __init__(self, setup: frames.Setup, *, said: Callable[[WorkerChild, frames.FromWorker], None]) -> None:
+        self.setup = setup
+        self._said = said
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[frames.Answer]] = {}
+        self.board_fd = -1
+        self.ready: frames.Ready | None = None
+        self.refused: frames.Refused | None = None
+        self.decided = asyncio.Event()
+        """Set when it is known whether the worker can run."""
+        self.retiring = ""
+        """Why the worker ends itself, where it said so."""
+        self.is_working = False
+        self.is_draining = False
+        self.running = 0
+        self.started_at = time.monotonic()
+        self.alive_at = time.monotonic()
+
+    @property
+    def worker_id(self) -> str:
+        return self.setup.worker_id
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    async def live(self) -> int:
+        """Runs the worker from its start to its death; returns the exit code, negative for a signal."""
+        ours, theirs = socket.socketpair()
+        self.board_fd = board.new_file()
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "tq_worker.worker",
+                    "--channel",
+                    str(theirs.fileno()),
+                    "--board",
+                    str(self.board_fd),
+                    self.worker_id,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(), self.board_fd),
+                )
+            reader, self._writer = await asyncio.open_connection(sock=ours, limit=frames.MAX_FRAME_BYTES)
+            self._send(self.setup)
+            reading = asyncio.create_task(self._read(reader))
+            # Its death is the end of the process, not of the line: what a handler forked may hold the line open.
+            code = await self._process.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await reading
+            reading.cancel()
+        finally:
+            self.is_working = False
+            self.decided.set()
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_result(GONE)
+            if self._writer is not None:
+                self._writer.close()
+            else:
+                ours.close()
+        return code
+
+    def close_board(self) -> list[board.Noted]:
+        """What the dead worker was running; its board is gone after that."""
+        if self.board_fd < 0:
+            return []
+        noted = board.read(self.board_fd)
+        os.close(self.board_fd)
+        self.board_fd = -1
+        return noted
+
+    def go(self, *, is_paused: bool) -> None:
+        """Has a worker that is ready begin."""
+        self.alive_at = time.monotonic()
+        self.is_working = True
+        self._send(frames.Go(is_paused=is_paused))
+
+    async def order(self, do: str, *, timeout_s: float, **args: Any) -> frames.Answer:
+        """Has the worker do something; returns its answer, or one that says that there was none."""
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        self._send(frames.Order(number=number, do=do, args=args))
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError:
+            return frames.Answer(number=number, ok=False, text=f"no answer within {timeout_s:g} s")
+        finally:
+            self._answers.pop(number, None)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends the process a signal; does nothing when it is dead."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    def _send(self, frame: frames.FromSupervisor) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(frames.encode(frame))
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError, ValueError):
+            while line := await reader.readline():
+                try:
+                    frame = frames.decode_for_supervisor(line)
+                except msgspec.DecodeError:
+                    continue
+                self._heard(frame)
+
+    def _heard(self, frame: frames.FromWorker) -> None:
+        self.alive_at = time.monotonic()
+        match frame:
+            case frames.Ready():
+                self.ready = frame
+                self.decided.set()
+            case frames.Refused():
+                self.refused = frame
+                self.decided.set()
+            case frames.Alive():
+                self.running = frame.running
+            case frames.Retiring():
+                self.retiring = frame.why
+            case frames.Answer():
+                answer = self._answers.get(frame.number)
+                if answer is not None and not answer.done():
+                    answer.set_result(frame)
+        self._said(self, frame)

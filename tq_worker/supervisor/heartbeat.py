@@ -1,0 +1,57 @@
+"""Says that the node lives and what it is; at once when that changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+from tq_core import registry
+from tq_core.errors import BrokerError
+from tq_core.registry import NodeInfo, PublishedType
+from tq_core.runner import AsyncRunner
+
+PUBLISH_EVERY_S = 3600.0
+
+
+class NodeHeartbeat:
+    """Sends a node's heartbeats and keeps its task types published."""
+
+    def __init__(
+        self,
+        runner: AsyncRunner,
+        *,
+        every_s: float,
+        describe: Callable[[], NodeInfo],
+        types: Sequence[PublishedType],
+    ) -> None:
+        self._runner, self._every_s, self._describe, self._types = runner, every_s, describe, types
+        self._changed = asyncio.Event()
+        self._published_at: float | None = None
+
+    def beat_soon(self) -> None:
+        """Does not wait for the next turn: something changed that people watch."""
+        self._changed.set()
+
+    async def beat(self) -> None:
+        """One heartbeat; the first, and one an hour, publish the types.
+
+        Raises:
+            BrokerError: the broker was not reached.
+        """
+        await self._runner.run(registry.heartbeat(self._describe()))
+        now = time.monotonic()
+        if self._published_at is None or now - self._published_at >= PUBLISH_EVERY_S:
+            await self._runner.run(registry.publish_types(self._types))
+            self._published_at = now
+
+    async def run(self) -> None:
+        """Never returns."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._every_s):
+                    await self._changed.wait()
+            self._changed.clear()
+            with contextlib.suppress(BrokerError):
+                await self.beat()

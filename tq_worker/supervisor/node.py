@@ -1,0 +1,352 @@
+"""A node: one supervisor and its workers, from the first to the last line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import platform
+import socket
+import time
+from collections.abc import Coroutine
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from tq_core import backend, registry
+from tq_core import settings as broker_settings
+from tq_core.errors import BrokerConfig, BrokerError, BrokerUnreachable, RefusedError, TqError
+from tq_core.registry import NodeInfo
+from tq_core.runner import AsyncRunner
+from tq_worker import frames
+from tq_worker.lifecycle_log import LifecycleLog
+from tq_worker.settings import NodeSettings, new_node_id
+from tq_worker.supervisor import aftermath, upkeep
+from tq_worker.supervisor.child import WorkerChild
+from tq_worker.supervisor.control import ControlDesk
+from tq_worker.supervisor.heartbeat import NodeHeartbeat
+from tq_worker.supervisor.seat import Seat
+from tq_worker.supervisor.signals import Signals
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 4
+EXIT_REFUSED = 5
+
+RETRY_FOR_S = 2.0
+SCALE_TIMEOUT_S = 9.0
+CLEANED_UP_S = 5.0
+HURRY_CLEANED_UP_S = 2.0
+
+
+class Node:
+    """Starts workers, keeps them, and ends them."""
+
+    def __init__(self, settings: NodeSettings, log: LifecycleLog) -> None:
+        self.settings, self.log = settings, log
+        self.node_id = new_node_id(settings.name)
+        self.processes, self.slots = settings.processes, settings.slots
+        self.is_paused = False
+        self.is_leaving = False
+        self.seats: list[Seat] = []
+        self.restarts = 0
+        self.log_level = settings.log_level
+        self._numbers = itertools.count(1)
+        self._first: frames.Ready | None = None
+        self._runner: AsyncRunner | None = None
+        self._heartbeat: NodeHeartbeat | None = None
+        self._seat_tasks: dict[Seat, asyncio.Task[None]] = {}
+        self._services: list[asyncio.Task[None]] = []
+        self._cleaning: set[asyncio.Task[None]] = set()
+        self._is_hurried = False
+        self._left = asyncio.Event()
+        self._opening = asyncio.Lock()
+        self._failure: TqError | None = None
+        self._started_at_ms = int(time.time() * 1000)
+
+    async def run(self) -> tuple[int, str]:
+        """Runs the node to its end; returns the exit code and what went wrong, one line, for stderr."""
+        Signals(leave=self._signalled, hurry=self.hurry).install()
+        self._open_seat()
+        refusal = await self._first_worker()
+        if refusal is not None:
+            await self._close_seats()
+            return refusal
+        if not self.is_leaving:
+            self._fill_seats()
+            await self._left.wait()
+        await self._close_seats()
+        await self._sign_off()
+        return EXIT_OK, ""
+
+    # --- starting ---
+
+    async def _first_worker(self) -> tuple[int, str] | None:
+        """Waits for the first worker; returns why the node cannot run."""
+        seat = self.seats[0]
+        while seat.child is None:
+            await asyncio.sleep(0)
+        child = seat.child
+        deciding = asyncio.create_task(child.decided.wait())
+        leaving = asyncio.create_task(self._left.wait())
+        await asyncio.wait({deciding, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        deciding.cancel()
+        leaving.cancel()
+        if self.is_leaving:
+            return None
+        if child.refused is not None:
+            seat.close()
+            return child.refused.exit_code, child.refused.message
+        if child.ready is None:
+            seat.close()
+            return EXIT_FAILED, "the first worker died while it loaded your code; what it wrote stands above"
+        working = asyncio.create_task(seat.working.wait())
+        seating = self._seat_tasks[seat]
+        leaving = asyncio.create_task(self._left.wait())
+        while not self._failure and not working.done() and not seating.done() and not leaving.done():
+            await asyncio.wait({working, seating, leaving}, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+        working.cancel()
+        leaving.cancel()
+        if self._failure is not None:
+            seat.close()
+            return _exit_code(self._failure), self._failure.message
+        return None
+
+    async def admit(self, child: WorkerChild) -> bool:
+        """Lets a worker begin; the first one tells which broker and queues the node serves."""
+        assert child.ready is not None
+        async with self._opening:
+            if self._runner is None:
+                try:
+                    await self._open(child.ready)
+                except TqError as error:
+                    self._failure = error
+                    return False
+        return not self.is_leaving
+
+    async def _open(self, ready: frames.Ready) -> None:
+        if ready.notice:
+            self.log.write("info", "broker", text=ready.notice)
+        address = broker_settings.resolve_broker(ready.url)
+        broker = await asyncio.to_thread(backend.open_endpoint, address, client_name=f"tq-node-{self.node_id}")
+        if broker.notice:
+            self.log.write("warning", "broker", text=broker.notice)
+        runner = AsyncRunner(broker.endpoint, retry_for_s=RETRY_FOR_S)
+        self._broker = broker
+        self._first = ready
+        for queue in ready.queues:
+            await runner.run(registry.register_queue(queue))
+        self._heartbeat = NodeHeartbeat(
+            runner, every_s=self.settings.heartbeat_s, describe=self.describe, types=ready.types
+        )
+        await self._heartbeat.beat()
+        self._runner = runner
+        self._services = [
+            asyncio.create_task(self._heartbeat.run()),
+            asyncio.create_task(upkeep.keep_up(runner, ready.queues, self.log)),
+            asyncio.create_task(ControlDesk(self, broker.endpoint).run()),
+        ]
+        self.log.write(
+            "info",
+            "node",
+            text=f"{self.node_id} serves {', '.join(ready.queues)} on {ready.display}",
+            types=len(ready.types),
+            processes=self.processes,
+            slots=self.slots,
+        )
+
+    def new_setup(self) -> frames.Setup:
+        """What the next worker is told."""
+        given, first = self.settings, self._first
+        return frames.Setup(
+            worker_id=f"{self.node_id}.{next(self._numbers)}",
+            node_id=self.node_id,
+            apps=given.apps,
+            app_dir=given.app_dir,
+            url=first.url if first is not None and given.context is None else given.url,
+            context=given.context,
+            queues=given.queues,
+            order=given.order,
+            slots=self.slots,
+            lease_s=given.lease_s,
+            heartbeat_s=given.heartbeat_s,
+            log_format=given.log_format,
+            log_level=self.log_level,
+        )
+
+    # --- seats ---
+
+    def _open_seat(self) -> Seat:
+        seat = Seat(self)
+        self.seats.append(seat)
+        task = self._seat_tasks[seat] = asyncio.create_task(seat.keep())
+        task.add_done_callback(lambda _: self._seat_ended(seat))
+        return seat
+
+    def _seat_ended(self, seat: Seat) -> None:
+        task = self._seat_tasks.pop(seat)
+        if seat in self.seats:
+            self.seats.remove(seat)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.write("error", "fault", text=f"{type(error).__name__}: {error}")
+        self.beat_soon()
+        if self.is_leaving and not self.seats:
+            self._left.set()
+
+    def open_seats(self) -> list[Seat]:
+        """Seats that are not being emptied."""
+        return [seat for seat in self.seats if not seat.is_closed]
+
+    def _fill_seats(self) -> None:
+        while len(self.open_seats()) < self.processes:
+            self._open_seat()
+
+    async def scale(self, processes: int) -> tuple[int, int]:
+        """Sets the number of workers; returns how many came and how many are leaving, once that has taken effect."""
+        self.processes = processes
+        before = self.open_seats()
+        self._fill_seats()
+        new = [seat for seat in self.open_seats() if seat not in before]
+        surplus = before[processes:]
+        changes = [asyncio.create_task(seat.working.wait()) for seat in new]
+        changes += [
+            asyncio.create_task(seat.leave(deadline_s=self.settings.drain_timeout_s, why="the node was scaled down"))
+            for seat in surplus
+        ]
+        if changes:
+            _, late = await asyncio.wait(changes, timeout=SCALE_TIMEOUT_S)
+            for change in late:
+                change.cancel()
+        self.beat_soon()
+        return len(new), len(surplus)
+
+    def said(self, child: WorkerChild, frame: frames.FromWorker) -> None:
+        """Learns from a worker."""
+        if isinstance(frame, frames.Retiring):
+            self.log.write("debug", "worker", text=frame.why, worker_id=child.worker_id)
+
+    def died(self, child: WorkerChild, exit_code: int) -> None:
+        """Gives back what a dead worker held, in the background."""
+        if exit_code != 0 and not child.retiring:
+            self.restarts += 1
+        noted = child.close_board()
+        if self._runner is None or self._first is None:
+            return
+        cleaning = asyncio.create_task(
+            aftermath.give_back(
+                self._runner,
+                self.log,
+                worker_id=child.worker_id,
+                queues=self._first.queues,
+                noted=noted,
+                exit_code=exit_code,
+            )
+        )
+        self._cleaning.add(cleaning)
+        cleaning.add_done_callback(self._cleaning.discard)
+
+    async def cleaned_up(self, within_s: float) -> None:
+        """Returns when nothing of dead workers is left to give back, or when the time is up."""
+        if self._cleaning:
+            await asyncio.wait(set(self._cleaning), timeout=within_s)
+
+    # --- state ---
+
+    @property
+    def state(self) -> str:
+        return "draining" if self.is_leaving else "paused" if self.is_paused else "running"
+
+    def describe(self) -> NodeInfo:
+        """What the heartbeat says."""
+        first = self._first
+        return NodeInfo(
+            node_id=self.node_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            state=self.state,
+            processes=self.processes,
+            slots=self.slots,
+            worker_ids=tuple(seat.child.worker_id for seat in self.seats if seat.child and seat.child.is_working),
+            queues=first.queues if first else (),
+            types=tuple(published.name for published in first.types) if first else (),
+            started_at_ms=self._started_at_ms,
+            tq_version=_version(),
+            code_version=first.code_version if first else "",
+            python=platform.python_version(),
+            restarts=self.restarts,
+        )
+
+    def beat_soon(self) -> None:
+        """Shows a change at once."""
+        if self._heartbeat is not None:
+            self._heartbeat.beat_soon()
+
+    # --- leaving ---
+
+    def _signalled(self, name: str) -> None:
+        self.leave(name, self.settings.drain_timeout_s)
+
+    def leave(self, why: str, deadline_s: float) -> asyncio.Future[Any] | None:
+        """Drains all workers, then ends the node; the future is done when they have stopped claiming."""
+        if self.is_leaving:
+            return None
+        self.is_leaving = True
+        self.log.write("info", "node", text=f"{why}: draining, at most {deadline_s:g} s")
+        self.beat_soon()
+        if not self.seats:
+            self._left.set()
+            return None
+        return asyncio.gather(*(seat.leave(deadline_s=deadline_s, why=why) for seat in list(self.seats)))
+
+    def hurry(self, why: str) -> None:
+        """Ends the node at once; what runs is given back."""
+        if self._is_hurried:
+            return
+        self.is_leaving = self._is_hurried = True
+        self.log.write("info", "node", text=f"{why}: stopping at once")
+        for seat in list(self.seats):
+            seat.hurry(why)
+        if not self.seats:
+            self._left.set()
+
+    async def _close_seats(self) -> None:
+        for seat in list(self.seats):
+            if not self.is_leaving:
+                seat.hurry("the node cannot run")
+        while self._seat_tasks:
+            await asyncio.wait(set(self._seat_tasks.values()))
+
+    async def _sign_off(self) -> None:
+        if self._runner is None:
+            return
+        await self.cleaned_up(HURRY_CLEANED_UP_S if self._is_hurried else CLEANED_UP_S)
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
+        with contextlib.suppress(BrokerError):
+            await self._runner.run(registry.depart("node", [self.node_id]))
+        self.log.write("info", "node", text=f"{self.node_id} has left")
+        await self._runner.aclose()
+        await asyncio.to_thread(self._broker.close)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does something in the background for as long as the node lives."""
+        task = asyncio.create_task(work)
+        self._services.append(task)
+        task.add_done_callback(lambda done: self._services.remove(done) if done in self._services else None)
+
+
+def _exit_code(error: TqError) -> int:
+    if isinstance(error, BrokerUnreachable):
+        return EXIT_UNREACHABLE
+    if isinstance(error, BrokerConfig):
+        return EXIT_USAGE
+    return EXIT_REFUSED if isinstance(error, BrokerError | RefusedError) else EXIT_FAILED
+
+
+def _version() -> str:
+    try:
+        return version("tq-console")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,153 @@
+"""A seat is the place of one worker process in a node: whoever sits there and dies is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from typing import Protocol
+
+from tq_worker import frames
+from tq_worker.lifecycle_log import LifecycleLog
+from tq_worker.supervisor.aftermath import describe_exit
+from tq_worker.supervisor.backoff import Backoff
+from tq_worker.supervisor.child import WorkerChild
+
+KILL_AFTER_S = 10.0
+"""How long past its deadline a worker may take to leave."""
+SILENT_MIN_S = 10.0
+LOADING_WARN_S = 30.0
+
+
+class Keeper(Protocol):
+    """What a seat needs of its node."""
+
+    log: LifecycleLog
+    is_leaving: bool
+    is_paused: bool
+
+    def new_setup(self) -> frames.Setup:
+        """What the next worker is told; with a worker id that was never used."""
+
+    def said(self, child: WorkerChild, frame: frames.FromWorker) -> None:
+        """A worker said something."""
+
+    def died(self, child: WorkerChild, exit_code: int) -> None:
+        """A worker is dead: its tasks must be given back."""
+
+    async def admit(self, child: WorkerChild) -> bool:
+        """A worker has loaded its code; returns whether it may begin."""
+
+
+class Seat:
+    """Keeps one worker running until the seat is closed."""
+
+    def __init__(self, node: Keeper) -> None:
+        self._node = node
+        self._backoff = Backoff()
+        self._closed = asyncio.Event()
+        self.child: WorkerChild | None = None
+        self.working = asyncio.Event()
+        """Set while the worker runs tasks."""
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed.is_set()
+
+    def close(self) -> None:
+        """Starts no worker here any more; the one that sits here is not touched."""
+        self._closed.set()
+
+    async def keep(self) -> None:
+        """Starts workers, one after the other; returns when the seat is closed and empty."""
+        while not self._closed.is_set():
+            child = self.child = WorkerChild(self._node.new_setup(), said=self._node.said)
+            admitting = asyncio.create_task(self._admit(child))
+            watching = asyncio.create_task(self._watch(child))
+            try:
+                code = await child.live()
+            finally:
+                admitting.cancel()
+                watching.cancel()
+                self.working.clear()
+            self._node.died(child, code)
+            if self._closed.is_set() or self._node.is_leaving:
+                break
+            await self._wait_before_next(child, code)
+        self.child = None
+
+    async def _admit(self, child: WorkerChild) -> None:
+        try:
+            async with asyncio.timeout(LOADING_WARN_S):
+                await child.decided.wait()
+        except TimeoutError:
+            text = f"has been loading its code for {LOADING_WARN_S:g} s"
+            self._node.log.write("warning", "worker", text=text, worker_id=child.worker_id)
+            await child.decided.wait()
+        if child.ready is not None and await self._node.admit(child):
+            child.go(is_paused=self._node.is_paused)
+            self.working.set()
+
+    async def _watch(self, child: WorkerChild) -> None:
+        """Ends a worker that holds still altogether: frozen, or inside code that never lets go of the interpreter."""
+        silent_s = max(child.setup.lease_s, SILENT_MIN_S)
+        while True:
+            await asyncio.sleep(1.0)
+            if child.is_working and time.monotonic() - child.alive_at > silent_s:
+                text = f"has not moved for {silent_s:g} s and is killed"
+                self._node.log.write("error", "worker", text=text, worker_id=child.worker_id)
+                child.signal(signal.SIGKILL)
+                return
+
+    async def _wait_before_next(self, child: WorkerChild, code: int) -> None:
+        log, node_text = self._node.log, describe_exit(code)
+        if child.refused is not None:
+            self._backoff.died(time.monotonic())
+            log.write("error", "worker", text=f"cannot run: {child.refused.message}", worker_id=child.worker_id)
+        elif child.retiring and code >= 0:
+            log.write("warning", "worker", text=f"ended itself: {child.retiring}", worker_id=child.worker_id)
+            return
+        elif code == 0:
+            log.write("info", "worker", text="left", worker_id=child.worker_id)
+            return
+        wait_s = self._backoff.died(child.started_at)
+        if child.refused is None:
+            again = f"the next one starts in {wait_s:g} s" if wait_s else "the next one starts"
+            log.write("error", "worker", text=f"{node_text}; {again}", worker_id=child.worker_id)
+        if self._backoff.is_crash_loop:
+            text = f"{self._backoff.quick_deaths} workers in a row died within seconds; the next one starts in {wait_s:g} s"
+            log.write("error", "crash_loop", text=text)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._closed.wait()
+
+    async def leave(self, *, deadline_s: float, why: str) -> bool:
+        """Has the worker finish within a deadline and not be replaced; returns when it has stopped claiming.
+
+        One that takes longer than it may is killed.
+        """
+        self.close()
+        child = self.child
+        if child is None:
+            return True
+        child.is_draining = True
+        asyncio.get_running_loop().call_later(deadline_s + KILL_AFTER_S, child.signal, signal.SIGKILL)
+        if not child.is_working:
+            child.signal(signal.SIGKILL)  # it holds no task and may hang in an import
+            return True
+        answer = await child.order("drain", timeout_s=5.0, deadline_s=deadline_s, why=why)
+        return answer.ok
+
+    def hurry(self, why: str) -> None:
+        """Has the worker go at once; it gives back what it holds."""
+        self.close()
+        child = self.child
+        if child is None:
+            return
+        if not child.is_working:
+            child.signal(signal.SIGKILL)
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_later(KILL_AFTER_S, child.signal, signal.SIGKILL)
+        loop.create_task(child.order("stop", timeout_s=KILL_AFTER_S, deadline_s=0.0, why=why))  # noqa: RUF006

@@ -1,0 +1,128 @@
+"""From which queue to claim next, and when to look again at the empty ones.
+
+A queue is *ripe* while it may have pending tasks: after its marker was taken, when a delayed task is due, when the last
+claim came back full, and now and then on suspicion. Only ripe queues are claimed from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+from tq_core import consumer, waking
+from tq_core.errors import BrokerError
+from tq_core.runner import AsyncRunner
+from tq_core.steps import Flow
+
+POLL_S = 1.0
+POLL_JITTER = 0.25
+_AFTER_ERROR_S = 0.5
+_LONGEST_DUE_S = 3600.0
+
+
+class Claiming:
+    """Which queues are ripe."""
+
+    def __init__(
+        self, runner: AsyncRunner, queues: tuple[str, ...], *, worker_id: str, lease_ms: int, order: str
+    ) -> None:
+        self._runner, self._queues = runner, queues
+        self._worker_id, self._lease_ms, self._is_strict = worker_id, lease_ms, order == "strict"
+        self._ripe = set(queues)
+        self._due: dict[str, float] = {}
+        """When the next delayed task of a queue is due, by our monotonic clock."""
+        self._turn = 0
+        self._is_open = False
+        self._may_listen = asyncio.Event()
+        self._listener: asyncio.Task[None] | None = None
+        self.clock_offset_ms: float | None = None
+        """The server's clock minus our monotonic one; None until it is known."""
+
+    # --- what the pump asks ---
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this process takes tasks at all."""
+        return self._is_open
+
+    def next_queue(self) -> str | None:
+        """The queue to claim from now; None when there is none."""
+        if not self._ripe or not self._is_open:
+            return None
+        if self._is_strict:
+            return next(queue for queue in self._queues if queue in self._ripe)
+        for step in range(len(self._queues)):
+            queue = self._queues[(self._turn + step) % len(self._queues)]
+            if queue in self._ripe:
+                self._turn = (self._turn + step + 1) % len(self._queues)
+                return queue
+        return None
+
+    def claim(self, queue: str, *, nonce: str, limit: int) -> Flow[consumer.Claim]:
+        """The claim itself."""
+        return consumer.claim(queue, worker_id=self._worker_id, nonce=nonce, limit=limit, lease_ms=self._lease_ms)
+
+    def note(self, queue: str, claim: consumer.Claim, limit: int) -> None:
+        """Learns from the answer whether the queue may have more."""
+        if len(claim.tasks) >= limit:
+            return
+        self._ripe.discard(queue)
+        self._due.pop(queue, None)
+        if claim.next_due_ms is not None and self.clock_offset_ms is not None:
+            self._due[queue] = (claim.next_due_ms - self.clock_offset_ms) / 1000
+
+    def skip(self, queue: str) -> None:
+        """Leaves a queue alone until everything is looked at again."""
+        self._ripe.discard(queue)
+
+    def listen(self) -> None:
+        """Waits on the markers: nothing is ripe, and a task could be taken at once. Never otherwise, because a marker
+        taken by a busy worker would not wake an idle one.
+        """
+        self._may_listen.set()
+
+    # --- opening and closing ---
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """Takes tasks from now on; `wake` is called when a queue has become ripe."""
+        self._is_open = True
+        self.ripen_all()
+        if self._listener is None:
+            self._listener = asyncio.get_running_loop().create_task(self._listen(wake))
+        wake()
+
+    def close(self) -> None:
+        """Takes none any more."""
+        self._is_open = False
+        if self._listener is not None:
+            self._listener.cancel()
+            self._listener = None
+
+    def ripen_all(self) -> None:
+        """Looks at every queue again."""
+        self._ripe.update(self._queues)
+
+    async def _listen(self, wake: Callable[[], None]) -> None:
+        while True:
+            await self._may_listen.wait()
+            self._may_listen.clear()
+            if self._ripe:
+                continue
+            try:
+                queue = await self._runner.run(waking.wait_for_work(self._queues, timeout_s=self._timeout_s()))
+            except BrokerError:
+                await asyncio.sleep(_AFTER_ERROR_S)
+                queue = None
+            if queue is not None:
+                self._ripe.add(queue)
+            else:
+                self.ripen_all()
+            wake()
+
+    def _timeout_s(self) -> float:
+        poll_s = POLL_S * (1 + random.uniform(-POLL_JITTER, POLL_JITTER))
+        now = time.monotonic()
+        due_s = min((due - now for due in self._due.values()), default=_LONGEST_DUE_S)
+        return max(0.005, min(poll_s, due_s))

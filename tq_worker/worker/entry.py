@@ -1,0 +1,145 @@
+"""From the first line of a worker process to its last."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import sys
+from queue import SimpleQueue
+
+from tq_core import backend, settings
+from tq_core.errors import BrokerConfig, TqError
+from tq_core.settings import BrokerAddress
+from tq_worker import frames
+from tq_worker.app_loading import AppRefused, LoadedApps, load_apps
+from tq_worker.board import Board
+from tq_worker.code_version import code_version
+from tq_worker.lifecycle_log import LifecycleLog
+from tq_worker.settings import DEFAULT_QUEUE
+from tq_worker.worker.channel import Channel, ChannelThread
+from tq_worker.worker.process import WorkerProcess
+
+EXIT_REFUSED = 2
+STDERR = 2
+
+
+class _Mailbox:
+    """Frames that arrive before the process can obey them."""
+
+    def __init__(self) -> None:
+        self.frames: SimpleQueue[frames.FromSupervisor] = SimpleQueue()
+        self.process: WorkerProcess | None = None
+
+    def received(self, frame: frames.FromSupervisor) -> None:
+        if self.process is None:
+            self.frames.put(frame)
+        else:
+            self.process.receive(frame)
+
+    def orphaned(self) -> None:
+        if self.process is None:
+            os._exit(1)
+        self.process.orphaned()
+
+    def tick(self) -> None:
+        if self.process is not None:
+            self.process.tick()
+
+
+def run_worker(arguments: list[str]) -> None:
+    """Never returns: the process ends here."""
+    parser = argparse.ArgumentParser(prog="python -m tq_worker.worker", description=__doc__)
+    parser.add_argument("--channel", type=int, required=True)
+    parser.add_argument("--board", type=int, required=True)
+    parser.add_argument("worker_id")
+    given = parser.parse_args(arguments)
+    channel = Channel(given.channel)
+    mailbox = _Mailbox()
+    # From here on the end of the supervisor is noticed, whatever the users' code does while it is imported.
+    ChannelThread(channel, received=mailbox.received, orphaned=mailbox.orphaned, tick=mailbox.tick).start()
+    setup = mailbox.frames.get()
+    assert isinstance(setup, frames.Setup)
+    log = LifecycleLog(STDERR, style=setup.log_format, level=setup.log_level)
+    code = 1
+    try:
+        code = _run(setup, mailbox, channel, Board(given.board), log)
+    except TqError as error:
+        exit_code = EXIT_REFUSED if isinstance(error, AppRefused | BrokerConfig) else 1
+        channel.send(frames.Refused(message=error.message, exit_code=exit_code))
+        code = EXIT_REFUSED
+    finally:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        log.close()
+        # Threads that do not stop, ours or the users', must not keep the process.
+        os._exit(code)
+
+
+def _run(  # noqa: PLR0917 - private, and each is a different thing
+    setup: frames.Setup, mailbox: _Mailbox, channel: Channel, board: Board, log: LifecycleLog
+) -> int:
+    if isinstance(sys.stdout, object) and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)
+    address, apps = _load(setup)
+    queues = setup.queues or tuple(dict.fromkeys([*(t.queue for t in apps.tasks.values()), DEFAULT_QUEUE]))
+    channel.send(
+        frames.Ready(
+            url=address.url,
+            display=address.display_url,
+            notice=address.notice or "",
+            queues=queues,
+            types=tuple(definition.published() for definition in apps.tasks.values()),
+            code_version=code_version(setup.apps[0].partition(":")[0] if setup.apps else ""),
+        )
+    )
+    go = mailbox.frames.get()
+    while not isinstance(go, frames.Go):
+        if isinstance(go, frames.Order) and go.do in ("drain", "stop"):
+            return 0
+        go = mailbox.frames.get()
+    broker = backend.open_endpoint(address, client_name=f"tq-worker-{setup.worker_id}")
+    process = WorkerProcess(
+        setup, tasks=apps.tasks, queues=queues, endpoint=broker.endpoint, board=board, channel=channel, log=log
+    )
+    # What was loaded stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+
+    async def serve() -> int:
+        serving = asyncio.ensure_future(process.serve(is_paused=go.is_paused))
+        await asyncio.sleep(0)
+        mailbox.process = process
+        while not mailbox.frames.empty():
+            process.receive(mailbox.frames.get())
+        return await serving
+
+    loop = asyncio.new_event_loop()
+    return loop.run_until_complete(serve())
+
+
+def _load(setup: frames.Setup) -> tuple[BrokerAddress, LoadedApps]:
+    told: BrokerAddress | None = None
+    if setup.url or setup.context:
+        told = settings.resolve_broker(setup.url, context=setup.context)
+        os.environ["TQ_URL"] = told.url  # for task queues of the users' code that were given no address
+    apps = load_apps(setup.apps, setup.app_dir)
+    if told is None:
+        addresses = {queue.address.url: queue.address for queue in apps.task_queues}
+        if len(addresses) > 1:
+            shown = ", ".join(sorted(address.display_url for address in addresses.values()))
+            raise AppRefused(
+                f"the task queues are on different brokers ({shown}): start one tq-worker for each, or give --url"
+            )
+        (told,) = addresses.values()
+    if told.scheme == settings.BrokerScheme.MEMORY:
+        raise AppRefused(
+            "memory:// lives inside one process and cannot be shared: use embedded:// or redis://, or "
+            "tq_worker.inline.InlineWorker inside your program"
+        )
+    return told, apps

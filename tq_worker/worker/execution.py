@@ -1,0 +1,345 @@
+"""Runs what was claimed and decides what each end means: the part between claim and outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from tq_core import consumer
+from tq_core.context import TaskContext
+from tq_core.errors import BrokerError, HardTimeout
+from tq_core.steps import Flow
+from tq_core.task import TaskDefinition
+from tq_worker.board import Board
+from tq_worker.verdict import Verdict, classify
+from tq_worker.worker import crash_points
+from tq_worker.worker.coroutines import CoroutineExecution
+from tq_worker.worker.hold import Hold
+from tq_worker.worker.outbox import Delivery, Outbox
+from tq_worker.worker.run import Ending, Execution, Outcome, Run, Stage
+from tq_worker.worker.task_log import TaskLog
+from tq_worker.worker.threads import ThreadExecution, ThreadPool
+
+INSIST_AFTER_S = 1.0
+"""How long a handler may take to stop before it is told again."""
+STUCK_AFTER_S = 2.0
+"""How long it may ignore that before its process has to end for it."""
+
+_ASKED = {"cancel": "cancelled", "kill": "killed"}
+
+
+class Isolation(Protocol):
+    """Starts processes for tasks that need one of their own."""
+
+    def start(self, run: Run) -> Execution:
+        """Runs the task in a new process; its end is reported as that of any other."""
+
+
+class Floor:
+    """Where the tasks of one process run."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, TaskDefinition],
+        *,
+        worker_id: str,
+        hold: Hold,
+        board: Board,
+        outbox: Outbox,
+        log: TaskLog,
+        stuck: Callable[[Run], None],
+    ) -> None:
+        self._tasks, self._worker_id = tasks, worker_id
+        self._hold, self._board, self._outbox, self._log, self._stuck = hold, board, outbox, log, stuck
+        self._threads = ThreadPool(self.ended)
+        self.isolation: Isolation | None = None
+        outbox.recorded = self._recorded
+
+    # --- claimed -> running ---
+
+    def accept(self, claim: consumer.Claim, deadline: float) -> None:
+        """Takes in what a claim brought, and starts as much of it as there are slots.
+
+        Args:
+            deadline: End of the lease by the monotonic clock, from the moment the claim was sent.
+        """
+        for task in claim.tasks:
+            run = Run(task, deadline)
+            older = self._hold.add(run)
+            if older is not None:
+                # Somebody reclaimed it: our first run of it lost its lease without our knowing yet.
+                self.stop(older, Ending("lost", "this worker claimed the task again"))
+            self._log.assigned(run)
+        self.start_waiting()
+
+    def start_waiting(self) -> None:
+        """Starts waiting tasks while slots are free."""
+        hold = self._hold
+        while hold.waiting and hold.running < hold.slots and self._board.has_room:
+            self._start(hold.waiting.popleft())
+
+    def _start(self, run: Run) -> None:
+        task = run.task
+        header = task.header
+        if header is None:
+            detail = {"type": "CorruptTask", "message": "the task's body cannot be read"}
+            self._fail(run, Verdict("fatal", "corrupt", detail, 0))
+            return
+        definition = self._tasks.get(header.task_type)
+        if definition is None:
+            self._release(run, consumer.release_unknown, "its type is not known here")
+            return
+        run.definition = definition
+        is_alone = definition.is_isolated or task.trail.runs_alone
+        kwargs: dict[str, Any] = {}
+        if not is_alone:
+            try:
+                kwargs = definition.bind(task.payload)
+            except Exception as error:  # noqa: BLE001 - converting arguments may run users' code
+                self._fail(run, classify(error, definition, task.attempt, retry=header.options.retry))
+                return
+        timeout_s = header.options.timeout_s if header.options.timeout_s is not None else definition.timeout_s
+        run.context = context = TaskContext(
+            task_id=task.id,
+            task_type=header.task_type,
+            queue=task.queue,
+            attempt=task.attempt,
+            max_attempts=header.max_attempts,
+            token=task.token.decode("ascii", "replace").rstrip("|"),
+            worker_id=self._worker_id,
+            timeout_s=timeout_s,
+            soft_timeout_s=definition.soft_timeout_s,
+            progress=functools.partial(_note_progress, run),
+            log=functools.partial(self._log.said, run),
+        )
+        if definition.context_parameter is not None and not is_alone:
+            kwargs[definition.context_parameter] = context
+        now_s = time.time()
+        run.started, run.started_at_ms = time.monotonic(), int(now_s * 1000)
+        run.place = self._board.note(task.id, run.started_at_ms, is_alone=is_alone)
+        run.stage = Stage.RUNNING
+        self._hold.running += 1
+        self._log.started(run)
+        crash_points.reach("in_handler")
+        if timeout_s is not None:
+            run.hard_deadline = run.started + timeout_s
+            run.timer = asyncio.get_running_loop().call_later(timeout_s, self._timed_out, run, timeout_s)
+        if is_alone:
+            assert self.isolation is not None
+            run.execution = self.isolation.start(run)
+            return
+        execution: CoroutineExecution | ThreadExecution
+        if definition.is_async:
+            execution = CoroutineExecution(run, kwargs, self.ended)
+        else:
+            execution = self._threads.start(run, kwargs)
+        run.execution = execution
+        if definition.soft_timeout_s is not None:
+            run.ladder = asyncio.get_running_loop().call_later(definition.soft_timeout_s, execution.warn)
+
+    # --- stopping ---
+
+    def stop(self, run: Run, ending: Ending) -> None:
+        """Ends a run before its handler ends by itself; a firmer wish replaces a gentler one."""
+        if run.stage in (Stage.ENDED, Stage.GONE):
+            return
+        if run.stage is Stage.WAITING:
+            self._stop_waiting(run, ending)
+            return
+        assert run.context is not None
+        assert run.execution is not None
+        if ending.kind == "lost":
+            self._hold.drop(run)
+            self._wipe(run)
+            self._log.lost(run, ending.why)
+            run.stage = Stage.GONE
+        elif run.ending is not None and (run.ending.kind == ending.kind or ending.kind == "cancel"):
+            return
+        run.ending = ending
+        run.context.request_cancel(_ASKED.get(ending.kind, ending.kind))
+        run.execution.cancel(ending.why)
+        if ending.kind != "cancel":
+            run.execution.interrupt(ending.why)
+            self._climb(run, INSIST_AFTER_S, self._insist)
+
+    def _stop_waiting(self, run: Run, ending: Ending) -> None:
+        self._hold.waiting.remove(run)
+        if ending.kind == "lost":
+            self._hold.drop(run)
+        elif ending.kind == "release":
+            self.release(run, ending.why)
+        else:
+            self._fail(run, Verdict("cancel", _ASKED.get(ending.kind, ending.kind), {"message": ending.why}, 0))
+
+    def _timed_out(self, run: Run, timeout_s: float) -> None:
+        self.stop(run, Ending("timeout", f"it ran longer than its timeout of {timeout_s:g} s"))
+
+    def _climb(self, run: Run, delay_s: float, step: Callable[[Run], None]) -> None:
+        if run.ladder is not None:
+            run.ladder.cancel()
+        run.ladder = asyncio.get_running_loop().call_later(delay_s, step, run)
+
+    def _insist(self, run: Run) -> None:
+        if run.execution is not None and run.ending is not None and self._is_at_work(run):
+            run.execution.interrupt(run.ending.why)
+            self._climb(run, STUCK_AFTER_S - INSIST_AFTER_S, self._give_up)
+
+    def _give_up(self, run: Run) -> None:
+        if self._is_at_work(run) and run.ending is not None and run.ending.kind in ("kill", "timeout"):
+            self._stuck(run)
+
+    @staticmethod
+    def _is_at_work(run: Run) -> bool:
+        return run.stage is Stage.RUNNING
+
+    def abandon(self, run: Run, why: str) -> None:
+        """Gives a running task back although its handler does not stop: the process ends with it."""
+        run.stage = Stage.ENDED
+        self._wipe(run)
+        self._release(run, consumer.release, why)
+
+    def convict(self, run: Run) -> None:
+        """Records the end of a task whose handler does not stop: the process ends for it."""
+        if run.stage is Stage.RUNNING:
+            run.duration_ms = int((time.monotonic() - run.started) * 1000)
+            self._fail(run, self.sentence(run))
+
+    def sentence(self, run: Run) -> Verdict:
+        """What a task gets that has to be ended by force."""
+        header = run.task.header
+        assert header is not None
+        ending = run.ending
+        if ending is None and run.kill_asked is not None:
+            ending = Ending("kill", "killed while its handler held up the event loop")
+        if ending is not None and ending.kind in _ASKED:
+            return Verdict("cancel", _ASKED[ending.kind], {"message": ending.why}, 0)
+        why = ending.why if ending is not None else "it held up the event loop past its timeout"
+        error = HardTimeout(f"{run.type_name}: {why}; it did not stop, and its process was ended")
+        return classify(error, run.definition, run.task.attempt, retry=header.options.retry)
+
+    # --- running -> ended ---
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Learns how a handler ended."""
+        self._hold.running -= 1
+        run.duration_ms = int((time.monotonic() - run.started) * 1000)
+        for timer in (run.timer, run.ladder):
+            if timer is not None:
+                timer.cancel()
+        if run.stage is Stage.RUNNING:
+            run.stage = Stage.ENDED
+            self._hold.note_duration(run.duration_ms)
+            self._judge(run, outcome)
+        self.start_waiting()
+        if run.answer:
+            for tell in run.answer:
+                tell(run)
+        self._outbox.changed.set()
+
+    def _judge(self, run: Run, outcome: Outcome) -> None:
+        task, ending = run.task, run.ending
+        header = task.header
+        assert header is not None
+        if outcome.result is not None:
+            wait_ms = max(0, task.claimed_at_ms - header.created_at_ms) if not task.trail.failures else 0
+            self._outbox.ack(run, consumer.Ack(task, outcome.result, run.duration_ms, wait_ms))
+            return
+        if ending is not None and ending.kind == "release":
+            self.release(run, ending.why)
+            return
+        if outcome.crash is not None and (ending is None or ending.kind not in ("kill", "timeout", "cancel")):
+            self._crashed(run, outcome.crash)
+            return
+        if outcome.failure is not None and (ending is None or ending.kind == "cancel"):
+            self._fail(run, Verdict(**outcome.failure))
+            return
+        error = outcome.error
+        if ending is not None and ending.kind == "timeout":
+            trace = error.__traceback__ if error is not None else None
+            error = HardTimeout(f"{run.type_name}: {ending.why}").with_traceback(trace)
+        elif error is None:
+            assert ending is not None
+            self._fail(run, Verdict("cancel", _ASKED.get(ending.kind, ending.kind), {"message": ending.why}, 0))
+            return
+        asked = ending.kind if ending is not None and ending.kind in _ASKED else None
+        self._fail(run, classify(error, run.definition, task.attempt, retry=header.options.retry, asked=asked))
+
+    # --- telling the broker ---
+
+    def release(self, run: Run, why: str) -> None:
+        """Gives a task back at no cost."""
+        self._release(run, consumer.release, why)
+
+    def _release(self, run: Run, flow: Callable[[list[consumer.ClaimedTask]], Flow[list[str]]], why: str) -> None:
+        run.stage = Stage.ENDED
+
+        def told(words: list[str]) -> None:
+            self._wipe(run)
+            self._hold.drop(run)
+            self._log.released(run, words[0], why)
+
+        self._outbox.add(Delivery(lambda: flow([run.task]), told, (run,)))
+
+    def _fail(self, run: Run, verdict: Verdict) -> None:
+        run.stage = Stage.ENDED
+        detail = verdict.detail
+        if verdict.verdict != "cancel":
+            self._hold.failed += 1
+            self._log.failed(run, verdict)
+
+        def told(outcome: consumer.Outcome) -> None:
+            self._wipe(run)
+            self._hold.drop(run)
+            self._log.decided(run, outcome, verdict.reason)
+
+        self._outbox.add(
+            Delivery(
+                lambda: consumer.fail(
+                    run.task,
+                    verdict=verdict.verdict,
+                    reason=verdict.reason,
+                    delay_ms=verdict.delay_ms,
+                    duration_ms=run.duration_ms,
+                    detail=detail,
+                ),
+                told,
+                (run,),
+            )
+        )
+
+    def _crashed(self, run: Run, detail: dict[str, Any]) -> None:
+        self._hold.failed += 1
+        self._log.crashed(run, detail)
+
+        def told(outcome: consumer.Outcome) -> None:
+            self._wipe(run)
+            self._hold.drop(run)
+            self._log.decided(run, outcome, "poison" if outcome.word == "failed" else "crash")
+
+        self._outbox.add(Delivery(lambda: consumer.crash(run.task, detail=detail), told, (run,)))
+
+    def _recorded(self, run: Run, word: str) -> None:
+        self._wipe(run)
+        self._hold.drop(run)
+        if word == "K":
+            self._hold.completed += 1
+        self._log.completed(run, word)
+
+    def dropped(self, delivery: Delivery, error: BrokerError) -> None:
+        """The broker answered one delivery with an error: its lease will run out and the task be run again."""
+        for run in delivery.runs:
+            self._wipe(run)
+            self._hold.drop(run)
+            self._log.refused(run, error.message)
+
+    def _wipe(self, run: Run) -> None:
+        if run.place is not None:
+            self._board.wipe(run.place)
+            run.place = None
+
+
+def _note_progress(run: Run, fraction: float, text: str) -> None:
+    run.progress = (fraction, text)

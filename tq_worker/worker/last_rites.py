@@ -1,0 +1,65 @@
+"""What is done for the tasks of a process whose event loop does not answer: from another thread, then the process ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tq_core import consumer
+from tq_core.errors import TqError
+from tq_core.runner import SyncRunner
+from tq_core.steps import Flow
+from tq_worker.board import Board
+from tq_worker.verdict import Verdict
+from tq_worker.worker.hold import Hold
+from tq_worker.worker.outbox import Outbox
+from tq_worker.worker.run import Run, Stage
+
+
+def settle(
+    runner: SyncRunner,
+    *,
+    hold: Hold,
+    outbox: Outbox,
+    board: Board,
+    victims: Mapping[Run, Verdict],
+    blocker: Run | None,
+) -> None:
+    """Tells the broker what became of each task of this process.
+
+    Args:
+        victims: Tasks that the process ends for, with what they get.
+        blocker: The task that holds up the loop. Unless it is a victim it stays on the board, so that the supervisor
+            counts it as a crash and has it run alone, where it holds up nobody.
+    """
+    for delivery in outbox.take():
+        _try(runner, delivery.flow())
+    spared: dict[str, list[consumer.ClaimedTask]] = {}
+    for run in list(hold.runs.values()):
+        if run.stage in (Stage.ENDED, Stage.GONE) or (run is blocker and run not in victims):
+            continue
+        if verdict := victims.get(run):
+            _try(runner, _failed(run, verdict))
+        else:
+            spared.setdefault(run.task.queue, []).append(run.task)
+        if run.place is not None:
+            board.wipe(run.place)
+    for tasks in spared.values():
+        _try(runner, consumer.release(tasks))
+
+
+def _failed(run: Run, verdict: Verdict) -> Flow[consumer.Outcome]:
+    return consumer.fail(
+        run.task,
+        verdict=verdict.verdict,
+        reason=verdict.reason,
+        delay_ms=verdict.delay_ms,
+        duration_ms=run.duration_ms,
+        detail=verdict.detail,
+    )
+
+
+def _try(runner: SyncRunner, flow: Flow[object]) -> None:
+    try:
+        runner.run(flow)
+    except TqError:
+        return  # the supervisor gives back what is left

@@ -1,0 +1,168 @@
+"""Keeps the leases of all tasks of this process, and says that the worker lives: on a thread of its own, because an
+event loop that is busy or stuck must cost nobody a task.
+
+The keeper also knows when a lease is over although nobody could be asked: each task has a deadline by this process'
+monotonic clock, counted from before the renewal was sent.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import resource
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tq_core import consumer, registry
+from tq_core.errors import TqError
+from tq_core.registry import SlotInfo, WorkerInfo
+from tq_core.runner import SyncRunner
+from tq_worker.lifecycle_log import LifecycleLog
+from tq_worker.worker.hold import Hold
+from tq_worker.worker.run import Run, Stage
+
+CHECK_EVERY_S = 1.0
+_MAX_SHOWN = 200
+
+
+class LeaseNews(NamedTuple):
+    """What the keeper found out."""
+
+    lost: tuple[tuple[Run, str], ...] = ()
+    """With why."""
+    asked: tuple[tuple[Run, dict[str, Any]], ...] = ()
+    """Somebody asked these to stop: by, why, mode."""
+
+
+class LeaseKeeper(threading.Thread):
+    """Renews leases and sends heartbeats until it is told to stop."""
+
+    def __init__(
+        self,
+        runner: SyncRunner,
+        *,
+        hold: Hold,
+        lease_s: float,
+        heartbeat_s: float,
+        describe: Callable[[tuple[SlotInfo, ...]], WorkerInfo],
+        tell: Callable[[LeaseNews], None],
+        clock: Callable[[float], None],
+        log: LifecycleLog,
+    ) -> None:
+        super().__init__(name="tq-leases", daemon=True)
+        self._runner, self._hold, self._log = runner, hold, log
+        self._lease_s, self._renew_every_s, self._heartbeat_s = lease_s, lease_s / 3, heartbeat_s
+        self._describe, self._tell, self._clock = describe, tell, clock
+        self._stopping = threading.Event()
+        self._hurry = threading.Event()
+        self._is_failing = False
+
+    def stop(self) -> None:
+        """Ends the thread soon; leases are not renewed any more."""
+        self._stopping.set()
+        self._hurry.set()
+
+    def beat_soon(self) -> None:
+        """Sends a heartbeat at once: something changed that people watch."""
+        self._hurry.set()
+
+    def run(self) -> None:
+        next_renewal = next_beat = 0.0
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            if now >= next_renewal:
+                is_done = self._attempt(self._renew)
+                next_renewal = now + (self._renew_every_s if is_done else min(CHECK_EVERY_S, self._renew_every_s))
+            self._find_expired()
+            if self._hurry.is_set() or now >= next_beat:
+                self._hurry.clear()
+                self._attempt(self._beat)
+                next_beat = now + self._heartbeat_s
+            until = min(next_renewal, next_beat, time.monotonic() + CHECK_EVERY_S)
+            self._hurry.wait(max(0.0, until - time.monotonic()))
+
+    def _attempt(self, do: Callable[[], None]) -> bool:
+        try:
+            do()
+        except TqError as error:
+            if not self._is_failing:
+                self._is_failing = True
+                self._log.write("debug", "leases", text=error.message)
+            return False
+        self._is_failing = False
+        return True
+
+    def _renew(self) -> None:
+        runs = [run for run in list(self._hold.runs.values()) if run.stage is not Stage.GONE]
+        if not runs:
+            return
+        sent = time.monotonic()
+        extended = self._runner.run(
+            consumer.extend(
+                [(run.task.queue, run.task.id, run.task.token) for run in runs], lease_ms=int(self._lease_s * 1000)
+            )
+        )
+        by_id = {run.task.id: run for run in runs}
+        lost_ids = set(extended.lost_ids)
+        for run in runs:
+            if run.task.id not in lost_ids:
+                run.deadline = sent + self._lease_s
+        lost = [by_id[task_id] for task_id in extended.lost_ids if task_id in by_id]
+        # What has ended meanwhile is no longer held by its token; its own acknowledgement says what became of it.
+        gone = tuple((run, "another claim holds or ended it") for run in lost if run.stage < Stage.ENDED)
+        asked = tuple((by_id[task_id], wish) for task_id, wish in extended.asked if task_id in by_id)
+        for run, wish in asked:
+            if wish.get("mode") == "kill" and run.kill_asked is None:
+                run.kill_asked = time.monotonic()
+        if gone or asked:
+            self._tell(LeaseNews(gone, asked))
+
+    def _find_expired(self) -> None:
+        now = time.monotonic()
+        expired = [run for run in list(self._hold.runs.values()) if run.stage < Stage.ENDED and run.deadline <= now]
+        if expired:
+            self._tell(LeaseNews(tuple((run, "it could not be renewed in time") for run in expired)))
+
+    def _beat(self) -> None:
+        running = [run for run in list(self._hold.runs.values()) if run.stage is Stage.RUNNING]
+        before = time.monotonic()
+        server_ms = self._runner.run(registry.heartbeat(self._describe(tuple(map(_slot, running[:_MAX_SHOWN])))))
+        after = time.monotonic()
+        self._clock(server_ms - (before + after) / 2 * 1000)
+
+
+def _slot(run: Run) -> SlotInfo:
+    progress = run.progress
+    return SlotInfo(
+        task_id=run.task.id,
+        type=run.type_name,
+        queue=run.task.queue,
+        started_at_ms=run.started_at_ms,
+        is_alone=run.execution is not None and run.execution.is_alone,
+        progress=progress[0] if progress else None,
+    )
+
+
+class Meter:
+    """What the process uses, measured between two questions."""
+
+    def __init__(self) -> None:
+        self._at, self._cpu_s = time.monotonic(), time.process_time()
+
+    def cpu_percent(self) -> float:
+        """Of one CPU, since the last question."""
+        now, cpu_s = time.monotonic(), time.process_time()
+        spent = (cpu_s - self._cpu_s) / max(1e-3, now - self._at)
+        self._at, self._cpu_s = now, cpu_s
+        return round(100 * spent, 1)
+
+
+def rss_bytes() -> int:
+    """Memory that the process has in use."""
+    try:
+        with pathlib.Path("/proc/self/statm").open(encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
