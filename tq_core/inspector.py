@@ -48,6 +48,8 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     next_due_at_ms: int | None
     minutes: tuple[Minute, ...]
     """The minutes asked for that have counts, the present one last."""
+    minutes_asked: int = 5
+    """How many were asked for: what is not among them was idle, what is before them is not known."""
 
     @property
     def waiting(self) -> int:
@@ -60,13 +62,13 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
 
     def rate_per_s(self, counter: str, *, window_s: int = 300) -> float:
         """How often something was counted per second, over the past window (at most the minutes asked for)."""
-        from_ms = self.now_ms - window_s * 1000
-        minutes = [m for m in self.minutes if m.start_ms + 60_000 > from_ms]
-        if not minutes:
-            return 0.0
-        # The first minute counts whole, so the window begins where it does.
-        begin_ms = min(from_ms // 60_000 * 60_000, minutes[0].start_ms)
-        return sum(m.counts.get(counter, 0) for m in minutes) * 1000 / max(1000, self.now_ms - begin_ms)
+        # Minutes count whole, so the window begins with the first of them.
+        this_minute_ms = self.now_ms // 60_000 * 60_000
+        begin_ms = max(
+            (self.now_ms - window_s * 1000) // 60_000 * 60_000, this_minute_ms - (self.minutes_asked - 1) * 60_000
+        )
+        counted = sum(m.counts.get(counter, 0) for m in self.minutes if m.start_ms >= begin_ms)
+        return counted * 1000 / max(1000, self.now_ms - begin_ms)
 
     def latency_ms(self, kind: str, share: float) -> int | None:
         """Upper bound of a share of `run` or `wait` times over the minutes; None where nothing was measured.
@@ -111,7 +113,7 @@ def stats(queues: Sequence[str] | None = None, *, minutes: int = 5) -> Flow[list
     if not queues:
         return []
     replies = yield Batch([Script("stats", keys.queue_prefix(q), (minutes,)) for q in queues])
-    return [_stats(q, reply) for q, reply in zip(queues, replies, strict=True)]
+    return [_stats(q, reply, minutes) for q, reply in zip(queues, replies, strict=True)]
 
 
 def page(
@@ -362,7 +364,7 @@ def _span(ms: int) -> str:
     return f"{seconds} s"
 
 
-def _stats(queue: str, reply: list[Any]) -> QueueStats:
+def _stats(queue: str, reply: list[Any], minutes_asked: int) -> QueueStats:
     _, now_ms, depths, counters, meta, oldest, due, minutes = reply
     meta_fields = _pairs(meta)
     paused = None
@@ -381,6 +383,7 @@ def _stats(queue: str, reply: list[Any]) -> QueueStats:
         minutes=tuple(
             Minute(int(minute) * 60_000, {k: int(v) for k, v in _pairs(fields).items()}) for minute, fields in minutes
         ),
+        minutes_asked=minutes_asked,
     )
 
 

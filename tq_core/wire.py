@@ -209,15 +209,17 @@ def task_view(queue: str, raw: View) -> TaskView:
         if token:
             started_at_ms, worker_id = token.claimed_at_ms, token.worker_id
     elif state.is_terminal and raw.record:
-        token_part, outcome, attempt_text, duration, detail = _split_record(raw.record)
+        try:
+            token_part, outcome, attempt, duration_ms, detail = _split_record(raw.record)
+        except ValueError:
+            outcome, token_part, detail = "", b"", b""
         token = parse_token(token_part)
-        attempt, duration_ms = int(attempt_text), int(duration)
         if token:
-            worker_id, started_at_ms = token.worker_id, max(token.claimed_at_ms, score - duration_ms)
+            worker_id, started_at_ms = token.worker_id, max(token.claimed_at_ms, score - (duration_ms or 0))
+        found = _json(detail)
         if outcome == "ok":
-            result = _json(detail)
-        else:
-            found = _json(detail)
+            result = found
+        elif outcome:
             error = {"reason": outcome.partition(":")[2], **(found if isinstance(found, dict) else {})}
     return TaskView(
         id=raw.id.decode("utf-8", "replace"),
@@ -246,7 +248,7 @@ def task_view(queue: str, raw: View) -> TaskView:
         unique_key=header.unique_key,
         options=header.options,
         history=parse_attempts(raw.attempts),
-        cancel_asked=_json(raw.cancel) if raw.cancel else None,
+        cancel_asked=cancel if isinstance(cancel := _json(raw.cancel or b""), dict) else None,
         position=raw.position,
     )
 
@@ -257,17 +259,17 @@ def parse_attempts(lines: bytes | None) -> tuple[Attempt, ...]:
     for line in (lines or b"").split(b"\n"):
         at_ms, _, rest = line.partition(b"|")
         try:
-            token_part, outcome, attempt, duration, detail = _split_record(rest)
+            token_part, outcome, attempt, duration_ms, detail = _split_record(rest)
             token = parse_token(token_part)
             found = _json(detail)
             out.append(
                 Attempt(
                     at_ms=int(at_ms),
                     outcome=outcome,
-                    attempt=int(attempt),
+                    attempt=attempt,
                     worker_id=token.worker_id if token else None,
                     claimed_at_ms=token.claimed_at_ms if token else None,
-                    duration_ms=int(duration),
+                    duration_ms=duration_ms,
                     detail=found if isinstance(found, dict) else {},
                 )
             )
@@ -276,9 +278,10 @@ def parse_attempts(lines: bytes | None) -> tuple[Attempt, ...]:
     return tuple(out)
 
 
-def _split_record(text: bytes) -> tuple[bytes, str, bytes, bytes, bytes]:
+def _split_record(text: bytes) -> tuple[bytes, str, int, int, bytes]:
+    """Token, outcome, attempt, duration and detail of a record; ValueError where it is damaged."""
     token, outcome, attempt, duration, detail = text.split(b"|", 4)
-    return token, outcome.decode("ascii", "replace"), attempt, duration, detail
+    return token, outcome.decode("ascii", "replace"), int(attempt), int(duration), detail
 
 
 def _arguments(payload: bytes, *, is_whole: bool) -> tuple[dict[str, Any] | None, str]:

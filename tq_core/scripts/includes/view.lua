@@ -4,11 +4,10 @@ local function view(id, state, score, payload_max, with_history)
   local body = call('HGET', Q .. 'bodies', id)
   local length = 0
   if body then
-    local head = string.match(body, '^[^|]*|[^|]*|[^|]*|[^|]*|[^|]*|[^|]*|()')
-    if head then
-      length = #body - head + 1
-      if length > payload_max then body = string.sub(body, 1, head - 1 + payload_max) end
-    end
+    -- A body that cannot be read is all payload.
+    local head = string.match(body, '^[^|]*|[^|]*|[^|]*|[^|]*|[^|]*|[^|]*|()') or 1
+    length = #body - head + 1
+    if length > payload_max then body = string.sub(body, 1, head - 1 + payload_max) end
   end
   return {id, state, score, body, length,
     state == 'running' and call('HGET', Q .. 'tokens', id) or false,
