@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import wait_until
+from tq_core.broker.processes import mark
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -93,5 +96,7 @@ def servers_of(folder: Path) -> list[int]:
 
 
 def kill_hard(pid: int) -> None:
-    """End a process as a crash would."""
-    os.kill(pid, signal.SIGKILL)
+    """End a process as a crash would; returns when it is dead."""
+    victim = mark(pid)
+    victim.send(signal.SIGKILL)
+    wait_until(lambda: not victim.is_alive, 10, f"process {pid} to die")

@@ -87,9 +87,10 @@ class Keeper:
                 log.info("told to stop")
                 break
             if not self._users.is_in_place():
-                # Someone deleted the whole folder: a new broker may live under its name, so nothing there is ours.
+                # Someone deleted the whole folder: there is nothing left to write to, and a new broker may live under
+                # its name, whose socket a polite end would delete.
                 log.warning("the folder %s was deleted", self._folder.path)
-                server.stop()
+                server.kill()
                 return
             if server.has_ended():
                 if not self._is_in_use() or not self._started_again("died"):

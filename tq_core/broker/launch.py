@@ -21,7 +21,7 @@ from tq_core.broker.folder import (
 )
 from tq_core.broker.keeper_log import open_keeper_log
 from tq_core.broker.locks import FileLock
-from tq_core.broker.probe import Answer, ask
+from tq_core.broker.probe import PROBE_TIMEOUT_S, Answer, ask
 from tq_core.broker.python_command import module_command, passed_on
 from tq_core.broker.records import RunningServer, read_running, read_writer
 from tq_core.errors import BrokerConfig, BrokerUnreachable
@@ -40,7 +40,7 @@ def running_server(folder: BrokerFolder, deadline: Deadline) -> RunningServer | 
     if running is None or not running.keeper.is_alive:
         return None
     make_socket_folder(running.socket.parent)
-    while (answer := ask(running.socket)) is Answer.LOADING:
+    while (answer := ask(running.socket, min(PROBE_TIMEOUT_S, max(deadline.remaining_s, 0.05)))) is Answer.LOADING:
         if deadline.is_over:
             raise BrokerUnreachable(
                 f"the server of the embedded broker {folder.name!r} was still reading its data after "

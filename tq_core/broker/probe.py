@@ -17,8 +17,8 @@ class Answer(enum.Enum):
     READY = "it answers commands"
 
 
-def tell(socket_path: Path, command: bytes) -> None:
-    """Send one command of one word, whatever the answer; does nothing where nobody listens."""
+def tell(socket_path: Path, command: bytes) -> bool:
+    """Send one command of one word, whatever the answer; False where nobody takes it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(PROBE_TIMEOUT_S)
         try:
@@ -26,7 +26,8 @@ def tell(socket_path: Path, command: bytes) -> None:
             connection.sendall(command + b"\r\n")
             connection.recv(256)  # leaving at once would take the command back
         except OSError:
-            return
+            return False
+    return True
 
 
 def ask(socket_path: Path, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:

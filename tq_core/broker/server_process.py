@@ -52,23 +52,28 @@ class ServerProcess:
 
     def stop(self) -> None:
         """End it politely, so that it writes out what it holds, then firmly."""
-        if self._is_redis and not self.has_ended():
-            tell(self._socket, b"SHUTDOWN")  # works at once, while a signal waits for the server's next tick
-            told = Deadline(STOP_AGAIN_S)
-            while not (told.is_over or self.has_ended()):
-                told.pause()
+        # Told so it ends at once, while a signal waits for its next tick.
+        if self._is_redis and not self.has_ended() and tell(self._socket, b"SHUTDOWN"):
+            self._wait(STOP_AGAIN_S)
         polite = Deadline(STOP_TIMEOUT_S)
         while not polite.is_over:
             if self.has_ended():
                 return
             # A server that cannot stop just now forgets that it was asked.
             os.kill(self.pid, signal.SIGTERM)
-            again = Deadline(STOP_AGAIN_S)
-            while not (again.is_over or self.has_ended()):
-                again.pause()
+            self._wait(STOP_AGAIN_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it without a chance to write or to delete anything."""
         if not self.has_ended():
             os.kill(self.pid, signal.SIGKILL)
             _, self.exit_status = os.waitpid(self.pid, 0)
+
+    def _wait(self, timeout_s: float) -> None:
+        deadline = Deadline(timeout_s)
+        while not (deadline.is_over or self.has_ended()):
+            deadline.pause()
 
 
 def start_server(folder: BrokerFolder, binary: ServerBinary, socket: Path, *, inherited_fd: int) -> ServerProcess:
