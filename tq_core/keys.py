@@ -26,6 +26,7 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{!fleet}:ack:COMMAND          LIST    its answer; 60 s
     tq:{!fleet}:events               STREAM  nodes and workers that came, went or were lost
     tq:{!fleet}:audit                STREAM  operators' commands to nodes
+    tq:{!fleet}:readiness            STRING  what the last check of readiness wrote; 10 s
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ TYPES = "tq:types"
 FLEET = "tq:{!fleet}:"
 FLEET_EVENTS = FLEET + "events"
 FLEET_AUDIT = FLEET + "audit"
+READINESS = FLEET + "readiness"
 
 
 def queue_prefix(queue: str) -> str:

@@ -20,10 +20,32 @@ COMPLETION_VARIABLE = "_TQ_COMPLETE"
 """Set by the shell's completion scripts."""
 
 COMMANDS = {
-    "submit": ("tq_console.cli.submit:submit", "Enqueue a task, or a file of them."),
+    "submit": ("tq_console.cli.submit:submit", "Enqueue a task and print its id."),
     "tasks": ("tq_console.cli.tasks:tasks", "List, show, retry, cancel, kill, delete tasks, or wait for one."),
-    "stats": ("tq_console.cli.stats:stats", "Queues, workers and rates at a glance."),
+    "dlq": ("tq_console.cli.dlq:dlq", "See, retry, discard, export what failed for good."),
+    "queues": ("tq_console.cli.queues:queues", "List, pause, resume, purge, limit queues."),
+    "workers": (
+        "tq_console.cli.workers:workers",
+        "List, scale, pause, resume, stop, kill workers, or see what they are doing.",
+    ),
+    "stats": ("tq_console.cli.stats:stats", "Show queues, workers and rates at a glance."),
+    "health": (
+        "tq_console.cli.health:health",
+        "Check the broker with a write, and whether workers serve what waits.",
+    ),
+    "events": ("tq_console.cli.events:events", "Print what happened to tasks, queues and workers, oldest first."),
+    "audit": (
+        "tq_console.cli.audit:audit",
+        "Check that every task is in exactly one state and that all that is kept of it agrees.",
+    ),
+    "broker": ("tq_console.cli.broker:broker", "Look at, stop or wipe the embedded broker of this machine."),
+    "config": ("tq_console.cli.config:config", "List, show or choose contexts: brokers with a name."),
+    "completion": (
+        "tq_console.cli.completion:completion",
+        "Print the script that makes a shell complete tq's commands and options.",
+    ),
 }
+"""Name -> where its command is, and its first line of help, so that listing the commands imports none of them."""
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:

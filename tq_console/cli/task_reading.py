@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tq_core import inspector, operator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WHOLE_PAYLOAD_BYTES = 4 * 1024 * 1024
 SEARCH_MAX = 100_000
+EXPORT_PAGE = 100
 
 
 def known_queues(invocation: Invocation, queues: Sequence[str]) -> list[str] | None:
@@ -103,3 +104,17 @@ def print_records(invocation: Invocation, task_ids: Sequence[str]) -> None:
     reveal(invocation, found)
     masker = invocation.masker
     invocation.out.records(task_record(task, masker) for task in found)
+
+
+def each_task(invocation: Invocation, queues: Sequence[str] | None, state: TaskState) -> Iterator[TaskView]:
+    """Every task of one state with its whole arguments, read page by page, oldest first."""
+    for queue in queues if queues is not None else list(invocation.run(queue_numbers())):
+        offset = 0
+        while True:
+            page = invocation.run(
+                inspector.page(queue, state, offset=offset, limit=EXPORT_PAGE, payload_max=inspector.SHOW_BYTES)
+            )
+            if not page.tasks:
+                break
+            yield from whole(invocation, list(page.tasks))
+            offset += len(page.tasks)

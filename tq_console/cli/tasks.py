@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tq_console.cli.acting import WHY, act, read_ids
 from tq_console.cli.commands import Group
 from tq_console.cli.filters import FILTER, TaskFilter
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.output import state_cell
-from tq_console.cli.values import STATE
-from tq_console.view.formats import age
+from tq_console.cli.values import DURATION, STATE
+from tq_console.view.formats import age, plural
 from tq_console.view.tables import Column
 from tq_console.view.text import fit
 
@@ -155,3 +156,127 @@ def show_task(invocation: Invocation, task_id: str) -> None:
             out.line(out.paint(title, "bold"))
             for line in lines:
                 out.line(f"  {line}")
+
+
+_IDS = click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+
+
+@tasks.command(
+    examples="""
+        tq tasks retry 01jd7q0v3k0a19c8x7v6b5n4m2 --why 'the mail server is back'
+        tq tasks list --state cancelled --json | tq tasks retry -
+    """
+)
+@_IDS
+@WHY
+@click.pass_obj
+def retry(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
+    """Run ended tasks again from the start; their history stays. ID may be - for stdin."""
+    from tq_core import operator
+
+    ids = read_ids(task_ids)
+    return act(
+        invocation,
+        ids,
+        lambda told: operator.requeue(ids, actor=invocation.actor, why=why, on_progress=told),
+        participle="requeued",
+    )
+
+
+@tasks.command(
+    examples="""
+        tq tasks cancel 01jd7q0v3k0a19c8x7v6b5n4m2
+        tq tasks list --queue mail --state pending --limit 500 --json | tq tasks cancel - --why 'wrong list'
+    """
+)
+@_IDS
+@WHY
+@click.pass_obj
+def cancel(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
+    """End tasks that have not run, and ask running ones to stop. ID may be - for stdin."""
+    from tq_core import operator
+
+    ids = read_ids(task_ids)
+    return act(
+        invocation,
+        ids,
+        lambda told: operator.cancel(ids, actor=invocation.actor, why=why, on_progress=told),
+        participle="cancelled",
+    )
+
+
+@tasks.command(
+    examples="""
+        tq tasks kill 01jd7q0v3k0a19c8x7v6b5n4m2         # for a task that does not listen to cancel
+    """
+)
+@_IDS
+@WHY
+@click.pass_obj
+def kill(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
+    """End tasks at once, running ones too, if need be with their process. ID may be - for stdin.
+
+    A task in a thread that does not listen can only be ended with its worker process; tasks that run beside it are
+    then run again without costing them an attempt.
+    """
+    from tq_core import operator
+
+    ids = read_ids(task_ids)
+    warn_of_neighbours(invocation, ids)
+    return act(
+        invocation,
+        ids,
+        lambda told: operator.cancel(ids, actor=invocation.actor, why=why, kill=True, on_progress=told),
+        participle="killed",
+    )
+
+
+def warn_of_neighbours(invocation: Invocation, ids: Sequence[str]) -> None:
+    """Says which tasks run in the same processes as those that are about to be killed."""
+    from tq_core import registry
+    from tq_core.registry import WorkerInfo
+
+    for member in invocation.run(registry.fleet()).workers:
+        running = [slot.task_id for slot in member.info.running] if isinstance(member.info, WorkerInfo) else []
+        others = [task_id for task_id in running if task_id not in ids]
+        if others and len(others) < len(running):
+            invocation.out.talk(
+                f"tq: {plural(len(others), 'other task')} on {member.id} will run again if its process must be ended"
+            )
+
+
+@tasks.command(
+    examples="""
+        tq tasks delete 01jd7q0v3k0a19c8x7v6b5n4m2 --why test
+    """
+)
+@_IDS
+@WHY
+@click.pass_obj
+def delete(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
+    """Delete tasks for good, with all that is kept of them; running ones are left alone. ID may be - for stdin."""
+    from tq_core import operator
+
+    ids = read_ids(task_ids)
+    return act(
+        invocation,
+        ids,
+        lambda told: operator.discard(ids, actor=invocation.actor, why=why, action="delete", on_progress=told),
+        participle="deleted",
+    )
+
+
+@tasks.command(
+    has_reveal=True,
+    examples="""
+        tq tasks wait 01jd7q0v3k0a19c8x7v6b5n4m2 --timeout 5m && echo done
+    """,
+)
+@click.argument("task_id", metavar="ID")
+@click.option("--timeout", type=DURATION, help="Wait at most so long (exit code 6); as long as it takes by default.")
+@click.pass_obj
+def wait(invocation: Invocation, task_id: str, timeout: float | None) -> int:
+    """Wait until a task has ended and print its result; exit code 1 when it failed or was cancelled."""
+    from tq_console.cli.waiting import print_end
+
+    return print_end(invocation, task_id, timeout_s=timeout)

@@ -112,3 +112,34 @@ MOMENT = Moment()
 PRIORITY = Priority()
 STATE = click.Choice(STATES, case_sensitive=False)
 ENDED_STATE = click.Choice(ENDED_STATES, case_sensitive=False)
+
+
+class CountOrNone(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """A whole number, or the word none."""
+
+    name = "number|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The number, or "none"."""
+        text = str(value).strip().lower().replace("_", "").replace(",", "")
+        if text == "none":
+            return text
+        if not (text.isascii() and text.isdigit()):
+            self.fail(f"{value!r} is neither a number from 0 nor none", param, ctx)
+        return int(text)
+
+
+class DurationOrNone(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """A duration as ms, or the word none."""
+
+    name = "duration|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Milliseconds, or "none"."""
+        if str(value).strip().lower() == "none":
+            return "none"
+        return round(DURATION.convert(value, param, ctx) * 1000)
+
+
+COUNT_OR_NONE = CountOrNone()
+DURATION_OR_NONE = DurationOrNone()

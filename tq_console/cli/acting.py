@@ -1,0 +1,126 @@
+"""Acting on tasks that were named, and telling what became of each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from tq_console.cli.exit_codes import ExitCode
+from tq_console.cli.progress import Progress
+from tq_console.view.formats import plural
+from tq_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tq_console.cli.invocation import Invocation
+    from tq_core.operator import Bulk, Done
+    from tq_core.steps import Flow
+
+BAR_FROM = 50
+"""Fewer tasks than these are told one by one only."""
+MAX_NAMED = 20
+
+
+def read_ids(words: Sequence[str]) -> list[str]:
+    """The ids that were named, each once; `-` stands for those on stdin, one on each line, or JSON records with an id.
+
+    Raises:
+        InvalidInput: a line of stdin holds no id.
+    """
+    ids: list[str] = []
+    for word in words:
+        ids += map(_id_of, filter(str.strip, sys.stdin)) if word == "-" else [word]
+    return list(dict.fromkeys(ids))
+
+
+def _id_of(line: str) -> str:
+    if not line.lstrip().startswith("{"):
+        return line.split(maxsplit=1)[0]
+    try:
+        found: Any = msgspec.json.decode(line)["id"]
+    except (msgspec.DecodeError, KeyError) as error:
+        raise InvalidInput(f"{line.strip()[:80]!r} is no record with an id") from error
+    return str(found)
+
+
+def act(
+    invocation: Invocation,
+    ids: Sequence[str],
+    flow: Callable[[Callable[[int], None]], Flow[list[Done]]],
+    *,
+    participle: str,
+) -> ExitCode:
+    """Runs an operation on named tasks and tells what became of each.
+
+    Args:
+        invocation: The run of the command.
+        ids: The tasks.
+        flow: Makes the operation, given what is to be told of its progress.
+        participle: What is done to each, such as `requeued`.
+    """
+    if not ids:
+        invocation.out.talk("tq: no tasks were named: nothing to do")
+        return ExitCode.OK
+    if len(ids) < BAR_FROM:
+        return tell(invocation, invocation.change(flow(_silent)))
+    with Progress(f"looked at to be {participle}", total=len(ids)) as progress:
+        done = invocation.change(flow(progress.reach))
+    return tell(invocation, done)
+
+
+def _silent(done: int) -> None:
+    del done
+
+
+def tell(invocation: Invocation, done: Sequence[Done]) -> ExitCode:
+    """Prints what was done on stdout, what was not on stderr; returns how to exit."""
+    out = invocation.out
+    code = ExitCode.OK
+    for each in done:
+        if out.is_json:
+            record = {
+                "id": each.task_id,
+                "is_done": each.is_done,
+                "word": each.word,
+                "worker_id": each.worker_id or None,
+            }
+            out.record(record)
+        elif each.is_done:
+            asked = f"asked to stop; it runs on {each.worker_id}"
+            out.line(f"{each.task_id}  {asked if each.word == 'asked' else each.word}")
+        if not each.is_done:
+            code = max(code, ExitCode.NOT_FOUND if each.word == "gone" else ExitCode.REFUSED)
+            out.talk(f"tq: {each.task_id}: {_why_not(each.word)}")
+    return code
+
+
+def _why_not(word: str) -> str:
+    kind, _, rest = word.partition(":")
+    match kind:
+        case "gone":
+            return "there is no such task (any more)"
+        case "is":
+            return f"nothing was done, because it is {rest}"
+        case "unique":
+            return f"nothing was done, because the task {rest} holds its unique key: wait for that one or cancel it"
+    return f"nothing was done ({word})"
+
+
+def tell_bulk(invocation: Invocation, bulk: Bulk, *, participle: str) -> ExitCode:
+    """Says on stdout how many tasks of many were done; names those that were left on stderr."""
+    out = invocation.out
+    if out.is_json:
+        out.record({"done": bulk.done, "skipped": [{"id": d.task_id, "word": d.word} for d in bulk.skipped]})
+    else:
+        out.line(f"{plural(bulk.done, 'task')} {participle}")
+    for each in bulk.skipped[:MAX_NAMED]:
+        out.talk(f"tq: {each.task_id}: {_why_not(each.word)}")
+    if len(bulk.skipped) > MAX_NAMED:
+        out.talk(f"tq: and {len(bulk.skipped) - MAX_NAMED:,} more were left where they are")
+    return ExitCode.REFUSED if bulk.skipped else ExitCode.OK
+
+
+WHY = click.option("--why", default="", metavar="TEXT", help="A reason, written down with the change.")

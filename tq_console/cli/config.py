@@ -1,0 +1,153 @@
+"""`tq config`: the contexts of the configuration file, and what is in force."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tq_console.cli.commands import Group
+from tq_console.cli.invocation import Invocation
+from tq_console.view.tables import Column
+from tq_console.view.text import visible
+
+_CHOICE = re.compile(r"\s*context\s*=")
+
+
+@click.group(
+    cls=Group,
+    examples="""
+        tq config show                                   # which broker, and why that one
+        tq config list
+        tq config use staging
+    """,
+)
+def config() -> None:
+    """List, show or choose contexts: brokers with a name."""
+
+
+@config.command(
+    "list",
+    examples="""
+        tq config list
+    """,
+)
+@click.pass_obj
+def list_contexts(invocation: Invocation) -> None:
+    """List the contexts of the configuration file; passwords are never shown."""
+    from tq_core.broker_url import masked_url
+    from tq_core.settings import config_file, contexts
+
+    out = invocation.out
+    chosen = _chosen(invocation)
+    found = contexts()
+    if out.is_json:
+        for context in found.values():
+            out.record(
+                {
+                    "name": context.name,
+                    "url": masked_url(context.url),
+                    "is_chosen": context.name == chosen,
+                    "is_protected": context.is_protected,
+                    "is_read_only": context.is_read_only,
+                }
+            )
+        return
+    columns = [Column(""), Column("NAME"), Column("URL", is_flexible=True), Column("MARKS")]
+    rows = []
+    for context in found.values():
+        marks = ", ".join(
+            mark
+            for mark, is_set in (("protected", context.is_protected), ("read only", context.is_read_only))
+            if is_set
+        )
+        rows.append(("*" if context.name == chosen else "", context.name, masked_url(context.url), marks))
+    if rows:
+        out.table(columns, rows)
+    else:
+        out.talk(f'tq: {config_file()} has no contexts: write [contexts.NAME] with url = "redis://…" into it')
+
+
+@config.command(
+    examples="""
+        tq config show
+        tq --context staging config show --json
+    """
+)
+@click.pass_obj
+def show(invocation: Invocation) -> None:
+    """Show which broker is in force and what chose it."""
+    from tq_core.settings import config_file
+
+    address = invocation.address
+    facts: dict[str, Any] = {
+        "url": address.display_url,
+        "source": address.source,
+        "context": address.context.name if address.context else None,
+        "file": str(config_file()),
+        "actor": invocation.actor,
+    }
+    out = invocation.out
+    if out.is_json:
+        out.record(facts)
+        return
+    for label, text in facts.items():
+        out.line(f"{out.paint(label.ljust(8), 'bold')}  {visible(str(text or '-'))}")
+
+
+@config.command(
+    examples="""
+        tq config use staging
+    """
+)
+@click.argument("name", metavar="NAME")
+@click.pass_obj
+def use(invocation: Invocation, name: str) -> None:
+    """Choose the context that is used where nothing else is said."""
+    from tq_core.errors import NotFound
+    from tq_core.names import nearest
+    from tq_core.settings import config_file, contexts
+
+    found = contexts()
+    if name not in found:
+        near = nearest(name, found)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(found) or 'none'}"
+        raise NotFound(f"{config_file()} has no context {name!r}: {hint}")
+    path = config_file().resolve()
+    _replace(path, with_choice(path.read_text(encoding="utf-8"), name))
+    invocation.out.talk(f"tq: {name} is chosen in {config_file()}")
+
+
+def with_choice(text: str, name: str) -> str:
+    """The configuration with another context chosen; all else stays as it was written.
+
+    Args:
+        text: TOML.
+        name: Of a context.
+    """
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    choice = f'context = "{quoted}"\n'
+    lines = text.splitlines(keepends=True)
+    for i, line in enumerate(lines):
+        if line.lstrip().startswith("["):
+            break
+        if _CHOICE.match(line):
+            return "".join([*lines[:i], choice, *lines[i + 1 :]])
+    return choice + text
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file in one step: never half of it, also when the disk is full."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+        file.write(text)
+    new = Path(file.name)
+    new.chmod(path.stat().st_mode & 0o777)
+    new.replace(path)
+
+
+def _chosen(invocation: Invocation) -> str | None:
+    context = invocation.address.context
+    return context.name if context else None

@@ -1,0 +1,42 @@
+"""Asking before what cannot be undone: on a terminal with the exact count, elsewhere only with --yes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from tq_core.errors import RefusedError
+
+if TYPE_CHECKING:
+    from tq_console.cli.invocation import Invocation
+
+YES = click.option("--yes", "-y", "is_sure", is_flag=True, help="Do not ask; needed where there is no terminal.")
+
+
+def confirm(invocation: Invocation, *, what: str, is_sure: bool) -> None:
+    """Returns only when somebody is sure.
+
+    Args:
+        what: The act with its exact count, as `delete 1,234 failed tasks of mail`.
+        is_sure: Whether --yes was given.
+
+    Raises:
+        UsageError: there is nobody to ask.
+        RefusedError: the answer was no.
+    """
+    if is_sure:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError(f"this would {what}, which cannot be undone; there is no terminal to ask at: add --yes")
+    context = invocation.address.context
+    wanted = context.name if context is not None and context.is_protected else "yes"
+    print(f"This would {what} on {invocation.address.display_url}. It cannot be undone.", file=sys.stderr)
+    if _ask(f"Type {wanted!r} to do it: ").strip() != wanted:
+        raise RefusedError("not confirmed: nothing was done")
+
+
+def _ask(question: str) -> str:
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()

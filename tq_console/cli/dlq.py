@@ -1,0 +1,351 @@
+"""`tq dlq`: the dead letter queue, where tasks wait that failed for good."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tq_console.cli.acting import WHY, act, read_ids, tell_bulk
+from tq_console.cli.commands import Group
+from tq_console.cli.confirm import YES, confirm
+from tq_console.cli.exit_codes import ExitCode
+from tq_console.cli.filters import FILTER, TaskFilter
+from tq_console.cli.invocation import Invocation
+from tq_console.cli.progress import Progress
+from tq_console.cli.tasks import print_tasks, show_task
+from tq_console.view.formats import count, plural
+from tq_console.view.tables import Column
+
+if TYPE_CHECKING:
+    from tq_core.model import TaskView
+    from tq_core.operator import Bulk, Done
+
+QUEUES = click.option("--queue", "-q", "queues", multiple=True, help="Only this queue; may be given again.")
+WORDS = click.option(
+    "--filter",
+    "-f",
+    "words",
+    type=FILTER,
+    help="Words that must all fit: type:… queue:… error:… reason:… id:…, with *.",
+)
+
+
+@click.group(
+    cls=Group,
+    examples="""
+        tq dlq groups                                    # what fails alike
+        tq dlq retry --filter 'type:send_mail error:timeout'
+        tq dlq export > failed.ndjson && tq dlq discard --all
+    """,
+)
+def dlq() -> None:
+    """See, retry, discard, export what failed for good."""
+
+
+@dlq.command(
+    "list",
+    has_reveal=True,
+    examples="""
+        tq dlq list
+        tq dlq list --filter 'type:send_* error:refused' --limit 200
+    """,
+)
+@QUEUES
+@WORDS
+@click.option("--limit", "-n", default=50, show_default=True, type=click.IntRange(1), help="How many at most.")
+@click.pass_obj
+def list_failed(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFilter | None, limit: int) -> None:
+    """List failed tasks, the newest failure first."""
+    from tq_console.cli.task_reading import find_tasks
+
+    found, talk = find_tasks(invocation, queues=queues, states=("failed",), words=words, limit=limit)
+    print_tasks(invocation, found)
+    if talk:
+        invocation.out.talk(talk)
+
+
+@dlq.command(
+    examples="""
+        tq dlq groups --queue mail
+    """
+)
+@QUEUES
+@WORDS
+@click.pass_obj
+def groups(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFilter | None) -> None:
+    """Count the failed tasks that failed alike, the most frequent first."""
+    from tq_console.cli.task_reading import SEARCH_MAX, find_tasks
+    from tq_console.view.task_page import error_text
+
+    found, talk = find_tasks(invocation, queues=queues, states=("failed",), words=words, limit=SEARCH_MAX)
+    numbers = Counter(map(_group_of, found))
+    newest = {_group_of(task): task for task in sorted(found, key=lambda task: task.finished_at_ms or 0)}
+    out, masker = invocation.out, invocation.masker
+    if out.is_json:
+        for group, number in numbers.most_common():
+            task = newest[group]
+            out.record(
+                {
+                    "count": number,
+                    "type": task.type,
+                    "queue": task.queue,
+                    "error": masker.masked({k: v for k, v in (task.error or {}).items() if k != "traceback"}),
+                    "newest_id": task.id,
+                    "newest_at_ms": task.finished_at_ms,
+                }
+            )
+    else:
+        columns = [
+            Column("COUNT", is_right=True),
+            Column("TYPE", is_flexible=True),
+            Column("QUEUE", is_flexible=True),
+            Column("NEWEST"),
+            Column("ERROR OF THE NEWEST", is_flexible=True),
+        ]
+        rows = [
+            (count(number), newest[g].type, newest[g].queue, newest[g].id, error_text(newest[g].error, masker))
+            for g, number in numbers.most_common()
+        ]
+        out.table(columns, rows)
+    if talk:
+        out.talk(talk)
+
+
+def _group_of(task: TaskView) -> tuple[str, str, str]:
+    error = task.error or {}
+    alike = error.get("fingerprint") or f"{error.get('reason')} {error.get('type')} {error.get('message')}"
+    return task.type, task.queue, str(alike)
+
+
+@dlq.command(
+    has_reveal=True,
+    examples="""
+        tq dlq show 01jd7q0v3k0a19c8x7v6b5n4m2
+    """,
+)
+@click.argument("task_id", metavar="ID")
+@click.pass_obj
+def show(invocation: Invocation, task_id: str) -> None:
+    """Show all that is known of a failed task: arguments, history, traceback."""
+    show_task(invocation, task_id)
+
+
+@dlq.command(
+    examples="""
+        tq dlq retry 01jd7q0v3k0a19c8x7v6b5n4m2
+        tq dlq retry --all --queue mail --why 'the mail server is back'
+        tq dlq retry --filter 'type:send_* error:timeout'
+    """
+)
+@click.argument("task_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "is_all", is_flag=True, help="All failed tasks, of all queues or of those named.")
+@WORDS
+@QUEUES
+@WHY
+@click.pass_obj
+def retry(
+    invocation: Invocation,
+    /,
+    *,
+    task_ids: tuple[str, ...],
+    is_all: bool,
+    words: TaskFilter | None,
+    queues: tuple[str, ...],
+    why: str,
+) -> int:
+    """Run failed tasks again from the start: those named, those that a filter fits, or all."""
+    from tq_core import operator
+
+    _check_choice(task_ids, is_all=is_all, words=words, queues=queues)
+    if is_all:
+        return _retry_all(invocation, queues, why)
+    ids = _chosen(invocation, task_ids, words, queues)
+    return act(
+        invocation,
+        ids,
+        lambda told: operator.requeue(ids, actor=invocation.actor, why=why, on_progress=told),
+        participle="requeued",
+    )
+
+
+def _retry_all(invocation: Invocation, queues: tuple[str, ...], why: str) -> ExitCode:
+    from tq_core import operator
+
+    depths = _failed_depths(invocation, queues)
+    done = 0
+    skipped: list[Done] = []
+    with Progress("requeued", total=sum(depths.values())) as progress:
+        for queue in depths:
+            before = done
+            bulk = invocation.change(
+                operator.requeue_all(
+                    queue,
+                    actor=invocation.actor,
+                    why=why,
+                    on_progress=lambda moved, before=before: progress.reach(before + moved),  # type: ignore[misc]
+                )
+            )
+            done += bulk.done
+            skipped += bulk.skipped
+    return tell_bulk(invocation, _bulk(done, skipped), participle="requeued")
+
+
+@dlq.command(
+    examples="""
+        tq dlq discard 01jd7q0v3k0a19c8x7v6b5n4m2
+        tq dlq discard --filter 'type:old_import' --yes
+        tq dlq discard --all --queue mail
+    """
+)
+@click.argument("task_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "is_all", is_flag=True, help="All failed tasks, of all queues or of those named.")
+@WORDS
+@QUEUES
+@WHY
+@YES
+@click.pass_obj
+def discard(
+    invocation: Invocation,
+    /,
+    *,
+    task_ids: tuple[str, ...],
+    is_all: bool,
+    words: TaskFilter | None,
+    queues: tuple[str, ...],
+    why: str,
+    is_sure: bool,
+) -> int:
+    """Delete failed tasks for good: those named, those that a filter fits, or all."""
+    from tq_core import operator
+
+    _check_choice(task_ids, is_all=is_all, words=words, queues=queues)
+    if is_all:
+        return _discard_all(invocation, queues, why, is_sure=is_sure)
+    ids = _chosen(invocation, task_ids, words, queues)
+    if words and ids:
+        confirm(invocation, what=f"delete {plural(len(ids), 'failed task')} for good", is_sure=is_sure)
+    return act(
+        invocation,
+        ids,
+        lambda told: operator.discard(ids, actor=invocation.actor, why=why, on_progress=told),
+        participle="deleted",
+    )
+
+
+def _discard_all(invocation: Invocation, queues: tuple[str, ...], why: str, *, is_sure: bool) -> ExitCode:
+    from tq_core import operator
+    from tq_core.model import TaskState
+
+    depths = {queue: depth for queue, depth in _failed_depths(invocation, queues).items() if depth}
+    total, done = sum(depths.values()), 0
+    if total:
+        what = f"delete {plural(total, 'failed task')} of {', '.join(depths)} for good"
+        confirm(invocation, what=what, is_sure=is_sure)
+    with Progress("deleted", total=total) as progress:
+        for queue in depths:
+            before = done
+            bulk = invocation.change(
+                operator.purge(
+                    queue,
+                    actor=invocation.actor,
+                    why=why,
+                    state=TaskState.FAILED,
+                    on_progress=lambda gone, before=before: progress.reach(before + gone),  # type: ignore[misc]
+                )
+            )
+            done += bulk.done
+    return tell_bulk(invocation, _bulk(done, []), participle="deleted")
+
+
+@dlq.command(
+    has_json=False,
+    has_reveal=True,
+    examples="""
+        tq dlq export > failed.ndjson
+        tq dlq export --filter 'type:send_mail' --output mail.ndjson --reveal
+    """,
+)
+@QUEUES
+@WORDS
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.pass_obj
+def export(
+    invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFilter | None, output: Path | None
+) -> None:
+    """Print every failed task whole, as JSON lines."""
+    from tq_console.cli.task_reading import each_task, known_queues, reveal
+    from tq_console.view.records import task_record
+    from tq_console.view.text import json_line
+    from tq_core.model import TaskState
+
+    named = known_queues(invocation, queues)
+    total = sum(_failed_depths(invocation, queues).values())
+    with ExitStack() as stack:
+        progress = stack.enter_context(Progress("exported", total=None if words else total))
+        file = stack.enter_context(output.open("w", encoding="utf-8")) if output else None
+        for task in each_task(invocation, named, TaskState.FAILED):
+            if words and not words.matches(task):
+                continue
+            reveal(invocation, [task])
+            record = task_record(task, invocation.masker)
+            if file:
+                file.write(json_line(record) + "\n")
+            else:
+                invocation.out.record(record)
+            progress.advance(1)
+    invocation.out.talk(f"tq: {plural(progress.done, 'task')} exported")
+
+
+def _check_choice(
+    task_ids: tuple[str, ...], *, is_all: bool, words: TaskFilter | None, queues: tuple[str, ...]
+) -> None:
+    context = click.get_current_context()
+    if sum((bool(task_ids), is_all, words is not None)) != 1:
+        raise click.UsageError("name tasks by their ids, or give --all, or --filter; one of the three", context)
+    if task_ids and queues:
+        raise click.UsageError("--queue goes with --all or --filter; an id alone says its queue", context)
+
+
+def _chosen(
+    invocation: Invocation, task_ids: tuple[str, ...], words: TaskFilter | None, queues: tuple[str, ...]
+) -> list[str]:
+    """The ids that were named, each known to be in the DLQ, or those that the filter fits.
+
+    Raises:
+        RefusedError: a named task has another state.
+    """
+    from tq_console.cli.task_reading import SEARCH_MAX, known_queues
+    from tq_core import inspector, operator
+    from tq_core.errors import RefusedError
+    from tq_core.model import TaskState
+
+    if words:
+        named = known_queues(invocation, queues or ((words.queue,) if words.queue else ()))
+        ids = invocation.run(operator.matching(named, TaskState.FAILED, words.matches, limit=SEARCH_MAX))
+        if len(ids) >= SEARCH_MAX:
+            invocation.out.talk(f"tq: more than {SEARCH_MAX:,} tasks fit; these are the first")
+        return ids
+    ids = read_ids(task_ids)
+    for task in invocation.run(inspector.show(ids, payload_max=0)):
+        if task is not None and task.state is not TaskState.FAILED:
+            raise RefusedError(f"{task.id} is {task.state}, not in the DLQ: nothing was done; see `tq tasks --help`")
+    return ids
+
+
+def _failed_depths(invocation: Invocation, queues: tuple[str, ...]) -> dict[str, int]:
+    from tq_console.cli.task_reading import known_queues
+    from tq_core import inspector
+    from tq_core.model import TaskState
+
+    found = invocation.run(inspector.stats(known_queues(invocation, queues), minutes=1))
+    return {queue.queue: queue.depths[TaskState.FAILED] for queue in found}
+
+
+def _bulk(done: int, skipped: list[Done]) -> Bulk:
+    from tq_core.operator import Bulk
+
+    return Bulk(done, tuple(skipped))

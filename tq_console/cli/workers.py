@@ -1,0 +1,311 @@
+"""`tq workers`: the nodes and their workers, and the orders that they obey."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tq_console.cli.commands import Group
+from tq_console.cli.exit_codes import ExitCode
+from tq_console.cli.invocation import Invocation
+from tq_console.cli.values import DURATION
+from tq_console.view.formats import age
+from tq_console.view.tables import Cell, Column
+from tq_console.view.text import visible, visible_lines
+
+if TYPE_CHECKING:
+    from tq_core.registry import Ack, Fleet
+
+ACK_TIMEOUT_S = 10.0
+NODE_COLUMNS = (
+    Column("NODE", is_flexible=True),
+    Column("HOST", is_flexible=True),
+    Column("PID", is_right=True),
+    Column("STATE"),
+    Column("WORKERS", is_right=True),
+    Column("SLOTS", is_right=True),
+    Column("QUEUES", is_flexible=True),
+    Column("RESTARTS", is_right=True),
+    Column("SEEN", is_right=True),
+    Column("UP", is_right=True),
+    Column("VERSION", is_flexible=True),
+)
+
+
+@click.group(
+    cls=Group,
+    examples="""
+        tq workers list
+        tq workers scale host-4711-ab12 8
+        tq workers stop ab12                             # the end of an id, where no other ends like it
+    """,
+)
+def workers() -> None:
+    """List, scale, pause, resume, stop, kill workers, or see what they are doing."""
+
+
+@workers.command(
+    "list",
+    examples="""
+        tq workers list
+        tq workers list --json | jq '.workers[].running[].task_id'
+    """,
+)
+@click.pass_obj
+def list_workers(invocation: Invocation) -> None:
+    """List nodes and their workers; as JSON, one node on each line with its workers in it."""
+    from tq_console.view.dashboard import WORKER_COLUMNS, worker_rows
+    from tq_console.view.records import fleet_records
+    from tq_core import registry
+
+    out = invocation.out
+    fleet = invocation.run(registry.fleet())
+    if out.is_json:
+        out.records(fleet_records(fleet))
+        return
+    out.table(NODE_COLUMNS, _node_rows(fleet))
+    out.line()
+    out.table(WORKER_COLUMNS, worker_rows(fleet))
+
+
+def _node_rows(fleet: Fleet) -> list[list[str | Cell]]:
+    from tq_core.registry import NodeInfo
+
+    rows: list[list[str | Cell]] = []
+    for member in fleet.nodes:
+        info = member.info if isinstance(member.info, NodeInfo) else None
+        state = info.state if info and member.health == "live" else member.health
+        style = {"running": "green", "lost": "red"}.get(state, "yellow")
+        present = sum(1 for w in fleet.workers if w.id.rpartition(".")[0] == member.id and w.health != "lost")
+        rows.append(
+            [
+                member.id,
+                info.host if info else "",
+                str(info.pid) if info else "",
+                Cell(state, style),
+                f"{present}/{info.processes}" if info else str(present),
+                str(info.slots) if info else "",
+                ",".join(info.queues) if info else "",
+                str(info.restarts) if info else "",
+                age(member.silent_ms),
+                age(fleet.now_ms - info.started_at_ms) if info and info.started_at_ms else "",
+                info.tq_version if info else "",
+            ]
+        )
+    return rows
+
+
+_NODES = click.argument("nodes", metavar="[NODE]...", nargs=-1)
+_ALL = click.option("--all", "is_all", is_flag=True, help="All live nodes.")
+_ACK_TIMEOUT = click.option(
+    "--timeout",
+    type=DURATION,
+    default=ACK_TIMEOUT_S,
+    show_default=True,
+    help="How long to wait for the answer, seconds.",
+)
+
+
+@workers.command(
+    examples="""
+        tq workers scale host-4711-ab12 8                # eight worker processes
+        tq workers scale ab12 2 --slots 20
+    """
+)
+@click.argument("node", metavar="NODE")
+@click.argument("processes", metavar="N", type=click.IntRange(0, 256))
+@click.option("--slots", type=click.IntRange(1, 1000), help="Slots of each worker.")
+@_ACK_TIMEOUT
+@click.pass_obj
+def scale(invocation: Invocation, /, *, node: str, processes: int, slots: int | None, timeout: float) -> int:
+    """Set how many worker processes a node runs; those that are too many finish their tasks first."""
+    args = {"processes": processes} | ({"slots": slots} if slots is not None else {})
+    return _order(invocation, [_node_named(invocation, node)], "scale", args, timeout_s=timeout)
+
+
+@workers.command(
+    examples="""
+        tq workers pause ab12
+        tq workers pause --all
+    """
+)
+@_NODES
+@_ALL
+@_ACK_TIMEOUT
+@click.pass_obj
+def pause(invocation: Invocation, /, *, nodes: tuple[str, ...], is_all: bool, timeout: float) -> int:
+    """Stop nodes from claiming tasks; running ones go on."""
+    return _order(invocation, _nodes_named(invocation, nodes, is_all=is_all), "pause", {}, timeout_s=timeout)
+
+
+@workers.command(
+    examples="""
+        tq workers resume --all
+    """
+)
+@_NODES
+@_ALL
+@_ACK_TIMEOUT
+@click.pass_obj
+def resume(invocation: Invocation, /, *, nodes: tuple[str, ...], is_all: bool, timeout: float) -> int:
+    """Let paused nodes claim tasks again."""
+    return _order(invocation, _nodes_named(invocation, nodes, is_all=is_all), "resume", {}, timeout_s=timeout)
+
+
+@workers.command(
+    examples="""
+        tq workers stop ab12                             # finishes its tasks first
+        tq workers stop ab12 --drain 5m                  # gives them five minutes
+        tq workers stop ab12 --now                       # gives them back, without costing an attempt
+    """
+)
+@_NODES
+@_ALL
+@click.option("--drain", "drain_s", type=DURATION, help="How long running tasks may take; the node's own by default.")
+@click.option("--now", "is_now", is_flag=True, help="Do not wait for running tasks: give them back.")
+@_ACK_TIMEOUT
+@click.pass_obj
+def stop(
+    invocation: Invocation,
+    /,
+    *,
+    nodes: tuple[str, ...],
+    is_all: bool,
+    drain_s: float | None,
+    is_now: bool,
+    timeout: float,
+) -> int:
+    """Stop nodes: no new tasks, running ones finish, then they end."""
+    if is_now and drain_s is not None:
+        raise click.UsageError("--now does not wait and --drain does: give one of them", click.get_current_context())
+    named = _nodes_named(invocation, nodes, is_all=is_all)
+    if is_now:
+        return _order(invocation, named, "stop", {}, timeout_s=timeout)
+    args = {} if drain_s is None else {"deadline_s": drain_s}
+    return _order(invocation, named, "drain", args, timeout_s=timeout)
+
+
+@workers.command(
+    examples="""
+        tq workers kill host-4711-ab12.1                 # its node starts another
+    """
+)
+@click.argument("worker", metavar="WORKER")
+@_ACK_TIMEOUT
+@click.pass_obj
+def kill(invocation: Invocation, worker: str, timeout: float) -> int:
+    """Kill a worker process at once; what it ran is run again, and its node starts another."""
+    worker_id = _worker_named(invocation, worker)
+    node_id = worker_id.rpartition(".")[0]
+    return _order(invocation, [node_id], "kill_worker", {"worker_id": worker_id}, timeout_s=timeout)
+
+
+@workers.command(
+    examples="""
+        tq workers stacks ab12                           # every worker of a node
+        tq workers stacks host-4711-ab12.1
+    """
+)
+@click.argument("name", metavar="NODE|WORKER")
+@_ACK_TIMEOUT
+@click.pass_obj
+def stacks(invocation: Invocation, name: str, timeout: float) -> int:
+    """Show what every thread and task of a node or worker is doing now."""
+    from tq_core import registry
+
+    fleet = invocation.run(registry.fleet())
+    ids = [member.id for member in (*fleet.nodes, *fleet.workers)]
+    found = match_id(ids, name, what="node or worker")
+    if found in {node.id for node in fleet.nodes}:
+        return _order(invocation, [found], "stacks", {}, timeout_s=timeout)
+    return _order(invocation, [found.rpartition(".")[0]], "stacks", {"worker_id": found}, timeout_s=timeout)
+
+
+def _order(
+    invocation: Invocation, node_ids: Sequence[str], do: str, args: dict[str, Any], *, timeout_s: float
+) -> ExitCode:
+    """Sends a command to nodes, waits for each answer and prints it."""
+    from tq_core import registry
+
+    sent = [
+        (node_id, invocation.change(registry.send_command(node_id, do, actor=invocation.actor, args=args)))
+        for node_id in node_ids
+    ]
+    code = ExitCode.OK
+    for node_id, command_id in sent:
+        ack = invocation.run(registry.await_ack(command_id, timeout_s=timeout_s))
+        if invocation.is_json:
+            answer = {"is_ok": ack.ok, "text": ack.text, "data": ack.data} if ack else None
+            invocation.out.record({"node_id": node_id, "command": do, "answer": answer})
+        if ack is None:
+            late = f"{node_id} did not answer {do} within {timeout_s:g} s; it may still obey for some seconds"
+            invocation.out.talk(f"tq: {late}")
+            code = max(code, ExitCode.WAIT_TIMEOUT)
+        else:
+            code = max(code, _tell(invocation, node_id, do, ack))
+    return code
+
+
+def _tell(invocation: Invocation, node_id: str, do: str, ack: Ack) -> ExitCode:
+    out = invocation.out
+    if not ack.ok:
+        out.talk(f"tq: {node_id} refused {do}: {ack.text or 'no reason given'}")
+        return ExitCode.REFUSED
+    if out.is_json:
+        return ExitCode.OK
+    out.line(visible(f"{node_id}  {ack.text or 'accepted'}"))
+    for name, text in ack.data.items():
+        out.line()
+        out.line(out.paint(visible(name), "bold"))
+        for line in visible_lines(str(text).rstrip()):
+            out.line(line)
+    return ExitCode.OK
+
+
+def _nodes_named(invocation: Invocation, nodes: tuple[str, ...], *, is_all: bool) -> list[str]:
+    from tq_core import registry
+    from tq_core.errors import NotFound
+
+    if bool(nodes) == is_all:
+        raise click.UsageError("name nodes, or give --all; one of the two", click.get_current_context())
+    fleet = invocation.run(registry.fleet())
+    if is_all:
+        live = [node.id for node in fleet.nodes if node.health != "lost"]
+        if not live:
+            raise NotFound("there is no live node: start one with `tq-worker MODULE`")
+        return live
+    return list(dict.fromkeys(match_id([node.id for node in fleet.nodes], name, what="node") for name in nodes))
+
+
+def _node_named(invocation: Invocation, name: str) -> str:
+    return _nodes_named(invocation, (name,), is_all=False)[0]
+
+
+def _worker_named(invocation: Invocation, name: str) -> str:
+    from tq_core import registry
+
+    return match_id([worker.id for worker in invocation.run(registry.fleet()).workers], name, what="worker")
+
+
+def match_id(known: Sequence[str], name: str, *, what: str) -> str:
+    """The id that is meant: itself, or the only one that ends like this.
+
+    Raises:
+        NotFound: none is.
+        InvalidInput: several are.
+    """
+    from tq_core.errors import InvalidInput, NotFound
+    from tq_core.names import nearest
+
+    if name in known:
+        return name
+    found = [member_id for member_id in known if name and member_id.endswith(name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInput(f"{name!r} could be {' or '.join(found[:5])}: write more of the id")
+    near = nearest(name, known)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `tq workers list`"
+    raise NotFound(f"there is no {what} {name!r}: {hint}")
