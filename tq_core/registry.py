@@ -17,6 +17,8 @@ LOST_AFTER_MS = 30_000
 FORGET_AFTER_MS = 3_600_000
 TYPE_KEPT_MS = 7 * 86_400_000
 COMMAND_VALID_MS = 15_000
+SHORTEST_BLOCK_S = 0.01
+"""To BLPOP a timeout of 0 means for ever."""
 COMMANDS = frozenset({"pause", "resume", "scale", "drain", "stop", "kill_task", "kill_worker", "stacks", "log_level"})
 
 
@@ -275,13 +277,13 @@ def send_command(node_id: str, do: str, *, actor: str, args: dict[str, Any] | No
 
 def await_ack(command_id: str, *, timeout_s: float = 10.0) -> Flow[Ack | None]:
     """Waits for a node's answer; None when there was none in time: the command may still be obeyed until it expires."""
-    found = yield Block(("BLPOP", keys.ack(command_id), timeout_s), timeout_s)
+    found = yield Block(("BLPOP", keys.ack(command_id), max(timeout_s, SHORTEST_BLOCK_S)), timeout_s)
     return msgspec.json.decode(found[1], type=Ack) if found else None
 
 
 def next_command(node_id: str, *, timeout_s: float = 5.0) -> Flow[NodeCommand | None]:
     """The node's side: waits for a command that is still valid; None when none came."""
-    found = yield Block(("BLPOP", keys.inbox(node_id), timeout_s), timeout_s)
+    found = yield Block(("BLPOP", keys.inbox(node_id), max(timeout_s, SHORTEST_BLOCK_S)), timeout_s)
     if not found:
         return None
     valid_until, _, text = found[1].partition(b"|")

@@ -268,7 +268,7 @@ def test_a_search_is_honest_about_what_it_did_not_read(q: QueueDriver) -> None:
     q.complete(*q.take(50))
 
     def even(task: TaskView) -> bool:
-        return (task.args or {})["n"] % 2 == 0
+        return bool((task.args or {})["n"] % 2 == 0)
 
     found = q.run(inspector.search([q.queue], list(TaskState), even, limit=1000))
     assert (len(found.tasks), found.searched, found.total) == (225, 450, 450)

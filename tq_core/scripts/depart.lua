@@ -11,9 +11,12 @@
 --@include prime
 local n = 0
 for i = 4, #ARGV do
-  n = n + call('ZREM', Q .. 'seen:' .. ARGV[2], ARGV[i])
+  local was_there = call('ZREM', Q .. 'seen:' .. ARGV[2], ARGV[i])
   call('HDEL', Q .. 'info:' .. ARGV[2], ARGV[i])
   if ARGV[2] == 'node' then call('DEL', Q .. 'inbox:' .. ARGV[i]) end
-  event('e', 'left', 'k', ARGV[2], 'i', ARGV[i], 'r', ARGV[3])
+  if was_there == 1 then
+    n = n + 1
+    event('e', 'left', 'k', ARGV[2], 'i', ARGV[i], 'r', ARGV[3])
+  end
 end
 return {'OK', n}
