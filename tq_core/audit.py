@@ -29,6 +29,7 @@ MEANINGS = {
     "cancel_of_idle_task": "a request to stop a task that is not running",
     "unique_held_by_ended": "a unique key is held by a task that has ended or is gone",
     "unique_of_other_key": "a unique key is held by a task that has another",
+    "unique_not_held": "a task that has not ended does not hold its unique key",
     "count_of_tasks": "the counters do not add up to the tasks that are kept",
     "minutes_exceed_total": "the counters by minute exceed the totals",
 }

@@ -59,10 +59,18 @@ for _, hash in ipairs({'trail', 'attempts', 'cancels'}) do
     if hash == 'cancels' and state_of[id] ~= 'running' then report('cancel_of_idle_task', id) end
   end
 end
-for key, id in pairs(pairs_of('unique')) do
+local UNIQUE_KEY = '^%d+|%d+|[^|]*|%d+|([^|]*)|'
+local holders = pairs_of('unique')
+for key, id in pairs(holders) do
   local body = bodies[id]
   if not body or not state_of[id] or TERMINAL[state_of[id]] then report('unique_held_by_ended', key .. ' ' .. id)
-  elseif string.match(body, '^%d+|%d+|[^|]*|%d+|([^|]*)|') ~= key then report('unique_of_other_key', key .. ' ' .. id) end
+  elseif string.match(body, UNIQUE_KEY) ~= key then report('unique_of_other_key', key .. ' ' .. id) end
+end
+for id, body in pairs(bodies) do
+  local key = string.match(body, UNIQUE_KEY) or ''
+  if key ~= '' and state_of[id] and not TERMINAL[state_of[id]] and holders[key] ~= id then
+    report('unique_not_held', id .. ' ' .. key)
+  end
 end
 local counters = pairs_of('counters')
 local function counter(field) return tonumber(counters[field]) or 0 end

@@ -1,0 +1,204 @@
+"""The audit itself: every kind of damage is made by hand and must be found, and named as what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.queue_driver import QueueDriver
+from tq_core import audit, consumer, operator
+from tq_core.errors import InvalidInput
+
+ID = "01h2qnkm00000000000000000a"
+
+
+def a_busy_queue(q: QueueDriver) -> dict[str, str]:
+    """Fills the queue with a task in each state and returns their ids by state; the audit finds nothing."""
+    names = ["completed", "failed", "cancelled", "retrying", "running", "pending"]
+    sent = dict(zip(names, (q.put_one(unique_key=f"key-{n}") for n in names), strict=True))
+    for name, task in zip(names, q.take(5), strict=False):
+        if name == "completed":
+            q.complete(task)
+        elif name != "running":
+            q.fail(task, verdict={"failed": "fatal", "cancelled": "cancel", "retrying": "retry"}[name])
+    sent["scheduled"] = q.put_one(delay_s=9)
+    q.run(operator.cancel([sent["running"]], actor="ann"))
+    assert q.findings() == []
+    return sent
+
+
+def in_two_states(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.zadd(q.key("scheduled"), {ids["pending"]: 1})
+    return f"{ids['pending']} scheduled pending"
+
+
+def in_no_state(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.zrem(q.key("pending"), ids["pending"])
+    return ids["pending"]
+
+
+def without_a_body(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hdel(q.key("bodies"), ids["scheduled"])
+    return f"{ids['scheduled']} scheduled"
+
+
+def without_a_token(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hdel(q.key("tokens"), ids["running"])
+    return ids["running"]
+
+
+def with_a_token_too_many(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("tokens"), ids["pending"], "1-a~5~w|")
+    return ids["pending"]
+
+
+def without_a_record(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hdel(q.key("records"), ids["failed"])
+    return f"{ids['failed']} failed"
+
+
+def with_a_record_too_early(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("records"), ids["retrying"], "1-a~5~w|ok|1|1|1")
+    return f"{ids['retrying']} retrying"
+
+
+def with_a_record_of_another_ending(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("records"), ids["failed"], "1-a~5~w|ok|1|1|1")
+    return f"{ids['failed']} failed"
+
+
+def with_an_orphan_in(name: str) -> Callable[[QueueDriver, dict[str, str]], str]:
+    def damage(q: QueueDriver, _ids: dict[str, str]) -> str:
+        q.raw.hset(q.key(name), ID, "x")
+        return ID
+
+    return damage
+
+
+def with_a_cancel_of_an_idle_task(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("cancels"), ids["pending"], "{}")
+    return ids["pending"]
+
+
+def with_a_unique_key_of_an_ended_task(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("unique"), "key-completed", ids["completed"])
+    return f"key-completed {ids['completed']}"
+
+
+def with_a_unique_key_of_nobody(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("unique"), "nobody", ID)
+    return f"nobody {ID}"
+
+
+def with_a_unique_key_of_a_task_that_has_another(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("unique"), "other", ids["pending"])
+    return f"other {ids['pending']}"
+
+
+def with_a_unique_key_that_is_not_held(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hdel(q.key("unique"), "key-retrying")
+    return f"{ids['retrying']} key-retrying"
+
+
+def with_a_wrong_counter(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hincrby(q.key("counters"), "enqueued", 2)
+    return "7 kept, counters say 9"
+
+
+def with_minutes_beyond_the_total(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hincrby(q.key("counters"), "completed", -1)
+    return "completed"
+
+
+DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
+    "two_states": [in_two_states],
+    "in_no_state": [in_no_state],
+    "no_body": [without_a_body],
+    "running_without_token": [without_a_token],
+    "token_of_idle_task": [with_a_token_too_many],
+    "ended_without_record": [without_a_record],
+    "record_of_live_task": [with_a_record_too_early],
+    "record_disagrees": [with_a_record_of_another_ending],
+    "orphan_record": [with_an_orphan_in("records")],
+    "orphan_trail": [with_an_orphan_in("trail")],
+    "orphan_attempts": [with_an_orphan_in("attempts")],
+    "orphan_cancels": [with_an_orphan_in("cancels")],
+    "cancel_of_idle_task": [with_a_cancel_of_an_idle_task],
+    "unique_held_by_ended": [with_a_unique_key_of_an_ended_task, with_a_unique_key_of_nobody],
+    "unique_of_other_key": [with_a_unique_key_of_a_task_that_has_another],
+    "unique_not_held": [with_a_unique_key_that_is_not_held],
+    "count_of_tasks": [with_a_wrong_counter],
+    "minutes_exceed_total": [with_minutes_beyond_the_total],
+}
+CASES = [
+    pytest.param(word, damage, id=f"{word}-{n}") for word, damages in DAMAGE.items() for n, damage in enumerate(damages)
+]
+
+
+def test_every_word_of_the_audit_is_proved_here() -> None:
+    assert set(DAMAGE) == set(audit.MEANINGS)
+
+
+@pytest.mark.parametrize(("word", "damage"), CASES)
+def test_damage_is_found_and_named(
+    damaged_q: QueueDriver, word: str, damage: Callable[[QueueDriver, dict[str, str]], str]
+) -> None:
+    subject = damage(damaged_q, a_busy_queue(damaged_q))
+
+    found = damaged_q.findings()
+
+    assert (word, subject) in found
+
+
+@pytest.mark.parametrize(
+    "word", [w for w in DAMAGE if w not in {"two_states", "in_no_state", "no_body", "orphan_cancels"}]
+)
+def test_one_damage_is_one_finding(damaged_q: QueueDriver, word: str) -> None:
+    DAMAGE[word][0](damaged_q, a_busy_queue(damaged_q))
+
+    assert [found for found, _ in damaged_q.findings()] == [word]
+
+
+def test_a_queue_that_was_used_in_every_way_has_no_findings(q: QueueDriver) -> None:
+    ids = a_busy_queue(q)
+    q.run(operator.requeue([ids["completed"], ids["failed"]], actor="ann"))
+    q.run(operator.cancel([ids["scheduled"]], actor="ann"))
+    q.run(operator.discard([ids["cancelled"], ids["pending"]], actor="ann"))
+    q.clock.advance(60_000)
+    q.reclaim()
+    q.run(consumer.release(q.take(2)))
+    assert q.findings() == []
+
+
+def test_an_empty_and_an_unknown_queue_have_no_findings(q: QueueDriver) -> None:
+    assert q.run(audit.audit()) == []
+    assert q.run(audit.audit(["never"])) == []
+    assert q.raw.keys("*") == []
+
+
+def test_the_number_of_findings_is_bounded(damaged_q: QueueDriver) -> None:
+    q = damaged_q
+    q.put_many(300)
+    q.raw.delete(q.key("pending"))
+
+    assert len(q.findings()) == audit.MAX_FINDINGS
+
+
+def test_a_queue_that_is_too_large_to_be_checked_is_refused(q: QueueDriver) -> None:
+    q.put_many(20)
+
+    with pytest.raises(InvalidInput, match="'mail' keeps 20 tasks; checking more than 19 would hold up the server"):
+        q.run(audit.audit(limit=19))
+    assert q.run(audit.audit(limit=20)) == []
+
+
+def test_findings_name_their_queue(damaged_q: QueueDriver) -> None:
+    q = damaged_q
+    other = QueueDriver(q.url, queue="other")
+    other.runner, other.raw = q.runner, q.raw
+    q.put_one()
+    lost = other.put_one()
+    q.raw.zrem(other.key("pending"), lost)
+
+    assert q.run(audit.audit()) == [audit.Finding("other", "in_no_state", lost)]
