@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
@@ -56,19 +57,23 @@ class Task(TaskDefinition, Generic[P, C, R]):
             QueueFull: the queue may not hold more.
             DuplicateTask: a live task holds its unique key.
         """
-        return await self.options().enqueue(*args, **kwargs)
+        return await self._plain.enqueue(*args, **kwargs)
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
         """As `enqueue`, from ordinary code."""
-        return self.options().enqueue_sync(*args, **kwargs)
+        return self._plain.enqueue_sync(*args, **kwargs)
 
     async def enqueue_many(self, arguments: Sequence[dict[str, Any]]) -> list[TaskHandle[R]]:
         """Enqueues a task for each set of arguments, in batches of one round trip; all are checked before the first."""
-        return await self.options().enqueue_many(arguments)
+        return await self._plain.enqueue_many(arguments)
 
     def enqueue_many_sync(self, arguments: Sequence[dict[str, Any]]) -> list[TaskHandle[R]]:
         """As `enqueue_many`, from ordinary code."""
-        return self.options().enqueue_many_sync(arguments)
+        return self._plain.enqueue_many_sync(arguments)
+
+    @functools.cached_property
+    def _plain(self) -> BoundTask[P, R]:
+        return BoundTask(self, {})
 
     def defaults(self) -> TypeDefaults:
         """What the type says about its tasks."""

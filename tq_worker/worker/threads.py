@@ -61,7 +61,7 @@ class ThreadPool:
     def __init__(self, ended: Ended) -> None:
         self._ended = ended
         self._loop = asyncio.get_running_loop()
-        self._work: SimpleQueue[ThreadExecution] = SimpleQueue()
+        self._work: SimpleQueue[ThreadExecution | None] = SimpleQueue()
         self._idle = 0
         self._started = 0
         self._count = threading.Lock()
@@ -88,8 +88,13 @@ class ThreadPool:
             _Thread(self, number).start()
         return execution
 
-    def take(self, thread: _Thread) -> ThreadExecution:
-        """The next handler for a thread; waits for one."""
+    def close(self) -> None:
+        """Ends the threads as soon as they are idle."""
+        for _ in range(self._started):
+            self._work.put(None)
+
+    def take(self, thread: _Thread) -> ThreadExecution | None:
+        """The next handler for a thread; waits for one. None = the pool is closed."""
         with self._count:
             self._idle += 1
         try:
@@ -138,6 +143,8 @@ class _Thread(threading.Thread):
     def run(self) -> None:
         while not self._is_retired:
             execution = self._pool.take(self)
+            if execution is None:
+                return
             try:
                 # An empty context: what one handler sets does not reach the next.
                 outcome = contextvars.Context().run(self._serve, execution)
