@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import enum
-import functools
-import inspect
 import re
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from tq_core.broker.folder import DEFAULT_NAME, check_name
 from tq_core.errors import BrokerConfig, InvalidInput, NotYetSupported
@@ -35,6 +33,40 @@ _LATER = {
     "redis+sentinel": "Sentinel",
     "redis+cluster": "Redis Cluster",
 }
+
+# redis-py lets options of an address win over those of the program, so what the client layer has to decide itself, as
+# how long an answer is waited for, is left out.
+_SERVER_OPTIONS = frozenset(
+    {
+        "client_name",
+        "db",
+        "health_check_interval",
+        "max_connections",
+        "password",
+        "socket_connect_timeout",
+        "socket_keepalive",
+        "socket_read_size",
+        "username",
+    }
+)
+_TLS_OPTIONS = frozenset(
+    {
+        "ssl_ca_certs",
+        "ssl_ca_data",
+        "ssl_ca_path",
+        "ssl_cert_reqs",
+        "ssl_certfile",
+        "ssl_check_hostname",
+        "ssl_ciphers",
+        "ssl_exclude_verify_flags",
+        "ssl_include_verify_flags",
+        "ssl_keyfile",
+        "ssl_min_version",
+        "ssl_password",
+        "ssl_validate_ocsp",
+        "ssl_validate_ocsp_stapled",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -141,36 +173,18 @@ def _check_server(parts: SplitResult, kind: BrokerScheme, port: int | None, show
 
 
 def _check_options(query: str, kind: BrokerScheme, shown: str) -> None:
+    if not query:
+        return
     from redis.connection import URL_QUERY_ARGUMENT_PARSERS
 
+    allowed = _TLS_OPTIONS | _SERVER_OPTIONS if kind is BrokerScheme.REDISS else _SERVER_OPTIONS
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in _known_options(kind):
-            raise BrokerConfig(f"{shown}: redis-py knows no option {name!r} here; see its Connection classes for names")
+        if name not in allowed:
+            hint = "it works with rediss:// only" if name in _TLS_OPTIONS else f"it may be {', '.join(sorted(allowed))}"
+            raise BrokerConfig(f"{shown}: the option {name!r} is not for an address; {hint}")
         parser = URL_QUERY_ARGUMENT_PARSERS.get(name)
         try:
             if parser is not None:
                 parser(value)
         except (TypeError, ValueError):
             raise BrokerConfig(f"{shown}: {value!r} is not a value for {name}; correct it") from None
-
-
-@functools.cache
-def _known_options(kind: BrokerScheme) -> frozenset[str]:
-    from redis.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
-
-    connection = {
-        BrokerScheme.REDIS: Connection,
-        BrokerScheme.REDISS: SSLConnection,
-        BrokerScheme.UNIX: UnixDomainSocketConnection,
-    }[kind]
-    owners = {*connection.__mro__, ConnectionPool}
-    return frozenset(name for owner in owners for name in inspect.signature(owner).parameters) - {"kwargs"}
-
-
-def with_database(url: str, db: int) -> str:
-    """The address with another database."""
-    parts = urlsplit(url)
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "db"]
-    if parts.scheme == BrokerScheme.UNIX:
-        return parts._replace(query=urlencode([*query, ("db", str(db))])).geturl()
-    return parts._replace(path=f"/{db}", query=urlencode(query)).geturl()

@@ -104,7 +104,7 @@ def test_a_server_that_ignores_the_death_of_its_keeper_is_ended_by_the_next_user
         server, keeper = pids()
         os.kill(server, signal.SIGSTOP)
         kill_hard(keeper)
-        with open_embedded() as lease, redis.Redis.from_url(lease.url) as client:
+        with open_embedded(start_timeout_s=2) as lease, redis.Redis.from_url(lease.url) as client:
             assert client.ping()
             assert servers_of(own_folder) == [pids()[0]]
             assert pids()[0] != server
