@@ -110,7 +110,7 @@ def groups(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFil
             (count(number), newest[g].type, newest[g].queue, newest[g].id, error_text(newest[g].error, masker))
             for g, number in numbers.most_common()
         ]
-        out.table(columns, rows)
+        out.table(columns, rows, empty="nothing failed")
     if talk:
         out.talk(talk)
 

@@ -68,7 +68,7 @@ def event_line(event: Event) -> str:
     more = f" and {len(event.ids) - MAX_IDS:,} more" if len(event.ids) > MAX_IDS else ""
     parts = [
         time_of_day(event.at_ms),
-        event.word.ljust(9),
+        event.word.ljust(10),
         event.queue or "fleet",
         ids + more,
         f"attempt {event.attempt}" if event.attempt else "",

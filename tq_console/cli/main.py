@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -40,6 +41,7 @@ COMMANDS = {
     ),
     "broker": ("tq_console.cli.broker:broker", "Look at, stop or wipe the embedded broker of this machine."),
     "config": ("tq_console.cli.config:config", "List, show or choose contexts: brokers with a name."),
+    "demo": ("tq_console.cli.demo:demo", "Run sample tasks of every kind on a broker and workers of their own."),
     "completion": (
         "tq_console.cli.completion:completion",
         "Print the script that makes a shell complete tq's commands and options.",
@@ -134,12 +136,20 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """The command `tq`."""
+    _fill_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if COMPLETION_VARIABLE in os.environ:
         tq.main(prog_name="tq", complete_var=COMPLETION_VARIABLE)
     sys.exit(run(sys.argv[1:]))
+
+
+def _fill_closed_streams() -> None:
+    """Gives the process the streams that it was started without, as by `tq … <&-`."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
 
 
 def console_main() -> None:

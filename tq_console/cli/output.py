@@ -58,9 +58,15 @@ class Output:
         for value in values:
             self.record(value)
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str | Cell]]) -> None:
-        """Aligned columns; cut to the terminal's width where there is one."""
-        for text in render(columns, rows, width=self.width, paint=self.paint):
+    def table(
+        self, columns: Sequence[Column], rows: Iterable[Sequence[str | Cell]], *, empty: str = "nothing to list"
+    ) -> None:
+        """Aligned columns, cut to the terminal's width where there is one; for no rows only a word on stderr."""
+        filled = list(rows)
+        if not filled:
+            self.talk(f"tq: {empty}")
+            return
+        for text in render(columns, filled, width=self.width, paint=self.paint):
             print(text)
 
     def talk(self, text: str) -> None:

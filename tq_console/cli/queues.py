@@ -50,7 +50,7 @@ def list_queues(invocation: Invocation) -> None:
     if out.is_json:
         out.records(map(queue_record, found))
     else:
-        out.table(QUEUE_COLUMNS, map(queue_row, found))
+        out.table(QUEUE_COLUMNS, map(queue_row, found), empty="no queue yet")
 
 
 _NAMES = click.argument("names", metavar="QUEUE...", nargs=-1, required=True)

@@ -104,6 +104,7 @@ def print_tasks(invocation: Invocation, found: Sequence[TaskView]) -> None:
             )
             for task in found
         ],
+        empty="no task fits",
     )
 
 

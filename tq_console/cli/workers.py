@@ -65,9 +65,10 @@ def list_workers(invocation: Invocation) -> None:
     if out.is_json:
         out.records(fleet_records(fleet))
         return
-    out.table(NODE_COLUMNS, _node_rows(fleet))
-    out.line()
-    out.table(WORKER_COLUMNS, worker_rows(fleet))
+    out.table(NODE_COLUMNS, _node_rows(fleet), empty="no node: start one with `tq-worker MODULE`")
+    if fleet.workers:
+        out.line()
+        out.table(WORKER_COLUMNS, worker_rows(fleet))
 
 
 def _node_rows(fleet: Fleet) -> list[list[str | Cell]]:
