@@ -6,6 +6,7 @@ tasks. What may be sent again is known here only through `Script.is_idempotent` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -76,10 +77,32 @@ def is_connection_lost(error: BaseException) -> bool:
 
 def is_transient(error: BaseException) -> bool:
     """Whether the server said: not now. Nothing was done, so anything may be sent again."""
-    return (
-        isinstance(error, redis_errors.ResponseError | redis_errors.ConnectionError)
-        and str(error).startswith(TRANSIENT_REPLIES)
-    ) or isinstance(error, redis_errors.BusyLoadingError | redis_errors.ReadOnlyError)
+    return isinstance(error, redis_errors.RedisError) and reply_of(error).startswith(TRANSIENT_REPLIES)
+
+
+def reply_of(error: BaseException) -> str:
+    """What the server said, its code first; the client's own words where no server spoke.
+
+    redis-py takes known codes off the text, and Redis before 7 wraps what a script's command was answered with.
+    """
+    text = str(error).strip() or type(error).__name__
+    wrapped = _OF_SCRIPT.match(text)
+    if wrapped:
+        return wrapped[1]
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
+    return text if not code or text.startswith(code) else f"{code} {text}"
+
+
+_OF_SCRIPT = re.compile(r"Error running script \(call to .*?: -([A-Z]+ .*)", re.DOTALL)
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (redis_errors.BusyLoadingError, "LOADING"),
+    (redis_errors.ReadOnlyError, "READONLY"),
+    (redis_errors.OutOfMemoryError, "OOM"),
+    (redis_errors.NoPermissionError, "NOPERM"),
+    (redis_errors.TryAgainError, "TRYAGAIN"),
+    (redis_errors.MasterDownError, "MASTERDOWN"),
+    (redis_errors.ClusterDownError, "CLUSTERDOWN"),
+)
 
 
 def is_script_missing(error: object) -> bool:
@@ -88,24 +111,24 @@ def is_script_missing(error: object) -> bool:
 
 def translate(error: BaseException, display: str) -> BrokerError:
     """What a client's error means to the user of tq: which broker, what is wrong, what to do."""
-    text = str(error).strip() or type(error).__name__
+    text = reply_of(error)
     if isinstance(error, redis_errors.AuthenticationError) or text.startswith(
         ("NOAUTH", "WRONGPASS", "invalid username-password")
     ):
         return BrokerRefused(
             f"{display} does not accept this user and password ({text}): put them into the URL, redis://USER:PASSWORD@HOST"
         )
-    if isinstance(error, redis_errors.NoPermissionError) or text.startswith("NOPERM"):
+    if text.startswith("NOPERM"):
         return BrokerRefused(
             f"{display} does not allow this user to do that ({text}): give it the commands and the keys tq:*"
         )
-    if isinstance(error, redis_errors.OutOfMemoryError) or text.startswith("OOM"):
+    if text.startswith("OOM"):
         return BrokerRefused(
             f"{display} is out of memory and takes no new tasks; running ones can finish: raise maxmemory or purge"
         )
     if text.startswith("MISCONF"):
         return BrokerRefused(f"{display} cannot save to its disk and refuses writes ({text}): free space on the server")
-    if isinstance(error, redis_errors.ReadOnlyError) or text.startswith("READONLY"):
+    if text.startswith("READONLY"):
         return BrokerRefused(f"{display} is a read-only replica: connect to the primary")
     if is_connection_lost(error) or is_transient(error):
         return BrokerUnreachable(f"no usable connection to {display} ({text}): is Redis running there?")

@@ -82,7 +82,7 @@ def publish_types(types: Iterable[PublishedType]) -> Flow[None]:
     for published in types:
         fields += [published.name, msgspec.json.encode(msgspec.structs.replace(published, seen_at_ms=now))]
     if fields:
-        yield Command(("HSET", keys.TYPES, *fields))
+        yield Script("publish_types", keys.TYPES, fields)
 
 
 def published_types() -> Flow[dict[str, PublishedType]]:

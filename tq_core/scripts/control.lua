@@ -11,6 +11,7 @@
 -- Reply {"OK", valid until ms}   {"GONE"} no such node lives
 -- Moves none. Emits nothing. Cost O(log N).
 --@include prelude
+--@include prime
 --@include audit
 local seen = call('ZSCORE', Q .. 'seen:node', ARGV[2])
 if not seen or now - tonumber(seen) > tonumber(ARGV[6]) then return {'GONE'} end

@@ -8,6 +8,7 @@
 -- Reply {"OK", now ms, "new" | "known"}
 -- Moves none. Emits joined for a new one. Cost O(log N).
 --@include prelude
+--@include prime
 local is_new = call('ZADD', Q .. 'seen:' .. ARGV[2], now_ms, ARGV[3]) == 1
 call('HSET', Q .. 'info:' .. ARGV[2], ARGV[3], ARGV[4])
 if is_new then event('e', 'joined', 'k', ARGV[2], 'i', ARGV[3]) end

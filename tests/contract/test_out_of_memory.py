@@ -1,0 +1,162 @@
+"""A server at its memory limit: nothing new comes in, and all that is there drains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.queue_driver import QueueDriver
+from tests.redis_servers import ContractServer, PrivateServer, contract_servers
+from tq_core import consumer, inspector, maintenance, operator, registry
+from tq_core.errors import BrokerRefused
+from tq_core.model import TaskState
+from tq_core.producer import new_task
+
+pytestmark = pytest.mark.server
+
+REAL = [s for s in contract_servers() if s.binary is not None]
+TASKS = 400
+
+
+@pytest.fixture(params=REAL, ids=lambda server: server.name)
+def full_q(request: pytest.FixtureRequest) -> Iterator[QueueDriver]:
+    """A queue with TASKS waiting tasks on a server that then was told to take no more memory."""
+    server: ContractServer = request.param
+    request.node.user_properties.append(("tq_server", server.name))
+    assert server.binary is not None
+    private = PrivateServer(server.binary)
+    private.start()
+    driver = QueueDriver(private.url, has_clock=False)
+    try:
+        driver.run(registry.heartbeat(registry.NodeInfo(node_id="node", host="h", pid=1)))
+        driver.put_many(TASKS, max_attempts=3)
+        driver.put_one(delay_s=0.001)
+        driver.raw.config_set("maxmemory-policy", "noeviction")
+        driver.raw.config_set("maxmemory", 1)
+        yield driver
+        driver.raw.config_set("maxmemory", 0)
+        assert driver.findings() == []
+    finally:
+        driver.close()
+        private.remove()
+
+
+def everything(q: QueueDriver) -> dict[bytes, bytes]:
+    return {key: q.raw.dump(key) for key in q.raw.keys("*")}
+
+
+def test_new_tasks_are_refused_whole_and_without_a_trace(full_q: QueueDriver) -> None:
+    q = full_q
+    before = everything(q)
+
+    for tasks in (
+        [new_task("work", {})],
+        [new_task("work", {}, unique_key="k"), new_task("work", {}, delay_s=5), new_task("work", {}, name="n")],
+    ):
+        with pytest.raises(BrokerRefused, match="is out of memory and takes no new tasks"):
+            q.put(*tasks)
+    assert everything(q) == before
+
+
+def test_everything_that_is_there_drains(full_q: QueueDriver) -> None:
+    q = full_q
+    completed, retried, failed, released, unknown, crashed, company, lost = q.take(8, lease_ms=1)
+
+    assert q.complete(completed, result=b'"' + b"x" * 1000 + b'"') == ["K"]
+    assert q.fail(retried, delay_ms=1).word == "retrying"
+    assert q.fail(failed, verdict="fatal").word == "failed"
+    extended = q.run(consumer.extend([(q.queue, t.id, t.token) for t in (lost, crashed)], lease_ms=1))
+    assert extended == consumer.Extended()
+    assert q.run(consumer.release([released])) == ["pending"]
+    assert q.run(consumer.release_unknown([unknown], delay_ms=1)) == ["retrying"]
+    assert q.run(consumer.crash(crashed, detail={"a": 1})).word == "pending"
+    given = q.run(consumer.give_back([q.queue], "none", started_ids=[company.id], detail={}))
+    assert given == consumer.GivenBack(0, ())
+    assert set(q.reclaim(grace_ms=-60_000)) == {company.id, lost.id}
+    while tasks := q.take(50):
+        assert set(q.complete(*tasks)) == {"K"}
+    q.run(maintenance.promote([q.queue]))
+    while tasks := q.take(50):
+        assert set(q.complete(*tasks)) == {"K"}
+
+    assert q.depths() == {"completed": TASKS, "failed": 1}
+    assert q.run(maintenance.trim([q.queue], keep=10)) == TASKS - 10
+
+
+def test_stale_writes_are_answered_as_stale_not_as_errors(full_q: QueueDriver) -> None:
+    q = full_q
+    first, second = q.take(2)
+    q.run(consumer.release([first, second]))
+
+    assert q.complete(first) == ["S"]
+    assert q.fail(second).word == "stale"
+    assert q.run(consumer.crash(first, detail={})).word == "stale"
+    assert q.run(consumer.extend([(q.queue, first.id, first.token)])).lost_ids == (first.id,)
+
+
+def test_operators_can_still_act(full_q: QueueDriver) -> None:
+    q = full_q
+    running = q.take_one(worker_id="node.1")
+    (waiting,) = q.run(inspector.page(q.queue, TaskState.PENDING, limit=1)).tasks
+
+    done = q.run(operator.cancel([running.id, waiting.id], actor="ann"))
+    assert [d.word for d in done] == ["asked", "cancelled"]
+    command = q.command_for("node")
+    assert command is not None
+    assert command.do == "kill_task"
+    q.run(registry.acknowledge(command.id, registry.Ack(ok=True)))
+    assert q.run(registry.await_ack(command.id, timeout_s=1)) == registry.Ack(ok=True)
+    assert q.run(operator.pause_queue(q.queue, actor="ann"))
+    assert q.run(operator.resume_queue(q.queue, actor="ann"))
+    q.run(operator.configure_queue(q.queue, {"keep_completed": 5}, actor="ann"))
+    assert q.run(operator.purge(q.queue, actor="ann")).done >= TASKS - 2
+    assert [a.action for a in q.run(operator.audit_log())] == [
+        "purge",
+        "configure",
+        "resume",
+        "pause",
+        "kill_task",
+        "cancel",
+    ]
+
+
+def test_a_redrive_is_refused_whole(full_q: QueueDriver) -> None:
+    q = full_q
+    task = q.take_one()
+    q.fail(task, verdict="fatal")
+    before = everything(q)
+
+    with pytest.raises(BrokerRefused, match="out of memory"):
+        q.run(operator.requeue([task.id], actor="ann"))
+    with pytest.raises(BrokerRefused, match="out of memory"):
+        q.run(operator.requeue_all(q.queue, actor="ann"))
+    assert everything(q) == before
+
+
+def test_workers_can_start_and_stay_visible(full_q: QueueDriver) -> None:
+    q = full_q
+    q.run(registry.publish_types([registry.PublishedType(name="work", queue=q.queue)]))
+    assert q.run(registry.register_queue(q.queue)) == 1
+    q.run(registry.heartbeat(registry.NodeInfo(node_id="node", host="h", pid=1, state="paused")))
+    q.run(registry.heartbeat(registry.WorkerInfo(worker_id="node.1", node_id="node", pid=2)))
+
+    fleet = q.run(registry.fleet())
+    assert [m.health for m in (*fleet.nodes, *fleet.workers)] == ["live", "live"]
+    q.run(registry.depart("node", ["node"]))
+    assert q.run(registry.fleet()).nodes == ()
+
+
+def test_reads_work(full_q: QueueDriver) -> None:
+    q = full_q
+    assert q.depths()["pending"] == TASKS
+    assert q.findings() == []
+
+
+def test_the_queue_takes_tasks_again_once_there_is_room(full_q: QueueDriver) -> None:
+    q = full_q
+    with pytest.raises(BrokerRefused):
+        q.put_one()
+    q.raw.config_set("maxmemory", 0)
+
+    assert q.state(q.put_one()) is TaskState.PENDING
