@@ -21,6 +21,8 @@ from tq_core.arguments import problem_text
 from tq_core.errors import InvalidArguments
 
 MAX_DEPTH = 100
+MAX_STEPS = 500_000
+"""What is spent on one set of arguments; beyond it they pass, and the worker has the last word."""
 MAX_PROBLEM_CHARS = 300
 
 _TYPE_WORDS: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool, "null": None}
@@ -57,13 +59,14 @@ def check_against(schema: Mapping[str, Any], args: Mapping[str, Any]) -> dict[st
         args: As decoded from JSON.
     """
     properties, required, additional = _object_parts(schema)
+    check = _Check(schema)
     problems: dict[str, str] = {}
     for name, value in args.items():
         field = properties.get(name, additional)
         if field is False:
             problems[name] = "unknown"
         else:
-            found = _Check(schema).problem(_schema(field), value, "", 0)
+            found = check.problem(_schema(field), value, "", 0)
             if found:
                 problems[name] = found[:MAX_PROBLEM_CHARS]
     return problems | {name: "missing" for name in required if name not in args}
@@ -137,9 +140,13 @@ class _Check:
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._definitions = _schema(root.get("$defs"))
+        self._steps = MAX_STEPS
 
     def kinds(self, schema: Mapping[str, Any], depth: int) -> frozenset[str]:
         """The JSON types that a schema may take; empty = any."""
+        self._steps -= 1
+        if self._steps < 0:
+            return frozenset()
         schema = self._resolved(schema)
         options = schema.get("anyOf")
         if isinstance(options, list) and depth < MAX_DEPTH:
@@ -152,6 +159,9 @@ class _Check:
 
     def problem(self, schema: Mapping[str, Any], value: Any, path: str, depth: int) -> str:
         """What is wrong with a value, or ""; only the first thing."""
+        self._steps -= 1
+        if self._steps < 0:
+            return ""
         if depth > MAX_DEPTH:
             return _at("nested too deeply", path)
         schema = self._resolved(schema)
