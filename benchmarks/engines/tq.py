@@ -41,7 +41,7 @@ async def submit(ctx: TaskQueue, i: int, payload: str) -> None:
 
 
 async def bulk(ctx: TaskQueue, ids: range, payload: str) -> None:
-    await ctx.enqueue_many([job.prepare(i=i, payload=payload) for i in ids])
+    await job.enqueue_many([{"i": i, "payload": payload} for i in ids])
 
 
 async def close(ctx: Any) -> None:
