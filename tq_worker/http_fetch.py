@@ -230,6 +230,10 @@ def _target(url: str) -> httpx.URL:
         raise FatalError(f"this is no URL: {type(error).__name__}") from None
     if target.scheme not in ("http", "https") or not target.host:
         raise FatalError("only addresses that begin with http://HOST or https://HOST are fetched")
+    if not 0 < _port(target) < 65536:
+        raise FatalError(f"this is no URL: there is no port {_port(target)}")
+    if "%" in _name(target):
+        raise FatalError("this is no URL: it has no name of a host")
     if target.userinfo:
         raise FatalError("an address with a user and password in it is not fetched: give them as a header")
     return target
