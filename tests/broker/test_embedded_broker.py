@@ -37,6 +37,7 @@ def test_the_status_names_server_keeper_users_and_size(real_server: ServerBinary
     with open_embedded() as lease:
         status = EmbeddedBroker().status()
         assert status.is_running
+        assert status.is_answering
         assert status.version == str(real_server.version) == lease.server_version
         assert status.binary == str(real_server.path)
         assert status.users == tuple(sorted((os.getpid(), user.pid)))

@@ -16,7 +16,9 @@ import redis
 from tests.broker.processes_of_test import UserProcess, kill_hard, processes_of, servers_of
 from tests.waiting import wait_until
 from tq_core.broker import EmbeddedBroker, EmbeddedStatus, open_embedded
-from tq_core.errors import BrokerConfig, BrokerUnreachable
+from tq_core.broker.binaries import ServerBinary
+from tq_core.broker.processes import mark
+from tq_core.errors import BrokerConfig, BrokerUnreachable, RefusedError
 
 NewUser = Callable[..., UserProcess]
 
@@ -208,8 +210,28 @@ def test_the_server_of_a_deleted_data_folder_ends_and_leaves_its_successor_alone
                 wait_until(lambda: servers_of(own_folder) == [new], 10, "the old server to end")
                 with redis.Redis.from_url(lease.url) as client:
                     assert client.ping()
+                    assert pids()[0] == new
         finally:
-            os.kill(keeper, signal.SIGCONT)
+            mark(keeper).send(signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("real_server")
+def test_a_user_whose_data_folder_was_deleted_becomes_a_user_of_a_new_broker(own_folder: Path) -> None:
+    with open_embedded() as lease:
+        shutil.rmtree(own_folder / "state" / "tq" / "default")
+        gone(own_folder)
+        lease.revive()
+        with redis.Redis.from_url(lease.url) as client:
+            assert client.ping()
+        assert status().users == (os.getpid(),)
+
+
+@pytest.mark.usefixtures("real_server")
+def test_a_closed_lease_does_not_come_back() -> None:
+    lease = open_embedded()
+    lease.close()
+    with pytest.raises(RefusedError, match="is closed; open another"):
+        lease.revive()
 
 
 @pytest.mark.usefixtures("real_server")
@@ -220,6 +242,8 @@ def test_a_server_that_hangs_is_reported_and_can_be_stopped() -> None:
         try:
             with pytest.raises(BrokerUnreachable, match="runs and does not answer; `tq broker stop default` ends it"):
                 open_embedded(start_timeout_s=0.3)
+            assert status().is_running
+            assert not status().is_answering
         finally:
             os.kill(server, signal.SIGCONT)
 
@@ -244,6 +268,30 @@ def test_a_damaged_data_file_is_named_with_its_cure(own_folder: Path) -> None:
         path.write_bytes(b"nonsense\r\n" * 10)
     with pytest.raises(BrokerConfig, match="append-only file is damaged; repair it with redis-check-aof"):
         open_embedded()
+
+
+def test_a_server_that_reads_its_data_for_long_is_waited_for_and_not_started_twice(
+    own_folder: Path, real_server: ServerBinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = 500
+    with open_embedded() as lease, redis.Redis.from_url(lease.url) as client:
+        client.mset({f"key{number}": "x" * 100 for number in range(keys)})
+        client.bgrewriteaof()
+        wait_until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0, 10, "the rewrite")
+    gone(own_folder)
+    slow = own_folder / "redis-server"
+    options = "--key-load-delay 5000 --loading-process-events-interval-bytes 1024"
+    slow.write_text(
+        f'#!/bin/sh\nif [ "$1" = --version ]; then o=; else o="{options}"; fi\nexec {real_server.path} "$@" $o\n'
+    )
+    slow.chmod(0o755)
+    monkeypatch.setenv("TQ_REDIS_SERVER", str(slow))
+    with pytest.raises(BrokerUnreachable, match=r"still reading its data after 1\.5 s; try again in a moment"):
+        open_embedded(start_timeout_s=1.5, linger_s=3600)
+    loading = servers_of(own_folder)
+    with open_embedded(linger_s=0) as lease, redis.Redis.from_url(lease.url) as client:
+        assert client.dbsize() == keys
+        assert servers_of(own_folder) == loading
 
 
 @pytest.mark.usefixtures("real_server")

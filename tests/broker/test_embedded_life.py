@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.broker.processes_of_test import UserProcess, processes_of, servers_of
+from tests.broker.processes_of_test import ROOT, UserProcess, processes_of, servers_of
 from tests.waiting import wait_until
 from tq_core.broker import EmbeddedBroker, embedded_names, open_embedded
 from tq_core.broker.binaries import ServerBinary
@@ -108,6 +111,24 @@ def test_the_server_lingers_and_a_new_user_within_that_time_keeps_it(
     assert EmbeddedBroker().status().pid == pid
     lease.close()
     gone(own_folder)  # the last one who opened it decides how long it stays
+
+
+@pytest.mark.usefixtures("real_server")
+def test_the_server_stays_for_as_long_as_it_was_told_to(own_folder: Path) -> None:
+    open_embedded(linger_s=0.6).close()
+    left_at_s = time.monotonic()
+    gone(own_folder)
+    assert time.monotonic() - left_at_s >= 0.6
+
+
+@pytest.mark.usefixtures("real_server")
+def test_a_lingering_server_holds_no_pipe_of_the_command_that_started_it() -> None:
+    code = "from tq_core.broker import open_embedded; open_embedded(linger_s=3600).close(); print('done')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
+    assert EmbeddedBroker().stop()
 
 
 @pytest.mark.usefixtures("real_server")

@@ -25,10 +25,10 @@ from tq_core.broker.folder import (
     state_root,
 )
 from tq_core.broker.launch import end_server, hold_start_lock, running_server, start_or_join, start_under_lock
-from tq_core.broker.locks import FileLock, holders
+from tq_core.broker.locks import holders
 from tq_core.broker.probe import Answer, ask
 from tq_core.broker.records import RunningServer, read_running, read_writer
-from tq_core.broker.users import alone, join, leave
+from tq_core.broker.users import User, alone
 from tq_core.errors import InvalidInput
 
 LINGER_S = 60.0
@@ -43,15 +43,13 @@ class EmbeddedLease:
     Not inherited by programs that this process starts: each opens its own.
     """
 
-    def __init__(self, folder: BrokerFolder, lock: FileLock, running: RunningServer, start_timeout_s: float) -> None:
-        self._folder = folder
-        self._lock = lock
+    def __init__(self, user: User, running: RunningServer) -> None:
+        self._user = user
         self._running = running
-        self._start_timeout_s = start_timeout_s
 
     @property
     def name(self) -> str:
-        return self._folder.name
+        return self._user.folder.name
 
     @property
     def url(self) -> str:
@@ -90,14 +88,15 @@ class EmbeddedLease:
         Raises:
             BrokerError: As `open_embedded`.
         """
-        deadline = Deadline(self._start_timeout_s)
-        running = running_server(self._folder, deadline)
-        self._running = running or start_or_join(self._folder, os.environ, deadline)
+        user = self._user
+        deadline = Deadline(user.start_timeout_s)
+        user.join_again(deadline)
+        self._running = running_server(user.folder, deadline) or start_or_join(user.folder, os.environ, deadline)
         return self.url
 
     def close(self) -> None:
         """Stop using the broker; may be called twice."""
-        leave(self._folder, self._lock)
+        self._user.leave()
 
     def __enter__(self) -> Self:
         return self
@@ -139,32 +138,34 @@ def open_embedded(
     timeout_s = _seconds(environ, "TQ_EMBEDDED_START_TIMEOUT_S", start_timeout_s, default_s=START_TIMEOUT_S)
     deadline = Deadline(timeout_s)
     make_folder(folder)
+    user = User(folder, linger_s=linger_s, start_timeout_s=timeout_s)
     if is_fresh:
-        return _open_fresh(folder, linger_s=linger_s, deadline=deadline)
-    lock = join(folder, linger_s=linger_s, deadline=deadline)
+        return _open_fresh(user, deadline)
+    user.join(deadline)
     try:
         running = running_server(folder, deadline) or start_or_join(folder, environ, deadline)
     except BaseException:
-        leave(folder, lock)
+        user.leave()
         raise
-    return EmbeddedLease(folder, lock, running, timeout_s)
+    return EmbeddedLease(user, running)
 
 
-def _open_fresh(folder: BrokerFolder, *, linger_s: float, deadline: Deadline) -> EmbeddedLease:
+def _open_fresh(user: User, deadline: Deadline) -> EmbeddedLease:
+    folder = user.folder
     start_lock = hold_start_lock(folder, deadline)
     try:
         with alone(folder, deadline, what="wiped"):
             end_server(folder, deadline)
             _delete_data(folder)
-        lock = join(folder, linger_s=linger_s, deadline=deadline)
+        user.join(deadline)
         try:
             running = start_under_lock(folder, os.environ, start_lock, deadline)
         except BaseException:
-            leave(folder, lock)
+            user.leave()
             raise
     finally:
         start_lock.close()
-    return EmbeddedLease(folder, lock, running, deadline.timeout_s)
+    return EmbeddedLease(user, running)
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ class EmbeddedStatus:
 
     name: str
     is_running: bool
+    is_answering: bool
+    """Not so while it reads its data, or hangs."""
     pid: int | None
     keeper_pid: int | None
     version: str | None
@@ -200,15 +203,26 @@ class EmbeddedBroker:
         return self._folder.name
 
     def status(self) -> EmbeddedStatus:
-        """Look at it; changes nothing, also where it was never started."""
+        """Look at it; changes nothing, also where it was never started.
+
+        Raises:
+            BrokerConfig: Its folder cannot be read.
+        """
+        try:
+            return self._status()
+        except OSError as error:
+            raise folder_problem(self._folder, error) from error
+
+    def _status(self) -> EmbeddedStatus:
         folder = self._folder
         running = read_running(folder)
-        if running is not None and not (running.server.is_alive and ask(running.socket) is not Answer.SILENT):
+        if running is not None and not running.server.is_alive:
             running = None
         version = running.version if running is not None else read_writer(folder)
         return EmbeddedStatus(
             name=folder.name,
             is_running=running is not None,
+            is_answering=running is not None and ask(running.socket) is Answer.READY,
             pid=running.server.pid if running is not None else None,
             keeper_pid=running.keeper.pid if running is not None and running.keeper.is_alive else None,
             version=None if version is None else str(version),
@@ -258,7 +272,7 @@ class EmbeddedBroker:
         return was_there
 
     def _users(self, running: RunningServer | None) -> tuple[int, ...] | None:
-        found = holders(self._folder.users_lock) if self._folder.users_lock.exists() else ()
+        found = holders(self._folder.users_lock)
         if found is None or running is None:
             return found
         return tuple(pid for pid in found if pid != running.keeper.pid)

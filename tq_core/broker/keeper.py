@@ -1,10 +1,11 @@
 """The process that starts a server, keeps it running while it is used, and stops it afterwards.
 
-    python -m tq_core.broker.keeper FOLDER SOCKET BINARY START_LOCK_FD REPORT_FD START_TIMEOUT_S
+    python -m tq_core.broker.keeper FOLDER SOCKET BINARY START_LOCK_FD REPORT_FD START_BY_S
 
 Started by the first user (tq_core.broker.launch), detached from it, with two descriptors passed on: the start lock,
-which both hold until the server listens, and a pipe on which one line tells how the start went. One thread only: the
-server is to die with it, and Linux ties that to the thread that started it.
+which both hold until the server answers, and a pipe on which one line tells how the start went. START_BY_S is a point
+on the monotonic clock, which is one for all processes. One thread only: the server is to die with it, and Linux ties
+that to the thread that started it.
 
     starting ──► watching ◄──► lingering ──► stopping ──► gone
                     │ server died, users there: started again, unless it dies again and again
@@ -29,12 +30,13 @@ from tq_core.broker.locks import FileLock
 from tq_core.broker.probe import Answer, ask
 from tq_core.broker.processes import mark
 from tq_core.broker.records import RunningServer, read_writer, write_running, write_writer
-from tq_core.broker.server_process import ServerProcess, explain_death, start_server
+from tq_core.broker.server_process import ServerProcess, explain_end, start_server
 from tq_core.errors import BrokerConfig, BrokerError, BrokerUnreachable
 
 WATCH_INTERVAL_S = 0.1
 """How often users are looked for; signals and the end of the server are noticed at once."""
 RESTART_LIMIT = 3
+RESTART_TIMEOUT_S = 10.0
 RESTART_WINDOW_S = 60.0
 LOG_LIMIT_BYTES = 1_000_000
 
@@ -44,11 +46,10 @@ log = logging.getLogger("tq.keeper")
 class Keeper:
     """Keeps one server for as long as it has users."""
 
-    def __init__(self, folder: BrokerFolder, socket: Path, binary: ServerBinary, start_timeout_s: float) -> None:
+    def __init__(self, folder: BrokerFolder, socket: Path, binary: ServerBinary) -> None:
         self._folder = folder
         self._socket = socket
         self._binary = binary
-        self._start_timeout_s = start_timeout_s
         self._users = FileLock(folder.users_lock)
         self._server_lock = FileLock(folder.server_lock)
         self._server: ServerProcess | None = None
@@ -68,15 +69,15 @@ class Keeper:
             signal.signal(number, self._told_to_stop)
         signal.signal(signal.SIGCHLD, _wake_only)
 
-    def start(self) -> None:
-        """Start the server; returns when it listens, though it may still read its data.
+    def start(self, timeout_s: float) -> None:
+        """Start the server; returns when it answers, or when it still reads its data after the timeout.
 
         Raises:
             BrokerError: It did not start; nothing of it is left.
         """
-        if not self._server_lock.exclusive_by(Deadline(self._start_timeout_s)):
+        if not self._server_lock.exclusive_by(Deadline(timeout_s)):
             raise BrokerUnreachable(f"another server still runs in {self._folder.path}; `tq broker stop` ends it")
-        self._start_server()
+        self._start_server(timeout_s)
 
     def watch(self) -> None:
         """Return when the server is stopped and everything is tidied up."""
@@ -86,13 +87,14 @@ class Keeper:
             if self._is_told_to_stop or server is None:
                 log.info("told to stop")
                 break
-            if not self._users.is_in_place():
+            if not self._server_lock.is_in_place():
                 # Someone deleted the whole folder: there is nothing left to write to, and a new broker may live under
                 # its name, whose socket a polite end would delete.
                 log.warning("the folder %s was deleted", self._folder.path)
                 server.kill()
                 return
             if server.has_ended():
+                log.warning("%s", explain_end(self._folder, server))
                 if not self._is_in_use() or not self._started_again("died"):
                     break
             elif not self._socket.exists():
@@ -103,7 +105,7 @@ class Keeper:
                 return
         self._stop_server()
 
-    def _start_server(self) -> None:
+    def _start_server(self, timeout_s: float) -> None:
         folder = self._folder
         try:
             make_folder(folder)
@@ -122,7 +124,7 @@ class Keeper:
             raise folder_problem(folder, error) from error
         self._server = server
         try:
-            self._await_answer(server)
+            self._await_answer(server, Deadline(timeout_s))
             write_running(
                 folder,
                 RunningServer(
@@ -142,14 +144,17 @@ class Keeper:
             raise
         log.info("%s runs as process %d on %s", self._binary.version.label, server.pid, self._socket)
 
-    def _await_answer(self, server: ServerProcess) -> None:
-        deadline = Deadline(self._start_timeout_s)
-        while ask(self._socket) is Answer.SILENT:
+    def _await_answer(self, server: ServerProcess, deadline: Deadline) -> None:
+        # A server listens before it reads its data, and may yet find that it cannot.
+        while (answer := ask(self._socket)) is not Answer.READY:
             if server.has_ended():
-                raise explain_death(self._folder, server)
+                raise BrokerConfig(explain_end(self._folder, server))
             if self._is_told_to_stop:
                 raise BrokerUnreachable("told to stop while the server was starting")
             if deadline.is_over:
+                if answer is Answer.LOADING:
+                    log.info("it still reads its data after %g s", deadline.timeout_s)
+                    return
                 raise BrokerUnreachable(
                     f"the server of the embedded broker {self._folder.name!r} did not answer within "
                     f"{deadline.timeout_s:g} s; see {self._folder.server_log}"
@@ -166,7 +171,7 @@ class Keeper:
         log.warning("the server %s while it was used; starting it again", what_happened)
         self._stop_server()
         try:
-            self._start_server()
+            self._start_server(RESTART_TIMEOUT_S)
         except BrokerError as error:
             log.error("it did not start again: %s", error.message)  # noqa: TRY400 - one line is all there is to say
             return False
@@ -255,7 +260,7 @@ def _binary(word: str) -> ServerBinary:
 
 def main() -> None:
     """Detach from whoever started this, then keep the server."""
-    folder_path, socket, binary, start_lock_fd, report_fd, start_timeout_s = sys.argv[1:]
+    folder_path, socket, binary, start_lock_fd, report_fd, start_by_s = sys.argv[1:]
     if os.fork():
         # The first user waits for this end and has no child left that it would have to collect.
         os._exit(0)
@@ -266,9 +271,9 @@ def main() -> None:
     os.set_inheritable(int(report_fd), False)
     start_lock = FileLock.from_inherited(folder.start_lock, int(start_lock_fd))
     try:
-        keeper = Keeper(folder, Path(socket), _binary(binary), float(start_timeout_s))
+        keeper = Keeper(folder, Path(socket), _binary(binary))
         keeper.listen_to_signals()
-        keeper.start()
+        keeper.start(float(start_by_s) - time.monotonic())
     except (BrokerError, OSError) as error:
         text = error.message if isinstance(error, BrokerError) else str(folder_problem(folder, error).message)
         log.error("no server: %s", text)  # noqa: TRY400 - one line is all there is to say

@@ -7,6 +7,7 @@ import os
 import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 
 from tq_core.broker.binaries import pick_server
@@ -29,6 +30,11 @@ from tq_core.errors import BrokerConfig, BrokerUnreachable
 ORPHAN_TIMEOUT_S = 3.0
 """How long a server without a keeper gets to end by itself: Linux has already told it to."""
 
+KEEPER_SHARE = 0.8
+"""The keeper's part of the time for a start, so that its reason for a failure comes before our own deadline."""
+
+SHORTEST_PROBE_S = 0.25
+
 
 def running_server(folder: BrokerFolder, deadline: Deadline) -> RunningServer | None:
     """The server that answers now; waits for one that still reads its data. None where none answers.
@@ -40,7 +46,9 @@ def running_server(folder: BrokerFolder, deadline: Deadline) -> RunningServer | 
     if running is None or not running.keeper.is_alive:
         return None
     make_socket_folder(running.socket.parent)
-    while (answer := ask(running.socket, min(PROBE_TIMEOUT_S, max(deadline.remaining_s, 0.05)))) is Answer.LOADING:
+    is_loading = False
+    while (answer := _ask(running, deadline)) is Answer.LOADING or (is_loading and answer is Answer.SILENT):
+        is_loading = True  # and so it may be slow to answer
         if deadline.is_over:
             raise BrokerUnreachable(
                 f"the server of the embedded broker {folder.name!r} was still reading its data after "
@@ -48,6 +56,10 @@ def running_server(folder: BrokerFolder, deadline: Deadline) -> RunningServer | 
             )
         deadline.pause()
     return running if answer is Answer.READY else None
+
+
+def _ask(running: RunningServer, deadline: Deadline) -> Answer:
+    return ask(running.socket, min(PROBE_TIMEOUT_S, max(deadline.remaining_s, SHORTEST_PROBE_S)))
 
 
 def start_or_join(folder: BrokerFolder, environ: Mapping[str, str], deadline: Deadline) -> RunningServer:
@@ -109,8 +121,8 @@ def start_under_lock(
     running = running_server(folder, deadline)
     if running is None:
         raise BrokerUnreachable(
-            f"the server of the embedded broker {folder.name!r} went away right after its start; "
-            f"see {folder.keeper_log}"
+            f"the server of the embedded broker {folder.name!r} was started and then did not answer within "
+            f"{deadline.timeout_s:g} s; see {folder.keeper_log}"
         )
     return running
 
@@ -162,7 +174,8 @@ def _start_keeper(folder: BrokerFolder, environ: Mapping[str, str], start_lock: 
     try:
         try:
             command, keeper_environ = module_command("tq_core.broker.keeper", passed_on(environ))
-            words = [folder.path, socket, binary, start_lock.fd, report_fd, f"{max(deadline.remaining_s, 1.0):.3f}"]
+            keeper_until_s = time.monotonic() + deadline.remaining_s * KEEPER_SHARE
+            words = [folder.path, socket, binary, start_lock.fd, report_fd, repr(keeper_until_s)]
             with open_keeper_log(folder) as log:
                 detaching = subprocess.Popen(
                     [*command, *map(str, words)],

@@ -111,6 +111,9 @@ def holders(path: Path) -> tuple[int, ...] | None:
     """Process ids that hold a lock on this file; None where the kernel does not tell."""
     try:
         inode = path.stat().st_ino
+    except OSError:
+        return ()
+    try:
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
     except OSError:
         return None

@@ -12,7 +12,8 @@ PROBE_TIMEOUT_S = 1.0
 class Answer(enum.Enum):
     """What a server says when it is asked for a sign of life."""
 
-    SILENT = "nobody listens, or no answer came in time"
+    ABSENT = "nobody listens"
+    SILENT = "no answer came in time"
     LOADING = "it is up and still reads its data"
     READY = "it answers commands"
 
@@ -38,9 +39,11 @@ def ask(socket_path: Path, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:
             connection.connect(str(socket_path))
             connection.sendall(b"PING\r\n")
             reply = connection.recv(256)
-        except OSError:
+        except TimeoutError:
             return Answer.SILENT
+        except OSError:
+            return Answer.ABSENT
     if reply.startswith(b"-LOADING"):
         return Answer.LOADING
     # Any other error (a full disk, a password that somebody set) is the answer of a server that runs.
-    return Answer.READY if reply else Answer.SILENT
+    return Answer.READY if reply else Answer.ABSENT

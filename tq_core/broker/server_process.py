@@ -12,7 +12,6 @@ from tq_core.broker.deadline import Deadline
 from tq_core.broker.folder import BrokerFolder
 from tq_core.broker.probe import tell
 from tq_core.broker.python_command import module_command, passed_on
-from tq_core.errors import BrokerConfig
 
 STOP_TIMEOUT_S = 10.0
 STOP_AGAIN_S = 1.0
@@ -109,23 +108,23 @@ def start_server(folder: BrokerFolder, binary: ServerBinary, socket: Path, *, in
     return ServerProcess(pid, binary, socket)
 
 
-def explain_death(folder: BrokerFolder, server: ServerProcess) -> BrokerConfig:
-    """Say in one line why the server ended, from what it wrote into its log."""
+def explain_end(folder: BrokerFolder, server: ServerProcess) -> str:
+    """Say in one line why the server ended by itself, from what it wrote into its log."""
     try:
         with folder.server_log.open("rb") as file:
             file.seek(max(0, folder.server_log.stat().st_size - _LOG_TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         lines = []
-    where = f"the server of the embedded broker {folder.name!r} did not start in {folder.path}"
+    where = f"the server of the embedded broker {folder.name!r} ended in {folder.path}"
     for line in reversed(lines[-20:]):
         for sign, cure in _DEATHS:
             if sign in line:
-                return BrokerConfig(f"{where}: {cure}")
+                return f"{where}: {cure}"
     last = next((line for line in reversed(lines) if line.strip()), "it wrote nothing")
     code = os.waitstatus_to_exitcode(server.exit_status or 0)
     printable = "".join(letter for letter in last if letter.isprintable())[:200]
-    return BrokerConfig(f"{where} (exit {code}): {printable}; see {folder.server_log}")
+    return f"{where} (exit {code}): {printable}; see {folder.server_log}"
 
 
 def _command(folder: BrokerFolder, binary: ServerBinary, socket: Path) -> tuple[list[str], dict[str, str]]:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from tq_core.broker.deadline import Deadline
-from tq_core.broker.folder import BrokerFolder, folder_problem
+from tq_core.broker.folder import BrokerFolder, folder_problem, make_folder
 from tq_core.broker.locks import FileLock, holders
 from tq_core.errors import BrokerUnreachable, RefusedError
 
@@ -19,38 +19,62 @@ _own_guard = threading.Lock()
 _own: dict[str, set[FileLock]] = {}
 
 
-def join(folder: BrokerFolder, *, linger_s: float, deadline: Deadline) -> FileLock:
-    """Become a user: from now on nobody stops the server for want of users.
+class User:
+    """One user of an embedded broker: from `join` to `leave` nobody stops the server for want of users."""
 
-    Raises:
-        BrokerConfig: The folder cannot be used.
-        BrokerUnreachable: The server was being stopped until the deadline.
-    """
-    try:
-        lock = FileLock(folder.users_lock)
-    except OSError as error:
-        raise folder_problem(folder, error) from error
-    if not lock.shared_by(deadline):
-        lock.close()
-        raise BrokerUnreachable(
-            f"the embedded broker {folder.name!r} was being stopped for {deadline.timeout_s:g} s; "
-            f"try again, or see {folder.keeper_log}"
-        )
-    try:
-        lock.write_note(f"{linger_s:.3f}")
-    except OSError as error:
-        lock.close()
-        raise folder_problem(folder, error) from error
-    with _own_guard:
-        _own.setdefault(str(folder.path), set()).add(lock)
-    return lock
+    def __init__(self, folder: BrokerFolder, *, linger_s: float, start_timeout_s: float) -> None:
+        self.folder = folder
+        self.start_timeout_s = start_timeout_s
+        self._linger_s = linger_s
+        self._lock: FileLock | None = None
 
+    def join(self, deadline: Deadline) -> None:
+        """Become a user.
 
-def leave(folder: BrokerFolder, lock: FileLock) -> None:
-    """Stop being a user."""
-    with _own_guard:
-        _own.get(str(folder.path), set()).discard(lock)
-    lock.close()
+        Raises:
+            BrokerConfig: The folder cannot be used.
+            BrokerUnreachable: The server was being stopped until the deadline.
+        """
+        folder = self.folder
+        try:
+            make_folder(folder)
+            lock = FileLock(folder.users_lock)
+        except OSError as error:
+            raise folder_problem(folder, error) from error
+        if not lock.shared_by(deadline):
+            lock.close()
+            raise BrokerUnreachable(
+                f"the embedded broker {folder.name!r} was being stopped for {deadline.timeout_s:g} s; "
+                f"try again, or see {folder.keeper_log}"
+            )
+        try:
+            lock.write_note(f"{self._linger_s:.3f}")
+        except OSError as error:
+            lock.close()
+            raise folder_problem(folder, error) from error
+        self._lock = lock
+        with _own_guard:
+            _own.setdefault(str(folder.path), set()).add(lock)
+
+    def join_again(self, deadline: Deadline) -> None:
+        """Become a user of the broker that is there now, where somebody deleted the folder of the one that was.
+
+        Raises:
+            BrokerError: As `join`; RefusedError where it was left for good.
+        """
+        if self._lock is None:
+            raise RefusedError(f"the lease of the embedded broker {self.folder.name!r} is closed; open another")
+        if not self._lock.is_in_place():
+            self.leave()
+            self.join(deadline)
+
+    def leave(self) -> None:
+        """Stop being a user; does nothing the second time."""
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            with _own_guard:
+                _own.get(str(self.folder.path), set()).discard(lock)
+            lock.close()
 
 
 @contextlib.contextmanager
