@@ -19,8 +19,7 @@ import os
 import sys
 import threading
 import time
-import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -56,34 +55,6 @@ class _Opened:
     broker: backend.OpenBroker
     on_loops: AsyncRunner
     in_threads: SyncRunner
-    closers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None, None]]
-    """What closes each loop's connections when the loop ends."""
-
-    async def attach_loop(self) -> None:
-        """Sees to it that this loop's connections are closed with it."""
-        loop = asyncio.get_running_loop()
-        if loop not in self.closers:
-            self.closers[loop] = closer = _closed_with_loop(loop, self.on_loops, self.closers)
-            await anext(closer)
-
-    async def detach_loop(self) -> None:
-        """Closes this loop's connections now."""
-        closer = self.closers.pop(asyncio.get_running_loop(), None)
-        if closer is not None:
-            await closer.aclose()
-
-
-async def _closed_with_loop(
-    loop: asyncio.AbstractEventLoop,
-    runner: AsyncRunner,
-    closers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None, None]],
-) -> AsyncGenerator[None, None]:
-    """Closes a loop's connections when the loop ends: `asyncio.run` finishes the generators that were begun on it."""
-    try:
-        yield
-    finally:
-        closers.pop(loop, None)
-        await runner.aclose()
 
 
 class TaskQueue:
@@ -332,6 +303,12 @@ class TaskQueue:
             self._address = settings.resolve_broker(self._url, context=self._context)
         return self._address
 
+    def redirect(self, address: settings.BrokerAddress) -> None:
+        """Uses another broker than this queue names, from now on: for a worker that was told which one."""
+        self.close()
+        self._address = address
+        self._numbers, self._published, self._published_at = {}, {}, None
+
     @property
     def queues(self) -> tuple[str, ...]:
         """The queues of the types defined here, those that were sent to, and `default`."""
@@ -347,7 +324,6 @@ class TaskQueue:
         if opened is None or opened.pid != os.getpid():
             # Starting an embedded broker takes a while, and other tasks of this loop go on meanwhile.
             opened = await asyncio.to_thread(self._open)
-        await opened.attach_loop()
         try:
             return await opened.on_loops.run(flow)
         except BrokerUnreachable:
@@ -372,7 +348,7 @@ class TaskQueue:
     async def aclose(self) -> None:
         """Closes this loop's connection, the one of ordinary code and the broker; the next use opens them again."""
         if self._opened is not None:
-            await self._opened.detach_loop()
+            await self._opened.on_loops.aclose()
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
@@ -414,7 +390,6 @@ class TaskQueue:
                     broker=broker,
                     on_loops=AsyncRunner(broker.endpoint),
                     in_threads=SyncRunner(broker.endpoint),
-                    closers=weakref.WeakKeyDictionary(),
                 )
             return opened
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tq_core.arguments import Arguments
 from tq_core.errors import InvalidArguments, InvalidInput
-from tq_core.schema import check_against
+from tq_core.schema import check_against, coerce_text
 
 
 class Colour(enum.Enum):
@@ -218,6 +218,19 @@ def test_schema_and_worker_agree_on_any_value(hint: Any, value: Any) -> None:
     problems = check_against(arguments.schema, args)
 
     assert (problems == {}) == is_accepted(arguments, args), (arguments.schema, problems)
+
+
+@hypothesis.given(hint=types(), value=values())
+@hypothesis.settings(max_examples=300, suppress_health_check=[hypothesis.HealthCheck.filter_too_much])
+def test_every_value_that_fits_can_be_written_on_a_command_line(hint: Any, value: Any) -> None:
+    try:
+        schema = arguments_of(hint).schema
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    except (InvalidInput, UnicodeEncodeError, OverflowError):
+        hypothesis.reject()
+    hypothesis.assume(check_against(schema, {"x": value}) == {})
+
+    assert check_against(schema, {"x": coerce_text(schema, "x", text)}) == {}
 
 
 @pytest.mark.parametrize("hint", SCALARS + CLASSES, ids=repr)

@@ -542,6 +542,19 @@ def test_the_environment_names_the_broker(monkeypatch: pytest.MonkeyPatch) -> No
         assert same.handle(handle.id).status_sync().args == {"to": "a"}
 
 
+def test_a_queue_can_be_sent_to_another_broker_than_it_names(memory_tq: TaskQueue) -> None:
+    from tq_core.settings import resolve_broker
+
+    send_mail = define_mail(memory_tq)
+    send_mail.enqueue_sync(to="before")
+    name = uuid.uuid4().hex
+    memory_tq.redirect(resolve_broker(f"memory://{name}"))
+    handle = send_mail.enqueue_sync(to="after")
+
+    with TaskQueue(f"memory://{name}") as there:
+        assert there.handle(handle.id).status_sync().position == 0
+
+
 def test_a_context_of_the_configuration_names_the_broker(own_environment: Path) -> None:
     folder = own_environment / "config" / "tq"
     folder.mkdir()
