@@ -23,6 +23,8 @@ from tq_core.errors import BrokerError, BrokerRefused, BrokerTooOld, BrokerUnrea
 OLDEST_REDIS = (6, 2)
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
+MAX_CONNECTIONS = 10_000
+"""Of one client's pool: each of a program's threads and waits may have one; redis-py's own limit is 100."""
 
 TRANSIENT_REPLIES = ("LOADING", "READONLY", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN")
 """First words of replies that mean: not now, nothing was done."""
@@ -65,6 +67,7 @@ def _settings(timeout_s: float, client_name: str) -> dict[str, Any]:
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "socket_timeout": timeout_s,
         "client_name": client_name,
+        "max_connections": MAX_CONNECTIONS,
     }
 
 
@@ -118,7 +121,7 @@ def translate(error: BaseException, display: str) -> BrokerError:
         return BrokerRefused(
             f"{display} does not accept this user and password ({text}): put them into the URL, redis://USER:PASSWORD@HOST"
         )
-    if text.startswith("NOPERM"):
+    if text.startswith("NOPERM") or "The user executing the script can't" in text:
         return BrokerRefused(
             f"{display} does not allow this user to do that ({text}): give it the commands and the keys tq:*"
         )

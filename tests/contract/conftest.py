@@ -29,5 +29,7 @@ def live_q(broker_url: str) -> Iterator[QueueDriver]:
     """An empty queue that runs by the server's own clock; audited as `q` is."""
     driver = QueueDriver(broker_url, has_clock=False)
     yield driver
-    assert driver.findings() == []
-    driver.close()
+    try:
+        assert driver.findings() == []
+    finally:
+        driver.close()
