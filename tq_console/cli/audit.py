@@ -20,24 +20,31 @@ from tq_console.view.text import json_line
     """
 )
 @click.argument("queues", metavar="[QUEUE]...", nargs=-1)
+@click.option(
+    "--max-tasks", type=click.IntRange(1), help="Check larger queues too; the server does nothing else meanwhile."
+)
 @click.option("--log", "is_log", is_flag=True, help="Show what people changed instead, newest first.")
 @click.option("--limit", "-n", default=50, show_default=True, type=click.IntRange(1), help="With --log: how many.")
 @click.pass_obj
-def audit(invocation: Invocation, /, *, queues: tuple[str, ...], is_log: bool, limit: int) -> int:
+def audit(
+    invocation: Invocation, /, *, queues: tuple[str, ...], max_tasks: int | None, is_log: bool, limit: int
+) -> int:
     """Check that every task is in exactly one state and that all that is kept of it agrees."""
     from tq_console.cli.task_reading import known_queues
 
     named = known_queues(invocation, queues)
-    return _print_log(invocation, named, limit) if is_log else _check(invocation, named)
+    return _print_log(invocation, named, limit) if is_log else _check(invocation, named, max_tasks)
 
 
-def _check(invocation: Invocation, queues: list[str] | None) -> ExitCode:
+def _check(invocation: Invocation, queues: list[str] | None, max_tasks: int | None) -> ExitCode:
     from tq_core import registry
+    from tq_core.audit import MAX_TASKS
     from tq_core.audit import audit as check
 
     out = invocation.out
+    limit = max_tasks or MAX_TASKS
     names = queues if queues is not None else list(invocation.run(registry.queue_numbers()))
-    findings = [finding for queue in names for finding in invocation.run(check([queue]))]
+    findings = [finding for queue in names for finding in invocation.run(check([queue], limit=limit))]
     if out.is_json:
         out.records({"queue": f.queue, "word": f.word, "meaning": f.meaning, "subject": f.subject} for f in findings)
     elif findings:

@@ -161,13 +161,13 @@ class _Batch:
                 new = sum(outcome.is_new for outcome in outcomes)
                 self._duplicates += len(outcomes) - new
                 progress.advance(new)
+            self._sent_line = self._last_line
         except RefusedError as error:
             raise RefusedError(
                 f"lines {self._sent_line + 1} to {self._last_line}: {error.message}; {progress.done:,} enqueued"
             ) from error
         finally:
             self._print(list(filter(None, ids)), progress)
-        self._sent_line = self._last_line
 
     def _print(self, ids: list[str], progress: Progress) -> None:
         if not ids:

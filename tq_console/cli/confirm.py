@@ -24,8 +24,9 @@ def confirm(invocation: Invocation, *, what: str, is_sure: bool) -> None:
 
     Raises:
         UsageError: there is nobody to ask.
-        RefusedError: the answer was no.
+        RefusedError: the answer was no, or the context is for reading only.
     """
+    invocation.must_be_writable()
     if is_sure:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -16,7 +16,7 @@ import click
 from tq_console.cli.commands import command
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.invocation import Invocation
-from tq_console.cli.progress import Interrupted, Progress
+from tq_console.cli.progress import Progress
 from tq_console.view.formats import duration
 from tq_console.view.tables import Cell, Column
 
@@ -192,7 +192,7 @@ def _signals_interrupt() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del frame
-        raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+        raise KeyboardInterrupt(f"interrupted by {signal.Signals(number).name}")
 
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, interrupt) for number in (*numbers, signal.SIGINT)}

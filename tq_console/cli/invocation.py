@@ -101,10 +101,18 @@ class Invocation:
             RefusedError: the context is for reading only.
             TqError: what the flow raised, or a BrokerError.
         """
+        self.must_be_writable()
+        return self.runner.run(flow)
+
+    def must_be_writable(self) -> None:
+        """Refuses where the configuration says so, before anybody is asked anything.
+
+        Raises:
+            RefusedError: the context is for reading only.
+        """
         context = self.address.context
         if context is not None and context.is_read_only:
             raise RefusedError(f"the context {context.name!r} is marked read_only in the configuration: nothing done")
-        return self.runner.run(flow)
 
     def close(self) -> None:
         """Lets go of the broker."""

@@ -115,8 +115,9 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _say(f"{error.filename or 'system'}: {error.strerror or error}")
-        return ExitCode.FAILED
+        # With a name it is a file that was named on the command line; without one, our output has nowhere to go.
+        _say(f"{error.filename or 'output'}: {error.strerror or error}")
+        return ExitCode.USAGE if error.filename else ExitCode.FAILED
     except Exception as error:  # the seam: a bug ends as one line too
         if os.environ.get(DEBUG_VARIABLE):
             raise

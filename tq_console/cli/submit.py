@@ -72,14 +72,15 @@ def submit(invocation: Invocation, /, *, task_type: str | None, words: tuple[str
 
 def _submit_one(invocation: Invocation, task_type: str, words: tuple[str, ...], options: dict[str, Any]) -> int:
     from tq_console.cli.submission import SubmissionRules
+    from tq_console.cli.waiting import print_end
 
+    is_waiting = options["is_waiting"] or options["wait_timeout"] is not None
     data = _data(options["data"])
     rules = SubmissionRules.read(invocation, is_forced=options["force"])
     line = _line(options, type=task_type, args={**data, **rules.arguments(task_type, words)})
     task_id = _enqueue(invocation, rules, line)
-    if options["is_waiting"] or options["wait_timeout"] is not None:
-        from tq_console.cli.waiting import print_end
-
+    if is_waiting:
+        invocation.out.talk(f"tq: {task_id} was enqueued; waiting for its end")
         return print_end(invocation, task_id, timeout_s=options["wait_timeout"])
     if invocation.is_json:
         from tq_console.cli.task_reading import print_records

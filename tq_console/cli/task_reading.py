@@ -52,17 +52,19 @@ def find_tasks(
     if words is None and limit <= inspector.PAGE_MAX:
         page = invocation.run(inspector.list_tasks(named, wanted, limit=limit, payload_max=inspector.SHOW_BYTES))
         found, total = list(page.tasks), page.total
-        talk = f"{len(found):,} of {total:,} tasks shown; --limit shows more" if total > len(found) else ""
     else:
         matches = words.matches if words else _any
-        searched = invocation.run(
-            inspector.search(named, wanted, matches, limit=limit, search_max=SEARCH_MAX if words else limit)
-        )
-        found = list(searched.tasks)
-        is_partial = searched.searched < searched.total
-        talk = (
-            f"{len(found):,} shown; {searched.searched:,} of {searched.total:,} tasks were read" if is_partial else ""
-        )
+        search_max = SEARCH_MAX if words else limit
+        result = invocation.run(inspector.search(named, wanted, matches, limit=limit, search_max=search_max))
+        found, total = list(result.tasks), result.total
+        if words:
+            total = len(found) if result.searched >= total else total
+    talk = ""
+    if total > len(found):
+        shown = f"{len(found):,} of {total:,} tasks" if words is None else f"the first {len(found):,} that fit"
+        talk = f"tq: {shown} shown; --limit shows more"
+        if words is not None and len(found) < limit:
+            talk = f"tq: {len(found):,} fit among the {SEARCH_MAX:,} tasks that were read, of {total:,}"
     if invocation.is_json:
         found = whole(invocation, found)
     return found, talk

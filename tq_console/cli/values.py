@@ -11,7 +11,7 @@ import click
 from tq_core.errors import InvalidInput
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
 STATES = ("blocked", "scheduled", "pending", "running", "retrying", "completed", "failed", "cancelled")
 ENDED_STATES = ("completed", "failed", "cancelled")
 
@@ -23,7 +23,7 @@ def parse_duration_s(text: str) -> float:
         ValueError: it is none.
     """
     text = text.strip().replace(" ", "")
-    if re.fullmatch(r"\d+(\.\d+)?", text):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return float(text)
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
@@ -79,9 +79,9 @@ def parse_moment_ms(text: str, *, now: dt.datetime | None = None) -> int:
         ValueError: it is none of these.
     """
     text = text.strip()
-    if re.fullmatch(r"\d{9,11}(\.\d+)?", text):
+    if re.fullmatch(r"[0-9]{9,11}(\.[0-9]+)?", text):
         return round(float(text) * 1000)
-    if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", text):
+    if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", text):
         present = now or dt.datetime.now().astimezone()
         wanted = dt.time.fromisoformat(text.zfill(5) if text.count(":") == 1 else text.zfill(8))
         at = dt.datetime.combine(present.date(), wanted, tzinfo=present.tzinfo)

@@ -56,10 +56,10 @@ def error_text(error: dict[str, Any] | None, masker: Masker) -> str:
         return ""
     known = masker.masked(error)
     said = ": ".join(str(known[field]) for field in ("type", "message") if known.get(field))
-    whose = f"by {known['by']}" if known.get("by") else ""
-    return visible(
-        " ".join(part for part in (f"({known.get('reason', '?')})", said, whose, str(known.get("why", ""))) if part)
+    whose = ": ".join(
+        part for part in (f"by {known['by']}" if known.get("by") else "", str(known.get("why", ""))) if part
     )
+    return visible(" ".join(part for part in (f"({known.get('reason', '?')})", said, whose) if part))
 
 
 def history_lines(history: tuple[Attempt, ...], masker: Masker) -> list[str]:

@@ -1,0 +1,167 @@
+"""`tq tasks`."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cli.conftest import Tq
+from tests.queue_driver import START_MS, QueueDriver
+from tq_console.view.records import TASK_FIELDS
+
+GENERATED = "01jd7q0v3k0009c8x7v6b5n4m2"
+
+GOLDEN = [
+    (
+        '{"id":"runs@mail","type":"work","queue":"mail","state":"running","priority":100,"attempt":1,"max_attempts":4,'
+        '"args":{"n":2},"result":null,"error":null,"worker_id":"node.1","created_at_ms":1700000000000,'
+        '"started_at_ms":1700000001000,"finished_at_ms":null}'
+    ),
+    (
+        '{"id":"waits@mail","type":"work","queue":"mail","state":"pending","priority":200,"attempt":0,"max_attempts":2,'
+        '"args":{"n":3},"result":null,"error":null,"worker_id":null,"created_at_ms":1700000000000,'
+        '"started_at_ms":null,"finished_at_ms":null}'
+    ),
+    (
+        '{"id":"fails@mail","type":"work","queue":"mail","state":"failed","priority":0,"attempt":1,"max_attempts":4,'
+        '"args":{"n":1},"result":null,"error":{"reason":"fatal","type":"ValueError","message":"boom"},"worker_id":"node.1",'
+        '"created_at_ms":1700000000000,"started_at_ms":1700000001993,"finished_at_ms":1700000002000}'
+    ),
+    (
+        '{"id":"ends@mail","type":"work","queue":"mail","state":"completed","priority":0,"attempt":1,"max_attempts":4,'
+        '"args":{"n":0},"result":{"sum":3},"error":null,"worker_id":"node.1","created_at_ms":1700000000000,'
+        '"started_at_ms":1700000001000,"finished_at_ms":1700000001000}'
+    ),
+]
+"""Records as the first release prints them. Programs rely on every name and on the order: only ever add, at the end."""
+
+
+def test_records_have_the_fields_that_were_promised(tq: Tq, mail: QueueDriver) -> None:
+    then = QueueDriver(mail.url)
+    then.put_one({"n": 0}, name="ends", priority=0)
+    then.put_one({"n": 1}, name="fails", priority=0)
+    then.put_one({"n": 2}, name="runs")
+    then.put_one({"n": 3}, name="waits", priority="low", max_attempts=2)
+    then.clock.advance(1000)
+    ends, fails, _ = then.take(3)
+    then.complete(ends, result=b'{"sum":3}', duration_ms=0)
+    then.clock.advance(1000)
+    then.fail(fails, verdict="fatal", reason="fatal")
+    then.close()
+    assert tq.ok("tasks", "list", "--json").lines == GOLDEN
+    assert then.clock.now_ms == START_MS + 2000
+    assert all(tuple(json.loads(line)) == TASK_FIELDS for line in GOLDEN)
+
+
+def test_show_begins_with_the_same_fields_and_adds_why_and_history(tq: Tq, mail: QueueDriver) -> None:
+    task_id = mail.put_one({"n": 1})
+    mail.fail(mail.take_one(), delay_ms=3_600_000)
+    record = tq.ok("tasks", "show", task_id, "--json").record
+    assert tuple(record)[: len(TASK_FIELDS)] == TASK_FIELDS
+    assert "tries again in" in record["why"]
+    assert [attempt["outcome"] for attempt in record["history"]] == ["retrying"]
+    text = tq.ok("tasks", "show", task_id).out
+    assert "tries again in" in text
+    assert "ValueError: boom" in text
+
+
+def test_the_table_has_a_line_for_each_task_and_stderr_says_what_is_left_out(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_many(5)
+    ran = tq.ok("tasks", "list", "--limit", "3")
+    assert len(ran.lines) == 4
+    assert "3 of 5 tasks shown" in ran.err
+
+
+def test_more_than_a_page_can_be_listed(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_many(400)
+    mail.put_many(400)
+    assert len(tq.ok("tasks", "list", "--limit", "700", "--json").lines) == 700
+
+
+def test_arguments_are_never_cut_in_records(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_one({"text": "x" * 200_000})
+    assert len(tq.ok("tasks", "list", "--json").record["args"]["text"]) == 200_000
+
+
+def test_lists_are_narrowed_by_queue_state_and_words(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_many(3)
+    (cancelled, *_) = tq.ok("tasks", "list", "--json").records
+    tq.ok("tasks", "cancel", cancelled["id"])
+    assert len(tq.ok("tasks", "list", "--state", "pending", "--json").lines) == 2
+    assert len(tq.ok("tasks", "list", "--queue", "mail", "--state", "cancelled", "--json").lines) == 1
+    assert len(tq.ok("tasks", "list", "--filter", "type:wo* error:ana", "--json").lines) == 1
+    assert tq.ok("tasks", "list", "--filter", "type:other", "--json").lines == []
+
+
+def test_a_queue_that_is_not_there_is_exit_code_3_with_the_nearest_name(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_one()
+    ran = tq("tasks", "list", "--queue", "mial")
+    assert ran.code == 3
+    assert "did you mean mail?" in ran.err
+
+
+def test_a_task_that_is_not_there_is_exit_code_3(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_one()
+    for words in (["show"], ["wait"], ["retry"], ["cancel"], ["kill"], ["delete"]):
+        assert tq("tasks", *words, "nothing@mail").code == 3, words
+        assert tq("tasks", *words, GENERATED).code == 3, words
+
+
+def test_what_is_no_id_is_refused_before_anything_is_done(tq: Tq, mail: QueueDriver) -> None:
+    task_id = mail.put_one()
+    ran = tq("tasks", "cancel", task_id, "nonsense")
+    assert ran.code == 2
+    assert "'nonsense' is no task id" in ran.err
+    assert mail.depths() == {"pending": 1}
+
+
+def test_cancel_ends_a_waiting_task_and_asks_a_running_one(tq: Tq, mail: QueueDriver) -> None:
+    running, waiting = mail.put_one(), mail.put_one()
+    mail.take_one()
+    ran = tq.ok("tasks", "cancel", running, waiting, "--why", "wrong list")
+    assert ran.lines == [f"{running}  asked to stop; it runs on node.1", f"{waiting}  cancelled"]
+    assert mail.view(waiting).error == {"reason": "cancelled", "by": "ana@desk", "why": "wrong list", "mode": "cancel"}
+
+
+def test_an_operation_that_does_not_fit_the_state_is_exit_code_5(tq: Tq, mail: QueueDriver) -> None:
+    task_id = mail.put_one()
+    ran = tq("tasks", "retry", task_id)
+    assert (ran.code, ran.out) == (5, "")
+    assert "because it is pending" in ran.err
+
+
+def test_retry_runs_ended_tasks_again(tq: Tq, mail: QueueDriver) -> None:
+    task_id = mail.put_one()
+    mail.complete(mail.take_one())
+    assert tq.ok("tasks", "retry", task_id).out == f"{task_id}  requeued\n"
+    assert mail.depths() == {"pending": 1}
+
+
+def test_ids_may_come_from_stdin_as_words_or_as_records(tq: Tq, mail: QueueDriver) -> None:
+    first, second, third = (mail.put_one() for _ in range(3))
+    ran = tq.ok("tasks", "delete", "-", first, stdin=f'{first}\n{{"id": "{second}", "x": 1}}\n\n{third} and more\n')
+    assert ran.lines == [f"{task_id}  deleted" for task_id in (first, second, third)]
+    assert mail.depths() == {}
+
+
+def test_many_tasks_can_be_named_at_once(tq: Tq, mail: QueueDriver) -> None:
+    ids = mail.put_many(450)
+    ran = tq.ok("tasks", "cancel", "-", "--json", stdin="\n".join(ids))
+    assert [record["id"] for record in ran.records] == ids
+    assert all(record["is_done"] for record in ran.records)
+    assert mail.depths() == {"cancelled": 450}
+
+
+def test_what_is_done_is_written_down_with_its_actor(tq: Tq, mail: QueueDriver) -> None:
+    tq.ok("tasks", "delete", mail.put_one(), "--why", "test")
+    (entry,) = tq.ok("audit", "--log", "--json").records
+    assert (entry["by"], entry["action"], entry["count"], entry["detail"]["why"]) == ("ana@desk", "delete", 1, "test")
+
+
+def test_wait_prints_the_result_and_tells_failure_by_its_exit_code(tq: Tq, mail: QueueDriver) -> None:
+    good, bad = mail.put_one(), mail.put_one()
+    tasks = mail.take(2)
+    mail.complete(tasks[0], result=b"[1,2]")
+    mail.fail(tasks[1], verdict="fatal", reason="fatal")
+    assert tq.ok("tasks", "wait", good).out == "[1,2]\n"
+    assert tq("tasks", "wait", bad).code == 1
+    assert tq("tasks", "wait", mail.put_one(), "--timeout", "20ms").code == 6

@@ -1,0 +1,155 @@
+"""`tq workers`, against a node that answers as the daemon does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.cli.conftest import Tq
+from tests.queue_driver import QueueDriver, endpoint_of
+from tests.waiting import wait_until
+from tq_core import registry
+from tq_core.registry import Ack, NodeCommand, NodeInfo, SlotInfo, WorkerInfo
+from tq_core.runner import SyncRunner
+
+Answer = Callable[[NodeCommand], Ack | None]
+
+
+@pytest.fixture
+def answering(mail: QueueDriver) -> Iterator[Callable[[Answer], list[NodeCommand]]]:
+    """Puts the node host-1-ab12, with two workers, on the register and has it answer its commands."""
+    stop = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def serve(answer: Answer) -> list[NodeCommand]:
+        seen: list[NodeCommand] = []
+        node = NodeInfo(node_id="host-1-ab12", host="host", pid=1, processes=2, slots=4, queues=("mail",))
+        mail.run(registry.heartbeat(node))
+        running = (SlotInfo(task_id="t@mail"), SlotInfo(task_id="other@mail"))
+        for n in (1, 2):
+            worker_id = f"host-1-ab12.{n}"
+            info = WorkerInfo(
+                worker_id=worker_id, node_id=node.node_id, pid=n, slots=4, running=running if n == 1 else ()
+            )
+            mail.run(registry.heartbeat(info))
+
+        def work() -> None:
+            runner = SyncRunner(endpoint_of(mail.url))
+            while not stop.is_set():
+                command = runner.run(registry.next_command("host-1-ab12", timeout_s=0.1))
+                if command is not None:
+                    seen.append(command)
+                    ack = answer(command)
+                    if ack is not None:
+                        runner.run(registry.acknowledge(command.id, ack))
+            runner.close()
+
+        threads.append(threading.Thread(target=work))
+        threads[0].start()
+        return seen
+
+    yield serve
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+def agree(command: NodeCommand) -> Ack:
+    return Ack(ok=True, text=f"{command.do} done")
+
+
+def test_the_list_shows_nodes_and_workers(tq: Tq, answering: Callable[[Answer], list[NodeCommand]]) -> None:
+    answering(agree)
+    text = tq.ok("workers", "list").out
+    assert "host-1-ab12.2" in text
+    assert "2/4" in text
+    record = tq.ok("workers", "list", "--json").record
+    assert record["node_id"] == "host-1-ab12"
+    assert [w["worker_id"] for w in record["workers"]] == ["host-1-ab12.1", "host-1-ab12.2"]
+    assert [slot["task_id"] for slot in record["workers"][0]["running"]] == ["t@mail", "other@mail"]
+
+
+@pytest.mark.parametrize(
+    ("words", "do", "args"),
+    [
+        (["scale", "host-1-ab12", "5"], "scale", {"processes": 5}),
+        (["scale", "ab12", "5", "--slots", "20"], "scale", {"processes": 5, "slots": 20}),
+        (["pause", "ab12"], "pause", {}),
+        (["resume", "--all"], "resume", {}),
+        (["stop", "ab12"], "drain", {}),
+        (["stop", "ab12", "--drain", "5m"], "drain", {"deadline_s": 300.0}),
+        (["stop", "ab12", "--now"], "stop", {}),
+        (["kill", "ab12.2"], "kill_worker", {"worker_id": "host-1-ab12.2"}),
+        (["stacks", "ab12"], "stacks", {}),
+        (["stacks", "12.1"], "stacks", {"worker_id": "host-1-ab12.1"}),
+    ],
+)
+def test_an_order_reaches_the_node_and_its_answer_is_printed(
+    tq: Tq,
+    answering: Callable[[Answer], list[NodeCommand]],
+    words: list[str],
+    do: str,
+    args: dict[str, object],
+) -> None:
+    seen = answering(agree)
+    assert tq.ok("workers", *words).out == f"host-1-ab12  {do} done\n"
+    assert [(command.do, command.args, command.by) for command in seen] == [(do, args, "ana@desk")]
+
+
+def test_stacks_of_each_worker_are_printed_safely(tq: Tq, answering: Callable[[Answer], list[NodeCommand]]) -> None:
+    answering(lambda _: Ack(ok=True, text="1 worker", data={"host-1-ab12.1": "thread main\n  \x1b[31mevil\n"}))
+    assert tq.ok("workers", "stacks", "ab12").lines[2:] == ["host-1-ab12.1", "thread main", "  \\x1b[31mevil"]
+
+
+def test_a_refusal_is_exit_code_5(tq: Tq, answering: Callable[[Answer], list[NodeCommand]]) -> None:
+    answering(lambda _: Ack(ok=False, text="the node is leaving"))
+    ran = tq("workers", "scale", "ab12", "3")
+    assert (ran.code, ran.out) == (5, "")
+    assert "the node is leaving" in ran.err
+
+
+def test_no_answer_in_time_is_exit_code_6(tq: Tq, answering: Callable[[Answer], list[NodeCommand]]) -> None:
+    seen = answering(lambda _: None)
+    ran = tq("workers", "pause", "ab12", "--timeout", "200ms")
+    assert (ran.code, ran.out) == (6, "")
+    assert "did not answer pause within 0.2 s" in ran.err
+    wait_until(lambda: seen, 5, "the order to have arrived")
+
+
+def test_an_id_that_could_be_two_is_refused(
+    tq: Tq, answering: Callable[[Answer], list[NodeCommand]], mail: QueueDriver
+) -> None:
+    answering(agree)
+    mail.run(registry.heartbeat(NodeInfo(node_id="other-2-ab12", host="host", pid=2)))
+    ran = tq("workers", "pause", "ab12")
+    assert ran.code == 2
+    assert "host-1-ab12 or other-2-ab12" in ran.err
+
+
+def test_a_node_that_is_not_there_is_exit_code_3(tq: Tq, answering: Callable[[Answer], list[NodeCommand]]) -> None:
+    answering(agree)
+    ran = tq("workers", "pause", "host-1-ab13")
+    assert ran.code == 3
+    assert "did you mean host-1-ab12?" in ran.err
+    assert tq("workers", "kill", "nobody.1").code == 3
+
+
+def test_which_nodes_must_be_said(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_one()
+    assert tq("workers", "pause").code == 2
+    assert tq("workers", "pause", "x", "--all").code == 2
+    assert tq("workers", "pause", "--all").code == 3
+    assert tq("workers", "stop", "x", "--now", "--drain", "1").code == 2
+
+
+def test_killing_a_task_tells_first_how_many_others_may_rerun(
+    tq: Tq, answering: Callable[[Answer], list[NodeCommand]], mail: QueueDriver
+) -> None:
+    answering(agree)
+    mail.put_one(name="t")
+    mail.take_one(worker_id="host-1-ab12.1")
+    ran = tq.ok("tasks", "kill", "t@mail")
+    assert "1 other task on host-1-ab12.1 will run again" in ran.err
+    assert ran.out == "t@mail  asked to stop; it runs on host-1-ab12.1\n"
