@@ -116,8 +116,8 @@ def _cause(error: BaseException) -> str:
         return f"SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
     theirs = [f for f in frames if not f.filename.startswith((str(Path(__file__).parent), sys.prefix, sys.base_prefix))]
-    place = (theirs or frames or [None])[-1]
-    return f"{said} ({place.filename}:{place.lineno})" if place else said
+    known = theirs or frames
+    return f"{said} ({known[-1].filename}:{known[-1].lineno})" if known else said
 
 
 def _module_of(file: str) -> str:

@@ -16,13 +16,13 @@ MAX_FRAME_BYTES = 32 * 1024 * 1024
 
 
 class _Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="frame"):
-    pass
+    """One line."""
 
 
 # --- supervisor -> worker ---
 
 
-class Setup(_Frame, tag="setup"):
+class Setup(_Frame, frozen=True, tag="setup"):
     """Which code to run, and how."""
 
     worker_id: str
@@ -42,13 +42,13 @@ class Setup(_Frame, tag="setup"):
     log_level: str
 
 
-class Go(_Frame, tag="go"):
+class Go(_Frame, frozen=True, tag="go"):
     """The broker was reached and the node is registered: start to claim."""
 
     is_paused: bool = False
 
 
-class Order(_Frame, tag="order"):
+class Order(_Frame, frozen=True, tag="order"):
     """Something to do: pause, resume, slots, drain, stop, end_task, stacks, log_level."""
 
     number: int
@@ -59,7 +59,7 @@ class Order(_Frame, tag="order"):
 # --- worker -> supervisor ---
 
 
-class Ready(_Frame, tag="ready"):
+class Ready(_Frame, frozen=True, tag="ready"):
     """The users' code is loaded."""
 
     url: str
@@ -73,27 +73,27 @@ class Ready(_Frame, tag="ready"):
     code_version: str
 
 
-class Refused(_Frame, tag="refused"):
+class Refused(_Frame, frozen=True, tag="refused"):
     """The users' code cannot be run as it is."""
 
     message: str
     exit_code: int
 
 
-class Alive(_Frame, tag="alive"):
+class Alive(_Frame, frozen=True, tag="alive"):
     """Sent every second by a thread of its own: a process that holds still altogether does not send it."""
 
     loop_stalled_s: float
     running: int
 
 
-class Retiring(_Frame, tag="retiring"):
+class Retiring(_Frame, frozen=True, tag="retiring"):
     """The process is about to end itself on purpose; its tasks are taken care of."""
 
     why: str
 
 
-class Answer(_Frame, tag="answer"):
+class Answer(_Frame, frozen=True, tag="answer"):
     """What became of an order."""
 
     number: int

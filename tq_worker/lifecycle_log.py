@@ -25,6 +25,7 @@ import msgspec
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FORMATS: Final = ("text", "json")
 _NAMES = {number: name for name, number in LEVELS.items()}
+_PADDED = {number: f"{name.upper():<7}" for name, number in LEVELS.items()}
 
 _WRITE_EVERY_S = 0.05
 _MAX_WAITING = 50_000
@@ -141,13 +142,16 @@ def _as_json(line: _Line) -> bytes:
 
 def _as_text(line: _Line) -> bytes:
     at, level, event, fields = line
-    words = [_stamp(at), f"{_NAMES[level].upper():<7}", f"{event:<9}"]
-    if text := fields.get("text"):
-        words.append(escape(_short(str(text))))
-    for name, value in fields.items():
-        if value is not None and name != "text":
-            words.append(f"{name}={escape(_short(str(value)))}")
-    return (" ".join(words).encode("utf-8", "replace"))[:_MAX_LINE_BYTES] + b"\n"
+    text = fields.get("text")
+    said = f"{_shown(text)} " if text else ""
+    rest = " ".join([f"{k}={_shown(v)}" for k, v in fields.items() if v is not None and k != "text"])
+    whole = f"{_stamp(at)} {_PADDED[level]} {event:<9} {said}{rest}"
+    return whole.encode("utf-8", "replace")[:_MAX_LINE_BYTES] + b"\n"
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= _MAX_VALUE_CHARS and text.isprintable() else escape(_short(text))
 
 
 def _short(text: str) -> str:

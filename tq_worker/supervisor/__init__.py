@@ -1,1 +1,1 @@
-"""The node's supervisor: starts workers, obeys the control channel and cleans up behind the dead; runs no users' code."""
+"""The node's supervisor: starts workers, obeys the control channel, cleans up behind the dead; runs no users' code."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tq_core import consumer, registry
 from tq_core.errors import BrokerError
 from tq_core.runner import AsyncRunner
 from tq_core.steps import Flow
 from tq_worker.board import Noted
+from tq_worker.exits import describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
 
 T = TypeVar("T")
@@ -35,7 +35,11 @@ async def give_back(
     """Returns a dead worker's tasks, however long the broker takes to be reached."""
     died = describe_exit(exit_code)
     started = [task.task_id for task in noted if not task.is_alone]
-    detail = {"type": "WorkerDied", "message": f"its worker {died} while it ran", "host": socket.gethostname()}
+    detail: dict[str, Any] = {
+        "type": "WorkerDied",
+        "message": f"its worker {died} while it ran",
+        "host": socket.gethostname(),
+    }
     detail |= {"signal": -exit_code} if exit_code < 0 else {"exit_code": exit_code}
     reason = "stopped" if exit_code == 0 else "crashed"
     for is_first in (True, False):
@@ -69,13 +73,3 @@ async def _until_done(runner: AsyncRunner, flow: Callable[[], Flow[T]]) -> T:
         except BrokerError:
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
-
-
-def describe_exit(code: int) -> str:
-    """How a process ended, for people: `was killed by SIGKILL`, `exited with code 1`."""
-    if code >= 0:
-        return f"exited with code {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was killed by signal {-code}"

@@ -38,6 +38,8 @@ class WorkerChild:
         """Set when it is known whether the worker can run."""
         self.retiring = ""
         """Why the worker ends itself, where it said so."""
+        self.dead = asyncio.Event()
+        """Set when it is dead and its tasks are being given back."""
         self.is_working = False
         self.is_draining = False
         self.running = 0
@@ -109,7 +111,8 @@ class WorkerChild:
     async def order(self, do: str, *, timeout_s: float, **args: Any) -> frames.Answer:
         """Has the worker do something; returns its answer, or one that says that there was none."""
         number = next(self._numbers)
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[frames.Answer] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
         self._send(frames.Order(number=number, do=do, args=args))
         try:
             async with asyncio.timeout(timeout_s):

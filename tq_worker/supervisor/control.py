@@ -165,8 +165,7 @@ class ControlDesk:
         for child in self._working():
             if child.worker_id == worker_id:
                 child.signal(signal.SIGKILL)
-                while child.is_working or child.board_fd >= 0:
-                    await asyncio.sleep(0.02)
+                await child.dead.wait()
                 await self._node.cleaned_up(CLEANED_UP_S)
                 return Ack(ok=True, text=f"{worker_id} is dead, its tasks are given back")
         return Ack(ok=False, text=f"no worker {worker_id!r} here")

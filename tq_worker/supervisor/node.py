@@ -19,6 +19,7 @@ from tq_core.errors import BrokerConfig, BrokerError, BrokerUnreachable, Refused
 from tq_core.registry import NodeInfo
 from tq_core.runner import AsyncRunner
 from tq_worker import frames
+from tq_worker.ending import end_all
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import NodeSettings, new_node_id
 from tq_worker.supervisor import aftermath, upkeep
@@ -85,9 +86,7 @@ class Node:
     async def _first_worker(self) -> tuple[int, str] | None:
         """Waits for the first worker; returns why the node cannot run."""
         seat = self.seats[0]
-        while seat.child is None:
-            await asyncio.sleep(0)
-        child = seat.child
+        child = await seat.first_child
         deciding = asyncio.create_task(child.decided.wait())
         leaving = asyncio.create_task(self._left.wait())
         await asyncio.wait({deciding, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -209,7 +208,7 @@ class Node:
         self._fill_seats()
         new = [seat for seat in self.open_seats() if seat not in before]
         surplus = before[processes:]
-        changes = [asyncio.create_task(seat.working.wait()) for seat in new]
+        changes: list[asyncio.Task[Any]] = [asyncio.create_task(seat.working.wait()) for seat in new]
         changes += [
             asyncio.create_task(seat.leave(deadline_s=self.settings.drain_timeout_s, why="the node was scaled down"))
             for seat in surplus
@@ -231,6 +230,7 @@ class Node:
         if exit_code != 0 and not child.retiring:
             self.restarts += 1
         noted = child.close_board()
+        child.dead.set()
         if self._runner is None or self._first is None:
             return
         cleaning = asyncio.create_task(
@@ -321,9 +321,7 @@ class Node:
         if self._runner is None:
             return
         await self.cleaned_up(HURRY_CLEANED_UP_S if self._is_hurried else CLEANED_UP_S)
-        for service in self._services:
-            service.cancel()
-        await asyncio.gather(*self._services, return_exceptions=True)
+        await end_all(self._services)
         with contextlib.suppress(BrokerError):
             await self._runner.run(registry.depart("node", [self.node_id]))
         self.log.write("info", "node", text=f"{self.node_id} has left")

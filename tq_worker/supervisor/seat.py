@@ -9,8 +9,8 @@ import time
 from typing import Protocol
 
 from tq_worker import frames
+from tq_worker.exits import describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
-from tq_worker.supervisor.aftermath import describe_exit
 from tq_worker.supervisor.backoff import Backoff
 from tq_worker.supervisor.child import WorkerChild
 
@@ -48,6 +48,7 @@ class Seat:
         self._backoff = Backoff()
         self._closed = asyncio.Event()
         self.child: WorkerChild | None = None
+        self.first_child: asyncio.Future[WorkerChild] = asyncio.get_running_loop().create_future()
         self.working = asyncio.Event()
         """Set while the worker runs tasks."""
 
@@ -63,6 +64,8 @@ class Seat:
         """Starts workers, one after the other; returns when the seat is closed and empty."""
         while not self._closed.is_set():
             child = self.child = WorkerChild(self._node.new_setup(), said=self._node.said)
+            if not self.first_child.done():
+                self.first_child.set_result(child)
             admitting = asyncio.create_task(self._admit(child))
             watching = asyncio.create_task(self._watch(child))
             try:
@@ -116,8 +119,8 @@ class Seat:
             again = f"the next one starts in {wait_s:g} s" if wait_s else "the next one starts"
             log.write("error", "worker", text=f"{node_text}; {again}", worker_id=child.worker_id)
         if self._backoff.is_crash_loop:
-            text = f"{self._backoff.quick_deaths} workers in a row died within seconds; the next one starts in {wait_s:g} s"
-            log.write("error", "crash_loop", text=text)
+            text = f"{self._backoff.quick_deaths} workers in a row died within seconds"
+            log.write("error", "crash_loop", text=f"{text}; the next one starts in {wait_s:g} s")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._closed.wait()

@@ -1,4 +1,4 @@
-"""Entry of a worker process: `python -m tq_worker.worker --channel FD --board FD WORKER_ID`. Started by a supervisor."""
+"""Entry of a worker process; its supervisor starts it: `python -m tq_worker.worker --channel FD --board FD ID`."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ claim came back full, and now and then on suspicion. Only ripe queues are claime
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -78,8 +79,9 @@ class Claiming:
         self._ripe.discard(queue)
 
     def listen(self) -> None:
-        """Waits on the markers: nothing is ripe, and a task could be taken at once. Never otherwise, because a marker
-        taken by a busy worker would not wake an idle one.
+        """Waits on the markers: nothing is ripe, and a task could be taken at once.
+
+        Never otherwise, because a marker taken by a busy worker would not wake an idle one.
         """
         self._may_listen.set()
 
@@ -89,37 +91,42 @@ class Claiming:
         """Takes tasks from now on; `wake` is called when a queue has become ripe."""
         self._is_open = True
         self.ripen_all()
-        if self._listener is None:
+        if self._listener is None or self._listener.done():
             self._listener = asyncio.get_running_loop().create_task(self._listen(wake))
         wake()
 
     def close(self) -> None:
         """Takes none any more."""
         self._is_open = False
-        if self._listener is not None:
-            self._listener.cancel()
-            self._listener = None
+        self._may_listen.set()
 
     def ripen_all(self) -> None:
         """Looks at every queue again."""
         self._ripe.update(self._queues)
 
     async def _listen(self, wake: Callable[[], None]) -> None:
-        while True:
+        # A cancellation may be lost (tq_worker.ending), so it is not relied on alone.
+        while self._is_open:
             await self._may_listen.wait()
             self._may_listen.clear()
-            if self._ripe:
+            if self._ripe or not self._is_open:
                 continue
             try:
                 queue = await self._runner.run(waking.wait_for_work(self._queues, timeout_s=self._timeout_s()))
             except BrokerError:
                 await asyncio.sleep(_AFTER_ERROR_S)
                 queue = None
-            if queue is not None:
-                self._ripe.add(queue)
-            else:
-                self.ripen_all()
+            await self._woken(queue)
             wake()
+
+    async def _woken(self, queue: str | None) -> None:
+        if queue is None:
+            self.ripen_all()
+        elif self._is_open:
+            self._ripe.add(queue)
+        else:
+            with contextlib.suppress(BrokerError):
+                await self._runner.run(waking.pass_on(queue))
 
     def _timeout_s(self) -> float:
         poll_s = POLL_S * (1 + random.uniform(-POLL_JITTER, POLL_JITTER))

@@ -21,7 +21,7 @@ class CoroutineExecution:
     def __init__(self, run: Run, kwargs: dict[str, Any], ended: Ended) -> None:
         self._run, self._ended = run, ended
         self._is_ended = False
-        self._warnable: _Warnable | None = None
+        self._warnable: Warnable | None = None
         self.task = asyncio.get_running_loop().create_task(self._drive(kwargs))
 
     def cancel(self, why: str) -> None:
@@ -36,9 +36,8 @@ class CoroutineExecution:
 
     def warn(self) -> None:
         """Raises SoftTimeout where the handler waits."""
-        if self._warnable is not None and not self.task.done():
-            self._warnable.is_warning = True
-            self.task.cancel()
+        if self._warnable is not None:
+            self._warnable.warn()
 
     async def _drive(self, kwargs: dict[str, Any]) -> None:
         run = self._run
@@ -50,7 +49,7 @@ class CoroutineExecution:
             with running_in(context):
                 coroutine = definition.handler(**kwargs)
                 if definition.soft_timeout_s is not None:
-                    coroutine = self._warnable = _Warnable(coroutine, self)
+                    coroutine = self._warnable = Warnable(coroutine, self.task)
                 outcome = Outcome(result=definition.encode_result(await coroutine))
         except BaseException as error:  # noqa: BLE001 - a handler's seam: what it raises ends the attempt, not the process
             outcome = Outcome(error=error)
@@ -63,29 +62,37 @@ class CoroutineExecution:
             self._ended(self._run, Outcome(error=asyncio.CancelledError("before its first step")))
 
 
-class _Warnable(Coroutine[Any, Any, Any]):
+class Warnable(Coroutine[Any, Any, Any]):
     """A handler's coroutine in which one cancellation becomes a SoftTimeout."""
 
-    def __init__(self, inner: Coroutine[Any, Any, Any], execution: CoroutineExecution) -> None:
-        self._inner, self._execution = inner, execution
-        self.is_warning = False
+    def __init__(self, inner: Coroutine[Any, Any, Any], task: asyncio.Task[Any]) -> None:
+        self._inner, self._task = inner, task
+        self._is_warning = False
+
+    def warn(self) -> None:
+        """Raises SoftTimeout where the handler waits."""
+        if not self._task.done():
+            self._is_warning = True
+            self._task.cancel()
 
     def send(self, value: Any) -> Any:
         return self._inner.send(value)
 
     def throw(self, kind: Any, value: Any = None, trace: Any = None) -> Any:
         error = kind if value is None else value
-        if self.is_warning and isinstance(error, asyncio.CancelledError):
-            self.is_warning = False
-            self._execution.task.uncancel()
+        if self._is_warning and isinstance(error, asyncio.CancelledError):
+            self._is_warning = False
+            self._task.uncancel()
             error = SoftTimeout("the task has used its soft timeout: finish or give up now")
+        if trace is not None:
+            error = error.with_traceback(trace)
         return self._inner.throw(error)
 
     def close(self) -> None:
         self._inner.close()
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self  # type: ignore[return-value]
+        return self
 
     def __iter__(self) -> Any:
         return self

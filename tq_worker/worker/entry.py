@@ -12,6 +12,7 @@ import sys
 from queue import SimpleQueue
 
 from tq_core import backend, settings
+from tq_core.broker_url import BrokerScheme
 from tq_core.errors import BrokerConfig, TqError
 from tq_core.settings import BrokerAddress
 from tq_worker import frames
@@ -105,7 +106,14 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
         go = mailbox.frames.get()
     broker = backend.open_endpoint(address, client_name=f"tq-worker-{setup.worker_id}")
     process = WorkerProcess(
-        setup, tasks=apps.tasks, queues=queues, endpoint=broker.endpoint, board=board, channel=channel, log=log
+        setup,
+        tasks=apps.tasks,
+        queues=queues,
+        endpoint=broker.endpoint,
+        told_url=address.url if setup.url or setup.context else None,
+        board=board,
+        channel=channel,
+        log=log,
     )
     # What was loaded stays: the collector need not look at it again and again.
     gc.collect()
@@ -127,9 +135,12 @@ def _load(setup: frames.Setup) -> tuple[BrokerAddress, LoadedApps]:
     told: BrokerAddress | None = None
     if setup.url or setup.context:
         told = settings.resolve_broker(setup.url, context=setup.context)
-        os.environ["TQ_URL"] = told.url  # for task queues of the users' code that were given no address
+        os.environ["TQ_URL"] = told.url  # for programs that a handler starts
     apps = load_apps(setup.apps, setup.app_dir)
-    if told is None:
+    if told is not None:
+        for task_queue in apps.task_queues:
+            task_queue.redirect(told)
+    else:
         addresses = {queue.address.url: queue.address for queue in apps.task_queues}
         if len(addresses) > 1:
             shown = ", ".join(sorted(address.display_url for address in addresses.values()))
@@ -137,7 +148,7 @@ def _load(setup: frames.Setup) -> tuple[BrokerAddress, LoadedApps]:
                 f"the task queues are on different brokers ({shown}): start one tq-worker for each, or give --url"
             )
         (told,) = addresses.values()
-    if told.scheme == settings.BrokerScheme.MEMORY:
+    if told.scheme == BrokerScheme.MEMORY:
         raise AppRefused(
             "memory:// lives inside one process and cannot be shared: use embedded:// or redis://, or "
             "tq_worker.inline.InlineWorker inside your program"

@@ -156,7 +156,7 @@ class Floor:
             self._wipe(run)
             self._log.lost(run, ending.why)
             run.stage = Stage.GONE
-        elif run.ending is not None and (run.ending.kind == ending.kind or ending.kind == "cancel"):
+        elif run.ending is not None and (ending.kind in (run.ending.kind, "cancel")):
             return
         run.ending = ending
         run.context.request_cancel(_ASKED.get(ending.kind, ending.kind))
@@ -188,7 +188,12 @@ class Floor:
             self._climb(run, STUCK_AFTER_S - INSIST_AFTER_S, self._give_up)
 
     def _give_up(self, run: Run) -> None:
-        if self._is_at_work(run) and run.ending is not None and run.ending.kind in ("kill", "timeout"):
+        if not self._is_at_work(run) or run.ending is None or run.execution is None:
+            return
+        if run.execution.is_alone:
+            run.execution.interrupt(run.ending.why)
+            self._climb(run, STUCK_AFTER_S, self._give_up)
+        elif run.ending.kind in ("kill", "timeout"):
             self._stuck(run)
 
     @staticmethod
@@ -237,6 +242,7 @@ class Floor:
         if run.answer:
             for tell in run.answer:
                 tell(run)
+        self._hold.ended.set()
         self._outbox.changed.set()
 
     def _judge(self, run: Run, outcome: Outcome) -> None:

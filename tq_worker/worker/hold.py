@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 
 from tq_worker.worker.run import Run, Stage
@@ -19,6 +20,8 @@ class Hold:
         """By task id; other threads read a copy: `list(hold.runs.values())` is one step of the interpreter."""
         self.waiting: deque[Run] = deque()
         self.running = 0
+        self.ended = asyncio.Event()
+        """Set whenever a handler has ended."""
         self.completed = 0
         self.failed = 0
         self._mean_ms = SHORT_RUN_MS * 2
@@ -29,8 +32,9 @@ class Hold:
 
     @property
     def wanted(self) -> int:
-        """How many tasks to claim: as many as slots are free; one more while tasks are so short that fetching one
-        would leave a slot idle. More would keep them from other workers.
+        """How many tasks to claim: as many as slots are free.
+
+        One more while tasks are so short that fetching one would leave a slot idle; more would keep them from others.
         """
         free = self.free_slots
         return free + 1 if free > 0 and self._mean_ms < SHORT_RUN_MS else free

@@ -1,4 +1,4 @@
-"""What is done for the tasks of a process whose event loop does not answer: from another thread, then the process ends."""
+"""What is done for the tasks of a process whose event loop does not answer, from another thread, before it ends."""
 
 from __future__ import annotations
 

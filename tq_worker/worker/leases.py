@@ -1,8 +1,8 @@
-"""Keeps the leases of all tasks of this process, and says that the worker lives: on a thread of its own, because an
-event loop that is busy or stuck must cost nobody a task.
+"""Keeps the leases of all tasks of this process, and says that the worker lives.
 
-The keeper also knows when a lease is over although nobody could be asked: each task has a deadline by this process'
-monotonic clock, counted from before the renewal was sent.
+On a thread of its own, because an event loop that is busy or stuck must cost nobody a task. The keeper also knows when
+a lease is over although nobody could be asked: each task has a deadline by this process' monotonic clock, counted from
+before the renewal was sent.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ STOP_WAIT_S = 1.0
 """How long handlers that are told to stop may take before the process goes without them."""
 SETTLE_S = 5.0
 """How long the broker may take to hear the last of it; the supervisor says the rest."""
-_LOOK_EVERY_S = 0.02
+_LOOK_EVERY_S = 0.5
 
 
 class Leaving:
@@ -25,7 +25,7 @@ class Leaving:
 
     def __init__(self, *, hold: Hold, floor: Floor, pump: Pump, claiming: Claiming) -> None:
         self._hold, self._floor, self._pump, self._claiming = hold, floor, pump, claiming
-        self._hurry = asyncio.Event()
+        self._is_hurried = False
         self.victims: set[Run] = set()
         """Runs that do not stop: the process ends because of them."""
         self.deadline: float | None = None
@@ -33,8 +33,9 @@ class Leaving:
 
     def hurry(self) -> None:
         """Waits for nobody any more."""
-        self._hurry.set()
+        self._is_hurried = True
         self.deadline = time.monotonic()
+        self._hold.ended.set()
 
     async def stop_claiming(self, why: str) -> None:
         """Takes no more tasks, and gives those back that have not started."""
@@ -51,16 +52,14 @@ class Leaving:
         deadline = time.monotonic() + grace_s
         self.deadline = deadline if self.deadline is None else min(self.deadline, deadline)
         await self.stop_claiming(why)
-        while self._working() and time.monotonic() < self.deadline and not self._hurry.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_S):
-                    await self._hurry.wait()
+        while self._working() and time.monotonic() < self.deadline and not self._is_hurried:
+            await self._one_ends(self.deadline)
         for run in self._working():
             self._floor.stop(run, Ending("release", why))
         self._give_back_waiting(why)
         give_up_at = time.monotonic() + STOP_WAIT_S
         while self._working() and time.monotonic() < give_up_at:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await self._one_ends(give_up_at)
         for run in self._working():
             self._floor.abandon(run, why)
         for run in self.victims:
@@ -68,6 +67,13 @@ class Leaving:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
                 await self._pump.settled()
+
+    async def _one_ends(self, until: float) -> None:
+        self._hold.ended.clear()
+        with contextlib.suppress(TimeoutError):
+            # The deadline may be moved meanwhile, so it is looked at now and then.
+            async with asyncio.timeout(min(_LOOK_EVERY_S, max(0.0, until - time.monotonic()))):
+                await self._hold.ended.wait()
 
     def _working(self) -> list[Run]:
         return [r for r in self._hold.runs.values() if r.stage is Stage.RUNNING and r not in self.victims]

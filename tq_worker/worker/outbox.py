@@ -1,6 +1,7 @@
 """What became of tasks, waiting to be told to the broker; kept until it is.
 
-Successes are put together, one call a queue. Everything here may be sent twice: the token makes the second time a no-op.
+Successes are put together, one call a queue. Everything here may be sent twice: the token makes the second time do
+nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ class Delivery(NamedTuple):
     runs: Sequence[Run]
 
 
+def _nobody(_run: Run, _word: str) -> None:
+    """Listens until somebody does."""
+
+
 class Outbox:
     """The queue of what is to be told, in order."""
 
@@ -35,7 +40,7 @@ class Outbox:
         self._acks: dict[str, list[tuple[Run, consumer.Ack]]] = {}
         self._others: deque[Delivery] = deque()
         self.changed = asyncio.Event()
-        self.recorded: Callable[[Run, str], None] = lambda run, word: None
+        self.recorded: Callable[[Run, str], None] = _nobody
         """Gets each success with the broker's word: K, S or G."""
 
     def __bool__(self) -> bool:

@@ -51,12 +51,13 @@ class WorkerProcess:
         tasks: dict[str, TaskDefinition],
         queues: tuple[str, ...],
         endpoint: Endpoint,
+        told_url: str | None,
         board: Board,
         channel: Channel,
         log: LifecycleLog,
     ) -> None:
         self._setup, self._tasks, self._queues, self._endpoint = setup, tasks, queues, endpoint
-        self._board, self._channel, self._log = board, channel, log
+        self._told_url, self._board, self._channel, self._log = told_url, board, channel, log
         self._state = "running"
         self._started_at_ms = int(time.time() * 1000)
         self._exit_code = EXIT_LEFT
@@ -86,7 +87,7 @@ class WorkerProcess:
             log=task_log,
             stuck=self._retire,
         )
-        self._floor.isolation = ProcessIsolation(setup, ended=self._floor.ended)
+        self._floor.isolation = ProcessIsolation(setup, url=self._told_url, ended=self._floor.ended)
         self._claiming = Claiming(
             runner,
             self._queues,
@@ -186,7 +187,7 @@ class WorkerProcess:
         if not isinstance(frame, frames.Order):
             return
         if frame.do == "stacks":
-            self._answer(frame, text=stacks.describe(self._loop, list(self._hold.runs.values())))
+            self._answer(frame, text=stacks.describe(list(self._hold.runs.values())))
         elif frame.do == "log_level":
             level = str(frame.args.get("level", ""))
             if level in LEVELS:

@@ -1,8 +1,7 @@
-"""The one conversation with the broker that moves tasks: what has ended goes out, what is claimed comes in, in the same
-round trip.
+"""The one conversation with the broker that moves tasks.
 
-While one exchange is on its way, ends collect for the next, so batches grow with the load by themselves and nothing
-waits when there is none.
+What has ended goes out and what is claimed comes in, in the same round trip. While one exchange is on its way, ends
+collect for the next, so batches grow with the load by themselves, and nothing waits when there is none.
 """
 
 from __future__ import annotations
@@ -50,12 +49,15 @@ class Pump:
         """Claims whose answer never came: queue, nonce, when to look for what they took."""
         self._wait_s = 0.0
         self._is_idle = asyncio.Event()
-        self._is_asking = False
+        self._not_asking = asyncio.Event()
+        self._not_asking.set()
         self.is_reachable = True
 
     async def run(self) -> None:
         """Never returns; cancel it when nothing is left to say."""
         while True:
+            # What the last exchange started runs first: short tasks end at once and go along with the next one.
+            await asyncio.sleep(0)
             self._outbox.changed.clear()
             queue = self._claiming.next_queue() if self._hold.wanted > 0 else None
             lost = self._due_lost()
@@ -68,9 +70,12 @@ class Pump:
                         await self._outbox.changed.wait()
                 continue
             self._is_idle.clear()
-            self._is_asking = queue is not None
-            await self._exchange(queue, lost)
-            self._is_asking = False
+            if queue is not None:
+                self._not_asking.clear()
+            try:
+                await self._exchange(queue, lost)
+            finally:
+                self._not_asking.set()
             if self._wait_s:
                 await asyncio.sleep(self._wait_s)
 
@@ -84,8 +89,7 @@ class Pump:
 
     async def quiet(self) -> None:
         """Returns when no claim is on its way; with claiming closed none follows."""
-        while self._is_asking:
-            await asyncio.sleep(0.002)
+        await self._not_asking.wait()
 
     def wake(self) -> None:
         """Makes the pump look whether it can claim."""

@@ -29,7 +29,7 @@ class Ending(NamedTuple):
     """Why a run is being stopped before its handler ended by itself."""
 
     kind: str
-    """cancel, kill (somebody asked), timeout, lost (another claim has the task) or release (this process is leaving)."""
+    """cancel or kill (somebody asked), timeout, lost (another claim has it), release (this process is leaving)."""
     why: str
 
 

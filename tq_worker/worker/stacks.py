@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 from tq_worker.worker.coroutines import CoroutineExecution
 from tq_worker.worker.run import Run
@@ -15,7 +16,7 @@ from tq_worker.worker.threads import ThreadExecution
 MAX_CHARS = 200_000
 
 
-def describe(loop: asyncio.AbstractEventLoop | None, runs: Sequence[Run]) -> str:
+def describe(runs: Sequence[Run]) -> str:
     """Stacks of the handlers first, then of all threads."""
     out: list[str] = []
     names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -35,7 +36,7 @@ def describe(loop: asyncio.AbstractEventLoop | None, runs: Sequence[Run]) -> str
 
 def _of_coroutine(task: asyncio.Task[None]) -> list[str]:
     lines = []
-    coroutine = task.get_coro()
+    coroutine: Any = task.get_coro()
     # Task.get_stack shows the outermost frame only while the task waits; the chain of awaits says where.
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)

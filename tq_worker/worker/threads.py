@@ -43,7 +43,7 @@ class ThreadExecution:
     def cancel(self, why: str) -> None:
         """Nothing: a plain function is asked by its context's flag, which the caller has set."""
 
-    def interrupt(self, why: str) -> None:
+    def interrupt(self, why: str) -> None:  # noqa: ARG002 - as for every kind of execution
         """Raises TaskInterrupted inside the handler; a handler that waits in C sees it when it comes back."""
         self.is_unwanted = True
         if self.worker is not None and not self.is_interrupted:
@@ -80,12 +80,10 @@ class ThreadPool:
         execution = ThreadExecution(run, call)
         with self._count:
             is_needed = self._idle <= self._work.qsize()
-            if is_needed:
-                self._started += 1
-                number = self._started
+            self._started += is_needed
         self._work.put(execution)
         if is_needed:
-            _Thread(self, number).start()
+            _Thread(self, self._started).start()
         return execution
 
     def close(self) -> None:
@@ -93,7 +91,7 @@ class ThreadPool:
         for _ in range(self._started):
             self._work.put(None)
 
-    def take(self, thread: _Thread) -> ThreadExecution | None:
+    def take(self) -> ThreadExecution | None:
         """The next handler for a thread; waits for one. None = the pool is closed."""
         with self._count:
             self._idle += 1
@@ -142,7 +140,7 @@ class _Thread(threading.Thread):
 
     def run(self) -> None:
         while not self._is_retired:
-            execution = self._pool.take(self)
+            execution = self._pool.take()
             if execution is None:
                 return
             try:

@@ -1,0 +1,23 @@
+"""Entry of a process for isolated tasks: `python -m tq_worker.isolated FD WORKER_PID`. Started by a worker."""
+
+from __future__ import annotations
+
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+import os  # noqa: E402
+import socket  # noqa: E402
+import sys  # noqa: E402
+
+from tq_worker.isolated.lifeline import die_with_parent  # noqa: E402
+from tq_worker.isolated.zygote import serve  # noqa: E402
+
+if __name__ == "__main__":
+    die_with_parent(int(sys.argv[2]))
+    # A terminal's or a service manager's signal to the whole group is for the supervisor; this one ends by EOF.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)
+    os.set_inheritable(int(sys.argv[1]), False)
+    serve(socket.socket(fileno=int(sys.argv[1])))

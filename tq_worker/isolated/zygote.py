@@ -1,0 +1,131 @@
+"""Loads the users' code once and forks a process for each task: a fork costs milliseconds, a new interpreter much more.
+
+A fork is only safe from a process without threads, event loop or connections, and this one has none of its own. Where
+the users' code starts a thread as it is imported, no fork is made: each process runs one task itself and is replaced.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from tq_core.errors import TqError
+from tq_core.settings import resolve_broker
+from tq_core.task import TaskDefinition
+from tq_worker.app_loading import load_apps
+from tq_worker.isolated import messages
+from tq_worker.isolated.lifeline import die_with_parent
+from tq_worker.isolated.task_process import TaskProcess
+
+MAX_LOAD_BYTES = 65536
+
+
+def serve(channel: socket.socket) -> None:
+    """Runs tasks until the worker is gone."""
+    load = msgspec.json.decode(channel.recv(MAX_LOAD_BYTES), type=messages.Load)
+    try:
+        apps = load_apps(load.apps, load.app_dir)
+        if load.url is not None:
+            for task_queue in apps.task_queues:
+                task_queue.redirect(resolve_broker(load.url))
+    except TqError as error:
+        channel.send(messages.line(messages.Loaded(can_fork=False, problem=error.message)))
+        return
+    tasks = apps.tasks
+    can_fork = _count_threads() == 1
+    gc.collect()
+    gc.freeze()
+    channel.send(messages.line(messages.Loaded(can_fork=can_fork)))
+    if can_fork:
+        _fork_for_each(channel, tasks)
+        return
+    line = _receive(channel)
+    if line is not None:
+        channel.close()
+        TaskProcess(line, tasks).run()
+
+
+def _fork_for_each(channel: socket.socket, tasks: Mapping[str, TaskDefinition]) -> None:
+    deaths, note_death = os.pipe()
+    os.set_blocking(note_death, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(note_death, warn_on_full_buffer=False)
+    own_pid = os.getpid()
+    watched: list[socket.socket | int] = [channel, deaths]
+    while True:
+        ready, _, _ = select.select(watched, [], [])
+        if deaths in ready:
+            os.read(deaths, 4096)
+            _report_deaths(channel)
+        if channel not in ready:
+            continue
+        line = _receive(channel)
+        if line is None:
+            return
+        if os.fork() == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            die_with_parent(own_pid)
+            os.setsid()  # so that what the handler starts can be ended with it
+            os.close(deaths)
+            os.close(note_death)
+            channel.close()
+            _run_and_exit(line, tasks)
+        line.close()
+
+
+def _run_and_exit(line: socket.socket, tasks: Mapping[str, TaskDefinition]) -> None:
+    code = 1
+    try:
+        TaskProcess(line, tasks).run()
+        code = 0
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                continue
+        # Not sys.exit: it would run what the zygote registered to be run at its own end.
+        os._exit(code)
+
+
+def _receive(channel: socket.socket) -> socket.socket | None:
+    """The line to the next task's worker; None when the worker is gone."""
+    try:
+        said, descriptors, _, _ = socket.recv_fds(channel, 16, 1)
+    except ConnectionError:
+        return None
+    if not said or not descriptors:
+        return None
+    os.set_inheritable(descriptors[0], False)
+    return socket.socket(fileno=descriptors[0])
+
+
+def _report_deaths(channel: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        died = messages.Died(pid=pid, exit_code=os.waitstatus_to_exitcode(status))
+        try:
+            channel.send(messages.line(died))
+        except OSError:
+            return
+
+
+def _count_threads() -> int:
+    """Threads of this process; those that are not Python's count as well."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
