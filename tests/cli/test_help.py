@@ -55,8 +55,11 @@ def test_the_list_of_commands_says_what_the_commands_say() -> None:
             assert COMMANDS[path[0]][1] == command.help.strip().splitlines()[0], path
 
 
-def test_no_arguments_at_all_is_the_help(tq: Tq) -> None:
-    assert "Commands:" in tq().out + tq().err
+def test_a_group_without_a_command_is_exit_code_2_and_its_help(tq: Tq) -> None:
+    for words in ([], ["tasks"], ["dlq"]):
+        ran = tq(*words)
+        assert (ran.code, ran.out) == (2, "")
+        assert "\nCommands:\n" in ran.err
 
 
 def test_a_mistyped_command_is_refused_with_the_nearest(tq: Tq) -> None:

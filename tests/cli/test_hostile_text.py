@@ -106,6 +106,14 @@ def test_a_table_never_exceeds_its_width(width: int) -> None:
     assert max(cell_width(line) for line in render(columns, rows, width=width)) <= width
 
 
+def test_a_table_leaves_out_what_matters_least_before_it_cuts() -> None:
+    columns = [Column("ID"), Column("MINOR", is_optional=True), Column("MAJOR"), Column("LEAST", is_optional=True)]
+    rows = [("0123456789", "abcde", "x" * 10, "y")]
+    assert render(columns, rows, width=40)[0].split() == ["ID", "MINOR", "MAJOR", "LEAST"]
+    assert render(columns, rows, width=30)[0].split() == ["ID", "MINOR", "MAJOR"]
+    assert render(columns, rows, width=22)[0].split() == ["ID", "MAJOR"]
+
+
 def test_what_is_cut_ends_in_an_ellipsis() -> None:
     assert fit("abcdef", 4) == "abc…"
     assert fit("你好世界", 4) == "你…"

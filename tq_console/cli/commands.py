@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.invocation import Invocation
 
 
@@ -88,6 +89,28 @@ class Group(_WithExamples, click.Group):
         self.examples = inspect.cleandoc(examples)
         self.params += [_json_option(), *_broker_options()]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Answers a group without a command with its help, on stderr: nothing was asked for that could be data."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(ExitCode.USAGE)
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in the order in which they are best learnt."""
+        del ctx
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands, each with the first line of its help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.summary(ctx, name)) for name in self.list_commands(ctx)])
+
+    def summary(self, ctx: click.Context, name: str) -> str:
+        """The first line of a command's help."""
+        command = self.get_command(ctx, name)
+        return (command.help or "").strip().partition("\n")[0] if command else ""
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -126,11 +149,9 @@ class LazyGroup(Group):
         found: click.Command = getattr(importlib.import_module(module), attribute)
         return found
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the commands without importing them."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items()])
+    def summary(self, ctx: click.Context, name: str) -> str:
+        """The first line of a command's help, without importing the command."""
+        return self._lazy[name][1] if name in self._lazy else super().summary(ctx, name)
 
 
 def command(name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], Command]:

@@ -277,20 +277,20 @@ def export(
     invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFilter | None, output: Path | None
 ) -> None:
     """Print every failed task whole, as JSON lines."""
-    from tq_console.cli.task_reading import each_task, known_queues, reveal
+    from tq_console.cli.task_reading import each_task, reveal_all
     from tq_console.view.records import task_record
     from tq_console.view.text import json_line
     from tq_core.model import TaskState
 
-    named = known_queues(invocation, queues)
-    total = sum(_failed_depths(invocation, queues).values())
+    depths = _failed_depths(invocation, queues)
+    reveal_all(invocation, depths)
+    total = None if words else sum(depths.values())
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress("exported", total=None if words else total))
+        progress = stack.enter_context(Progress("exported", total=total))
         file = stack.enter_context(output.open("w", encoding="utf-8")) if output else None
-        for task in each_task(invocation, named, TaskState.FAILED):
+        for task in each_task(invocation, list(depths), TaskState.FAILED):
             if words and not words.matches(task):
                 continue
-            reveal(invocation, [task])
             record = task_record(task, invocation.masker)
             if file:
                 file.write(json_line(record) + "\n")

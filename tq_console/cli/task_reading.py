@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tq_core import inspector, operator
@@ -98,6 +98,13 @@ def reveal(invocation: Invocation, shown: Sequence[TaskView]) -> None:
         invocation.run(operator.note(queue, actor=invocation.actor, action="reveal", detail=detail))
 
 
+def reveal_all(invocation: Invocation, depths: Mapping[str, int]) -> None:
+    """Writes down that the secrets of so many tasks of each queue may be shown, where that was asked for."""
+    if invocation.is_revealed:
+        for queue, depth in depths.items():
+            invocation.run(operator.note(queue, actor=invocation.actor, action="reveal", detail={"tasks": depth}))
+
+
 def print_records(invocation: Invocation, task_ids: Sequence[str]) -> None:
     """Prints tasks as JSON, one on each line; those that are gone already are left out."""
     from tq_console.view.records import task_record
@@ -108,9 +115,9 @@ def print_records(invocation: Invocation, task_ids: Sequence[str]) -> None:
     invocation.out.records(task_record(task, masker) for task in found)
 
 
-def each_task(invocation: Invocation, queues: Sequence[str] | None, state: TaskState) -> Iterator[TaskView]:
+def each_task(invocation: Invocation, queues: Sequence[str], state: TaskState) -> Iterator[TaskView]:
     """Every task of one state with its whole arguments, read page by page, oldest first."""
-    for queue in queues if queues is not None else list(invocation.run(queue_numbers())):
+    for queue in queues:
         offset = 0
         while True:
             page = invocation.run(

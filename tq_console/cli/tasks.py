@@ -79,12 +79,12 @@ def print_tasks(invocation: Invocation, found: Sequence[TaskView]) -> None:
     columns = [
         Column("ID"),
         Column("TYPE", is_flexible=True),
-        Column("QUEUE", is_flexible=True),
+        Column("QUEUE", is_flexible=True, is_optional=True),
         Column("STATE"),
-        Column("PRIO"),
+        Column("PRIO", is_optional=True),
         Column("ATTEMPT", is_right=True),
         Column("AGE", is_right=True),
-        Column("WORKER", is_flexible=True),
+        Column("WORKER", is_flexible=True, is_optional=True),
         Column("ARGUMENTS / ERROR", is_flexible=True),
     ]
     now_ms = _now_ms(invocation) if found else 0

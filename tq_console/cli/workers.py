@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 ACK_TIMEOUT_S = 10.0
 NODE_COLUMNS = (
     Column("NODE", is_flexible=True),
-    Column("HOST", is_flexible=True),
-    Column("PID", is_right=True),
+    Column("HOST", is_flexible=True, is_optional=True),
+    Column("PID", is_right=True, is_optional=True),
     Column("STATE"),
     Column("WORKERS", is_right=True),
     Column("SLOTS", is_right=True),
     Column("QUEUES", is_flexible=True),
-    Column("RESTARTS", is_right=True),
-    Column("SEEN", is_right=True),
-    Column("UP", is_right=True),
-    Column("VERSION", is_flexible=True),
+    Column("RESTARTS", is_right=True, is_optional=True),
+    Column("SEEN", is_right=True, is_optional=True),
+    Column("UP", is_right=True, is_optional=True),
+    Column("VERSION", is_flexible=True, is_optional=True),
 )
 
 

@@ -17,15 +17,15 @@ QUEUE_COLUMNS = (
     Column("QUEUE", is_flexible=True),
     Column("PENDING", is_right=True),
     Column("RUNNING", is_right=True),
-    Column("SCHEDULED", is_right=True),
+    Column("SCHEDULED", is_right=True, is_optional=True),
     Column("RETRYING", is_right=True),
-    Column("BLOCKED", is_right=True),
+    Column("BLOCKED", is_right=True, is_optional=True),
     Column("FAILED", is_right=True),
     Column("COMPLETED", is_right=True),
-    Column("CANCELLED", is_right=True),
-    Column("DONE", is_right=True),
-    Column("RUN P95", is_right=True),
-    Column("OLDEST", is_right=True),
+    Column("CANCELLED", is_right=True, is_optional=True),
+    Column("DONE", is_right=True, is_optional=True),
+    Column("RUN P95", is_right=True, is_optional=True),
+    Column("OLDEST", is_right=True, is_optional=True),
     Column("STATE", is_flexible=True),
 )
 
@@ -59,17 +59,17 @@ def _number(number: int, style: str) -> Cell:
 
 WORKER_COLUMNS = (
     Column("WORKER", is_flexible=True),
-    Column("HOST", is_flexible=True),
-    Column("PID", is_right=True),
+    Column("HOST", is_flexible=True, is_optional=True),
+    Column("PID", is_right=True, is_optional=True),
     Column("STATE"),
     Column("BUSY", is_right=True),
     Column("COMPLETED", is_right=True),
     Column("FAILED", is_right=True),
-    Column("MEMORY", is_right=True),
-    Column("CPU", is_right=True),
-    Column("LAG", is_right=True),
-    Column("SEEN", is_right=True),
-    Column("UP", is_right=True),
+    Column("MEMORY", is_right=True, is_optional=True),
+    Column("CPU", is_right=True, is_optional=True),
+    Column("LAG", is_right=True, is_optional=True),
+    Column("SEEN", is_right=True, is_optional=True),
+    Column("UP", is_right=True, is_optional=True),
 )
 
 

@@ -9,6 +9,8 @@ from tq_console.view.text import cell_width, fit, pad, visible
 
 GAP = "  "
 NARROWEST = 4
+READABLE = 14
+"""Flexible columns keep so many cells while there are optional ones to leave out."""
 
 Paint = Callable[[str, str], str]
 """Puts a style (`bold`, `dim`, or a colour's name) around a text."""
@@ -21,7 +23,9 @@ class Column:
     title: str
     is_right: bool = False
     is_flexible: bool = False
-    """Gives up cells first when the lines do not fit."""
+    """Gives up cells when the lines do not fit."""
+    is_optional: bool = False
+    """Left out whole when the lines do not fit even so, the last one first."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ def render(
         max([cell_width(column.title), *(cell_width(row[i].text) for row in cells)]) for i, column in enumerate(columns)
     ]
     if width is not None:
+        kept = _kept(columns, widths, width)
+        columns, widths = [columns[i] for i in kept], [widths[i] for i in kept]
+        cells = [[row[i] for i in kept] for row in cells]
         _narrow(columns, widths, width)
     lines = [_line([Cell(c.title, "bold") for c in columns], columns, widths, paint)]
     lines += [_line(row, columns, widths, paint) for row in cells]
@@ -60,6 +67,18 @@ def render(
 
 def _cell(value: str | Cell) -> Cell:
     return Cell(visible(value)) if isinstance(value, str) else Cell(visible(value.text), value.style)
+
+
+def _kept(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
+    """The columns to show: without the last optional ones where all of them would not be readable."""
+    kept = list(range(len(columns)))
+    least = [min(w, READABLE) if c.is_flexible else w for c, w in zip(columns, widths, strict=True)]
+    for i in reversed(range(len(columns))):
+        if sum(least[k] for k in kept) + len(GAP) * (len(kept) - 1) <= width:
+            break
+        if columns[i].is_optional:
+            kept.remove(i)
+    return kept
 
 
 def _narrow(columns: Sequence[Column], widths: list[int], width: int) -> None:
