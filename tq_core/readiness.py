@@ -29,8 +29,6 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     used_bytes: int | None = None
     max_bytes: int | None = None
     """None = no limit, or not told."""
-    is_saved: bool | None = None
-    """Whether anything is written to disk; None = not told."""
     problems: tuple[str, ...] = ()
     """Tasks may be lost: must be put right."""
     warnings: tuple[str, ...] = ()
@@ -61,25 +59,23 @@ def judge(info: dict[str, Any]) -> Readiness:
         warnings.append("it does not tell its maxmemory-policy: make sure that it is noeviction")
     if used is not None and limit is not None and used > FULL_SHARE * limit:
         warnings.append(f"{used * 100 // limit}% of its memory is used: when it is full, new tasks are refused")
-    aof, saved = info.get("aof_enabled"), info.get("rdb_last_bgsave_status")
-    is_saved = None if aof is None else bool(int(aof)) or _number(info.get("rdb_last_save_time"), 0) != 0
-    if str(info.get("aof_last_write_status", "ok")) != "ok" or str(saved or "ok") != "ok":
+    is_appending = _number(info.get("aof_enabled"))
+    if any(str(info.get(field, "ok")) != "ok" for field in ("aof_last_write_status", "rdb_last_bgsave_status")):
         problems.append("its last write to disk failed: look at its log and at the free space of its disk")
-    elif aof is not None and not int(aof):
+    elif is_appending == 0:
         warnings.append("appendonly is off: tasks of the last minutes are lost when the server dies")
     return Readiness(
         version=str(info.get("redis_version", "")),
         policy=policy,
         used_bytes=used,
         max_bytes=limit,
-        is_saved=is_saved,
         problems=tuple(problems),
         warnings=tuple(warnings),
     )
 
 
-def _number(value: Any, default: int | None = None) -> int | None:
+def _number(value: Any) -> int | None:
     try:
         return int(value)
     except (TypeError, ValueError):
-        return default
+        return None
