@@ -242,8 +242,8 @@ def test_a_server_that_hangs_is_reported_and_can_be_stopped() -> None:
         try:
             with pytest.raises(BrokerUnreachable, match="runs and does not answer; `tq broker stop default` ends it"):
                 open_embedded(start_timeout_s=0.3)
-            assert status().is_running
-            assert not status().is_answering
+            now = status()
+            assert (now.is_running, now.is_answering) == (True, False)
         finally:
             os.kill(server, signal.SIGCONT)
 
@@ -270,10 +270,11 @@ def test_a_damaged_data_file_is_named_with_its_cure(own_folder: Path) -> None:
         open_embedded()
 
 
+@pytest.mark.slow
 def test_a_server_that_reads_its_data_for_long_is_waited_for_and_not_started_twice(
     own_folder: Path, real_server: ServerBinary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = 500
+    keys = 1000
     with open_embedded() as lease, redis.Redis.from_url(lease.url) as client:
         client.mset({f"key{number}": "x" * 100 for number in range(keys)})
         client.bgrewriteaof()
@@ -286,8 +287,8 @@ def test_a_server_that_reads_its_data_for_long_is_waited_for_and_not_started_twi
     )
     slow.chmod(0o755)
     monkeypatch.setenv("TQ_REDIS_SERVER", str(slow))
-    with pytest.raises(BrokerUnreachable, match=r"still reading its data after 1\.5 s; try again in a moment"):
-        open_embedded(start_timeout_s=1.5, linger_s=3600)
+    with pytest.raises(BrokerUnreachable, match=r"still reading its data after 3 s; try again in a moment"):
+        open_embedded(start_timeout_s=3, linger_s=3600)
     loading = servers_of(own_folder)
     with open_embedded(linger_s=0) as lease, redis.Redis.from_url(lease.url) as client:
         assert client.dbsize() == keys

@@ -33,8 +33,11 @@ from tq_core.broker.records import RunningServer, read_writer, write_running, wr
 from tq_core.broker.server_process import ServerProcess, explain_end, start_server
 from tq_core.errors import BrokerConfig, BrokerError, BrokerUnreachable
 
-WATCH_INTERVAL_S = 0.1
+WATCH_INTERVAL_S = 0.25
 """How often users are looked for; signals and the end of the server are noticed at once."""
+SHORT_LINGER_S = 1.0
+SHORT_WATCH_INTERVAL_S = 0.03
+"""The same where the server is to go soon after its last user: tests and demos wait for that."""
 RESTART_LIMIT = 3
 RESTART_TIMEOUT_S = 10.0
 RESTART_WINDOW_S = 60.0
@@ -82,7 +85,8 @@ class Keeper:
     def watch(self) -> None:
         """Return when the server is stopped and everything is tidied up."""
         while True:
-            self._wait(WATCH_INTERVAL_S)
+            is_short = _linger_s(self._users.read_note()) < SHORT_LINGER_S
+            self._wait(SHORT_WATCH_INTERVAL_S if is_short else WATCH_INTERVAL_S)
             server = self._server
             if self._is_told_to_stop or server is None:
                 log.info("told to stop")
