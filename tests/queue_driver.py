@@ -11,13 +11,15 @@ from typing import Any, TypeVar
 
 import fakeredis
 
-from tq_core import audit, connection, consumer, inspector, keys, maintenance, producer, registry
-from tq_core.connection import Endpoint
-from tq_core.consumer import Ack, Claim, ClaimedTask, Outcome
+from tq_core.keyspace import keys
 from tq_core.model import NewTask, TaskState, TaskView
-from tq_core.producer import Enqueued
-from tq_core.runner import SyncRunner
-from tq_core.steps import Flow, Step
+from tq_core.roles import audit, consumer, inspector, maintenance, producer, registry
+from tq_core.roles.consumer import Ack, Claim, ClaimedTask, Outcome
+from tq_core.roles.producer import Enqueued
+from tq_core.transport import connection
+from tq_core.transport.connection import Endpoint
+from tq_core.transport.runner import SyncRunner
+from tq_core.transport.steps import Flow, Step
 
 T = TypeVar("T")
 

@@ -1,30 +1,30 @@
-"""tq: a task queue on Redis. What programs that define and enqueue tasks need is here; see `tq_core.task_queue`."""
+"""tq: a task queue on Redis. What programs that define and enqueue tasks need is here; see `tq_core.tasks.task_queue`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tq_core.context import TaskContext, current_context
     from tq_core.errors import FatalError, InvalidArguments, TaskCancelled, TaskFailed, TqError, WaitTimeout
-    from tq_core.handle import TaskHandle
     from tq_core.model import RetryPolicy, TaskState, TaskView
-    from tq_core.task_queue import TaskQueue
+    from tq_core.tasks.context import TaskContext, current_context
+    from tq_core.tasks.handle import TaskHandle
+    from tq_core.tasks.task_queue import TaskQueue
 
 _HOMES = {
     "FatalError": "errors",
     "InvalidArguments": "errors",
     "RetryPolicy": "model",
     "TaskCancelled": "errors",
-    "TaskContext": "context",
+    "TaskContext": "tasks.context",
     "TaskFailed": "errors",
-    "TaskHandle": "handle",
-    "TaskQueue": "task_queue",
+    "TaskHandle": "tasks.handle",
+    "TaskQueue": "tasks.task_queue",
     "TaskState": "model",
     "TaskView": "model",
     "TqError": "errors",
     "WaitTimeout": "errors",
-    "current_context": "context",
+    "current_context": "tasks.context",
 }
 
 __all__ = [

@@ -107,7 +107,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class NewTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as its producer asks for it; made by `tq_core.producer.new_task`, which refuses bad values."""
+    """A task as its producer asks for it; made by `tq_core.roles.producer.new_task`, which refuses bad values."""
 
     task_type: str
     payload: bytes

@@ -52,9 +52,12 @@ def encode_unique_key(key: str) -> str:
     """Makes a unique key safe to stand in a record header.
 
     Raises:
-        InvalidInput: the key is empty or longer than MAX_UNIQUE_KEY_BYTES once encoded.
+        InvalidInput: the key is empty, longer than MAX_UNIQUE_KEY_BYTES once encoded, or no text.
     """
-    encoded = quote(key, safe=":/@.,+=-_~ ")
+    try:
+        encoded = quote(key, safe=":/@.,+=-_~ ")
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"the unique key {key!r} holds half a character: {error}") from error
     if not 0 < len(encoded) <= MAX_UNIQUE_KEY_BYTES:
         raise InvalidInput(
             f"a unique key must have 1 to {MAX_UNIQUE_KEY_BYTES} bytes once percent-encoded; "

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tq_core.errors import TqError
-from tq_core.task import TaskDefinition
-from tq_core.task_queue import TaskQueue
+from tq_core.tasks.task import TaskDefinition
+from tq_core.tasks.task_queue import TaskQueue
 
 SAMPLES = "tq_worker.samples"
 _HELP = "give MODULE or MODULE:OBJECT, where OBJECT is a tq_core.TaskQueue"

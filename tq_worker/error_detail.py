@@ -14,8 +14,8 @@ import traceback
 from types import FrameType, TracebackType
 from typing import Any
 
-from tq_core import wire
 from tq_core.errors import TqError
+from tq_core.keyspace import wire
 from tq_worker.code_version import code_version
 
 MAX_MESSAGE_CHARS = 2_000

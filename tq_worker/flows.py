@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tq_core.steps import Batch, Command, Flow, Script
+from tq_core.transport.steps import Batch, Command, Flow, Script
 
 
 def together(flows: Sequence[Flow[Any]]) -> Flow[list[Any]]:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tq_core.registry import PublishedType
+from tq_core.roles.registry import PublishedType
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 

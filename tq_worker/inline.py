@@ -25,14 +25,14 @@ from typing import Any
 
 import msgspec
 
-from tq_core import consumer, inspector, maintenance
-from tq_core.consumer import ClaimedTask
-from tq_core.context import TaskContext
 from tq_core.errors import BrokerError, HardTimeout, RefusedError
 from tq_core.model import TaskState
-from tq_core.runner import AsyncRunner
-from tq_core.task import TaskDefinition
-from tq_core.task_queue import TaskQueue
+from tq_core.roles import consumer, inspector, maintenance
+from tq_core.roles.consumer import ClaimedTask
+from tq_core.tasks.context import TaskContext
+from tq_core.tasks.task import TaskDefinition
+from tq_core.tasks.task_queue import TaskQueue
+from tq_core.transport.runner import AsyncRunner
 from tq_worker.verdict import Verdict, classify
 from tq_worker.worker.coroutines import CoroutineExecution
 from tq_worker.worker.run import Outcome, Run

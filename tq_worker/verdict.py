@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tq_core.errors import FatalError, HardTimeout, InvalidArguments, InvalidResult, SoftTimeout, TaskInterrupted
 from tq_core.model import RetryPolicy
-from tq_core.task import TaskDefinition
+from tq_core.tasks.task import TaskDefinition
 from tq_worker.error_detail import error_detail
 
 _DEFAULT_POLICY = RetryPolicy()

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from tests.checks.lua_globals import CompileError, globals_of
 from tests.checks.lua_tokens import Kind, Token, tokens_of
-from tq_core.script_loader import load_source
+from tq_core.keyspace.script_loader import load_source
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ROOT / "tq_core" / "scripts"
+SCRIPTS = ROOT / "tq_core" / "keyspace" / "scripts"
 PYTHON_FOLDERS = ("tq_core", "tq_worker", "tq_console", "tests", "benchmarks")
 CHECKS = Path(__file__).resolve().parent
 
@@ -114,7 +114,7 @@ def check_python(path: Path) -> Iterator[Finding]:
     """Check that a Python file holds no Lua."""
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         if _LUA_IN_PYTHON.search(line):
-            yield Finding(str(path), number, "Lua in Python: move it into a .lua file of tq_core/scripts")
+            yield Finding(str(path), number, "Lua in Python: move it into a .lua file of tq_core/keyspace/scripts")
 
 
 def _place(path: Path) -> str:

@@ -10,7 +10,7 @@ import pytest
 from tests.checks.lua_globals import CompileError, GlobalUse, globals_of
 from tests.checks.lua_lint import SCRIPTS, check_python, check_scripts
 from tests.checks.lua_tokens import Kind, tokens_of
-from tq_core.script_loader import load_source, script_names
+from tq_core.keyspace.script_loader import load_source, script_names
 
 PRELUDE = "local call = redis.call\n"
 INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)

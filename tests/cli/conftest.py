@@ -16,7 +16,7 @@ import pytest
 
 from tests.queue_driver import QueueDriver
 from tq_console.cli import main
-from tq_core import registry
+from tq_core.roles import registry
 
 LONGEST_S = 40.0
 

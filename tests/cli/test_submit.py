@@ -12,8 +12,8 @@ import pytest
 from tests.cli.conftest import Tq
 from tests.queue_driver import QueueDriver
 from tests.waiting import wait_until
-from tq_core import operator
 from tq_core.model import TaskState
+from tq_core.roles import operator
 
 
 def test_the_id_is_all_that_stdout_gets(tq: Tq, mail: QueueDriver) -> None:

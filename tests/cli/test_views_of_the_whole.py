@@ -11,8 +11,8 @@ import pytest
 from tests.cli.conftest import Tq
 from tests.queue_driver import QueueDriver
 from tests.waiting import wait_until
-from tq_core import registry
-from tq_core.registry import NodeInfo
+from tq_core.roles import registry
+from tq_core.roles.registry import NodeInfo
 
 
 def test_stats_adds_everything_up(tq: Tq, mail: QueueDriver) -> None:

@@ -10,9 +10,9 @@ import pytest
 from tests.cli.conftest import Tq
 from tests.queue_driver import QueueDriver, endpoint_of
 from tests.waiting import wait_until
-from tq_core import registry
-from tq_core.registry import Ack, NodeCommand, NodeInfo, SlotInfo, WorkerInfo
-from tq_core.runner import SyncRunner
+from tq_core.roles import registry
+from tq_core.roles.registry import Ack, NodeCommand, NodeInfo, SlotInfo, WorkerInfo
+from tq_core.transport.runner import SyncRunner
 
 Answer = Callable[[NodeCommand], Ack | None]
 

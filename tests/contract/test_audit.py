@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.queue_driver import QueueDriver
-from tq_core import audit, consumer, operator
 from tq_core.errors import InvalidInput
+from tq_core.roles import audit, consumer, operator
 
 ID = "01h2qnkm00000000000000000a"
 

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core import consumer, operator, wire
-from tq_core.consumer import Claim
+from tq_core.keyspace import wire
 from tq_core.model import TaskState
-from tq_core.producer import new_task
+from tq_core.roles import consumer, operator
+from tq_core.roles.consumer import Claim
+from tq_core.roles.producer import new_task
 
 
 def test_a_claimed_task_is_running_under_a_lease_of_its_worker(q: QueueDriver) -> None:

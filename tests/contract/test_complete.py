@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core import consumer, operator
-from tq_core.consumer import Ack
 from tq_core.model import TaskState
+from tq_core.roles import consumer, operator
+from tq_core.roles.consumer import Ack
 
 
 def test_a_completed_task_keeps_its_result_times_and_worker(q: QueueDriver) -> None:

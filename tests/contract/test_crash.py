@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.queue_driver import QueueDriver
-from tq_core import consumer, operator
-from tq_core.consumer import Outcome
 from tq_core.model import TaskState
+from tq_core.roles import consumer, operator
+from tq_core.roles.consumer import Outcome
 
 DETAIL = {"exit_code": -9, "host": "h|1"}
 

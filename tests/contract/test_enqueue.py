@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core import ids, keys, operator, producer, registry
+from tq_core import ids
 from tq_core.errors import DuplicateTask, InvalidInput, QueueFull
+from tq_core.keyspace import keys
 from tq_core.model import RetryPolicy, TaskOptions, TaskState
-from tq_core.producer import Enqueued, new_task
-from tq_core.steps import Script
+from tq_core.roles import operator, producer, registry
+from tq_core.roles.producer import Enqueued, new_task
+from tq_core.transport.steps import Script
 
 
 def everything(q: QueueDriver) -> dict[bytes, bytes | None]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 
 from tests.queue_driver import QueueDriver
-from tq_core import consumer, events, keys, operator, registry
+from tq_core.keyspace import keys
+from tq_core.roles import consumer, events, operator, registry
 
 
 def kinds(found: list[events.Event]) -> list[str]:

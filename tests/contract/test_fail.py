@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core import consumer, operator, wire
-from tq_core.consumer import Outcome
+from tq_core.keyspace import wire
 from tq_core.model import TaskState
+from tq_core.roles import consumer, operator
+from tq_core.roles.consumer import Outcome
 
 
 def test_a_failing_task_waits_and_is_tried_again(q: QueueDriver) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core import consumer, inspector, operator, registry
 from tq_core.errors import InvalidInput, NotFound
 from tq_core.model import TaskState, TaskView
-from tq_core.producer import new_task
+from tq_core.roles import consumer, inspector, operator, registry
+from tq_core.roles.producer import new_task
 
 # --- stats ---
 

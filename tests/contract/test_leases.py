@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core import consumer, maintenance, operator
-from tq_core.consumer import UNKNOWN_DELAY_MS, UNKNOWN_MAX, ClaimedTask
 from tq_core.model import TaskState
+from tq_core.roles import consumer, maintenance, operator
+from tq_core.roles.consumer import UNKNOWN_DELAY_MS, UNKNOWN_MAX, ClaimedTask
 
 
 def renew(q: QueueDriver, *tasks: ClaimedTask, lease_ms: int = 30_000) -> consumer.Extended:

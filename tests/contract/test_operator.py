@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core import consumer, operator, registry
 from tq_core.errors import InvalidInput, NotFound, QueueFull
 from tq_core.model import TaskState
-from tq_core.operator import Bulk, Done
-from tq_core.producer import new_task
+from tq_core.roles import consumer, operator, registry
+from tq_core.roles.operator import Bulk, Done
+from tq_core.roles.producer import new_task
 
 UNKNOWN_ID = "01h2qnkm00000000000000000a"
 

@@ -8,10 +8,10 @@ import pytest
 
 from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
-from tq_core import consumer, inspector, maintenance, operator, registry
 from tq_core.errors import BrokerRefused
 from tq_core.model import TaskState
-from tq_core.producer import new_task
+from tq_core.roles import consumer, inspector, maintenance, operator, registry
+from tq_core.roles.producer import new_task
 
 pytestmark = pytest.mark.server
 

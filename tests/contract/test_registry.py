@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core import keys, operator, registry
 from tq_core.errors import BrokerError, InvalidInput, NotFound, SchemaTooNew
-from tq_core.registry import Ack, NodeInfo, PublishedType, SlotInfo, WorkerInfo
+from tq_core.keyspace import keys
+from tq_core.roles import operator, registry
+from tq_core.roles.registry import Ack, NodeInfo, PublishedType, SlotInfo, WorkerInfo
 
 # --- queues ---
 

@@ -20,12 +20,14 @@ from tests.faulty_proxy import FaultyProxy
 from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
 from tests.waiting import wait_until, wait_until_async
-from tq_core import connection, consumer, inspector, keys, producer, registry, script_loader
-from tq_core.connection import Endpoint
 from tq_core.errors import BrokerError, BrokerRefused, BrokerTooOld, BrokerUnreachable, TqError
-from tq_core.producer import new_task
-from tq_core.runner import AsyncRunner, SyncRunner
-from tq_core.steps import Batch, Block, Command, Flow, Pause, Script, Step
+from tq_core.keyspace import keys, script_loader
+from tq_core.roles import consumer, inspector, producer, registry
+from tq_core.roles.producer import new_task
+from tq_core.transport import connection
+from tq_core.transport.connection import Endpoint
+from tq_core.transport.runner import AsyncRunner, SyncRunner
+from tq_core.transport.steps import Batch, Block, Command, Flow, Pause, Script, Step
 
 pytestmark = pytest.mark.server
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tq_core import TaskFailed, TaskQueue
-from tq_core.schema import check_against
+from tq_core.tasks.schema import check_against
 from tq_worker import InlineWorker, samples
 
 NAMES = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tq_core.readiness import judge
+from tq_core.roles.readiness import judge
 
 GOOD: dict[str, Any] = {
     "redis_version": "7.0.15",

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tq_core import TaskContext, current_context
-from tq_core.context import running_in
 from tq_core.errors import SoftTimeout, TaskInterrupted
+from tq_core.tasks.context import running_in
 
 
 def a_context(**settings: Any) -> TaskContext:

@@ -11,7 +11,7 @@ import pytest
 
 from tq_core import FatalError, RetryPolicy, TaskCancelled, TaskFailed, TaskHandle, TaskQueue, TaskState, WaitTimeout
 from tq_core.errors import InvalidInput, NotFound
-from tq_core.operator import cancel, discard, requeue
+from tq_core.roles.operator import cancel, discard, requeue
 from tq_worker import InlineWorker
 
 NO_TASK = "01jd7q0v3k0a19c8x7v6b5n4m2"

@@ -11,19 +11,12 @@ from typing import Any
 import pytest
 
 from tests.waiting import wait_until
-from tq_core import (
-    InvalidArguments,
-    RetryPolicy,
-    TaskContext,
-    TaskQueue,
-    TaskState,
-    current_context,
-)
-from tq_core import consumer as claims
+from tq_core import InvalidArguments, RetryPolicy, TaskContext, TaskQueue, TaskState, current_context
 from tq_core.errors import RefusedError, SoftTimeout, TaskInterrupted
-from tq_core.operator import cancel, pause_queue
-from tq_core.registry import register_queue
-from tq_core.steps import Command
+from tq_core.roles import consumer as claims
+from tq_core.roles.operator import cancel, pause_queue
+from tq_core.roles.registry import register_queue
+from tq_core.transport.steps import Command
 from tq_worker import InlineWorker
 
 AT_ONCE = RetryPolicy(max_attempts=3, initial_delay_s=0)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tq_core import InvalidArguments, TaskQueue
-from tq_core.schema import check_against, coerce_text
+from tq_core.tasks.schema import check_against, coerce_text
 
 
 class Colour(enum.Enum):

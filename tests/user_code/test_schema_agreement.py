@@ -15,9 +15,9 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from tq_core.arguments import Arguments
 from tq_core.errors import InvalidArguments, InvalidInput
-from tq_core.schema import check_against, coerce_text
+from tq_core.tasks.arguments import Arguments
+from tq_core.tasks.schema import check_against, coerce_text
 
 
 class Colour(enum.Enum):

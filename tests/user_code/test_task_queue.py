@@ -16,7 +16,6 @@ from typing import Any, assert_type
 import pytest
 
 from tq_core import InvalidArguments, RetryPolicy, TaskContext, TaskHandle, TaskQueue, TaskState
-from tq_core import registry as fleet
 from tq_core.errors import (
     BrokerConfig,
     BrokerUnreachable,
@@ -26,7 +25,8 @@ from tq_core.errors import (
     QueueFull,
     UnknownTaskType,
 )
-from tq_core.operator import configure_queue
+from tq_core.roles import registry as fleet
+from tq_core.roles.operator import configure_queue
 
 
 def define_mail(tq: TaskQueue) -> Any:
@@ -150,7 +150,7 @@ def test_a_task_called_here_gets_a_context_unless_one_is_given(memory_tq: TaskQu
 
 
 def test_a_task_called_within_another_shares_its_context(memory_tq: TaskQueue) -> None:
-    from tq_core.context import running_in
+    from tq_core.tasks.context import running_in
 
     @memory_tq.task()
     def inner(ctx: TaskContext) -> str:
@@ -404,7 +404,7 @@ def test_many_can_be_enqueued_by_name_from_ordinary_code(tq: TaskQueue) -> None:
 
 
 def test_a_queue_that_was_flushed_is_used_on(redis_url: str) -> None:
-    from tq_core.steps import Command
+    from tq_core.transport.steps import Command
 
     with TaskQueue(redis_url) as tq:
         send_mail = define_mail(tq)
@@ -565,7 +565,7 @@ def test_a_context_of_the_configuration_names_the_broker(own_environment: Path) 
 
 @pytest.fixture
 def own_logging() -> Iterator[None]:
-    from tq_core import task_queue
+    from tq_core.tasks import task_queue
 
     task_queue._notices_given.clear()
     yield
@@ -598,6 +598,6 @@ async def test_an_embedded_broker_that_died_is_started_again_by_the_next_use() -
 
 
 def shut_down() -> Any:
-    from tq_core.steps import Command
+    from tq_core.transport.steps import Command
 
     yield Command(("SHUTDOWN", "NOSAVE"))

@@ -14,7 +14,7 @@ import pytest
 import tq_worker.code_version
 from tq_core import FatalError, InvalidArguments, RetryPolicy, TaskQueue
 from tq_core.errors import HardTimeout, InvalidResult, SoftTimeout, TaskInterrupted
-from tq_core.task import TaskDefinition
+from tq_core.tasks.task import TaskDefinition
 from tq_worker.error_detail import error_detail, fingerprint
 from tq_worker.verdict import classify
 

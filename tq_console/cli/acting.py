@@ -16,8 +16,8 @@ from tq_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation
-    from tq_core.operator import Bulk, Done
-    from tq_core.steps import Flow
+    from tq_core.roles.operator import Bulk, Done
+    from tq_core.transport.steps import Flow
 
 BAR_FROM = 50
 """Fewer tasks than these are told one by one only."""

@@ -37,9 +37,9 @@ def audit(
 
 
 def _check(invocation: Invocation, queues: list[str] | None, max_tasks: int | None) -> ExitCode:
-    from tq_core import registry
-    from tq_core.audit import MAX_TASKS
-    from tq_core.audit import audit as check
+    from tq_core.roles import registry
+    from tq_core.roles.audit import MAX_TASKS
+    from tq_core.roles.audit import audit as check
 
     out = invocation.out
     limit = max_tasks or MAX_TASKS
@@ -57,7 +57,7 @@ def _check(invocation: Invocation, queues: list[str] | None, max_tasks: int | No
 
 def _print_log(invocation: Invocation, queues: list[str] | None, limit: int) -> ExitCode:
     from tq_console.view.records import audited_record
-    from tq_core.operator import audit_log
+    from tq_core.roles.operator import audit_log
 
     out, masker = invocation.out, invocation.masker
     entries = invocation.run(audit_log(queues, limit=limit))

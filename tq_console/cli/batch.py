@@ -16,9 +16,9 @@ import msgspec
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.progress import Interrupted, Progress
 from tq_console.cli.submission import SubmissionRules, TaskLine
-from tq_core import producer, registry
 from tq_core.errors import InvalidInput, PayloadTooLarge, RefusedError, TqError
 from tq_core.model import NewTask
+from tq_core.roles import producer, registry
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation

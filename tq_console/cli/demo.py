@@ -100,7 +100,7 @@ def _run(invocation: Invocation, stack: ExitStack) -> ExitCode:
 
 def _enqueue(invocation: Invocation, tasks: tuple[DemoTask, ...]) -> dict[str, str]:
     """Enqueues all tasks before a worker runs; returns their ids by label."""
-    from tq_core import producer
+    from tq_core.roles import producer
 
     ids: dict[str, str] = {}
     for task in tasks:
@@ -110,7 +110,7 @@ def _enqueue(invocation: Invocation, tasks: tuple[DemoTask, ...]) -> dict[str, s
 
 def _watch(invocation: Invocation, tasks: tuple[DemoTask, ...], ids: dict[str, str], worker: DemoWorker) -> Views:
     """Waits until all tasks have ended or the time is over, and does to some what is to be done to them."""
-    from tq_core import inspector, operator
+    from tq_core.roles import inspector, operator
 
     to_act = {task.label: task.act for task in tasks if task.act}
     deadline_s = time.monotonic() + DEADLINE_S

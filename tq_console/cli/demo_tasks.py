@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tq_core import producer
 from tq_core.model import NewTask, TaskOptions, TaskState, TaskView
+from tq_core.roles import producer
 
 QUEUE = "default"
 SECOND_QUEUE = "reports"

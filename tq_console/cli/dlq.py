@@ -22,7 +22,7 @@ from tq_console.view.tables import Column
 
 if TYPE_CHECKING:
     from tq_core.model import TaskView
-    from tq_core.operator import Bulk, Done
+    from tq_core.roles.operator import Bulk, Done
 
 QUEUES = click.option("--queue", "-q", "queues", multiple=True, help="Only this queue; may be given again.")
 WORDS = click.option(
@@ -158,7 +158,7 @@ def retry(
     why: str,
 ) -> int:
     """Run failed tasks again from the start: those named, those that a filter fits, or all."""
-    from tq_core import operator
+    from tq_core.roles import operator
 
     _check_choice(task_ids, is_all=is_all, words=words, queues=queues)
     if is_all:
@@ -173,7 +173,7 @@ def retry(
 
 
 def _retry_all(invocation: Invocation, queues: tuple[str, ...], why: str) -> ExitCode:
-    from tq_core import operator
+    from tq_core.roles import operator
 
     depths = _failed_depths(invocation, queues)
     done = 0
@@ -220,7 +220,7 @@ def discard(
     is_sure: bool,
 ) -> int:
     """Delete failed tasks for good: those named, those that a filter fits, or all."""
-    from tq_core import operator
+    from tq_core.roles import operator
 
     _check_choice(task_ids, is_all=is_all, words=words, queues=queues)
     if is_all:
@@ -237,8 +237,8 @@ def discard(
 
 
 def _discard_all(invocation: Invocation, queues: tuple[str, ...], why: str, *, is_sure: bool) -> ExitCode:
-    from tq_core import operator
     from tq_core.model import TaskState
+    from tq_core.roles import operator
 
     depths = {queue: depth for queue, depth in _failed_depths(invocation, queues).items() if depth}
     total, done = sum(depths.values()), 0
@@ -319,9 +319,9 @@ def _chosen(
         RefusedError: a named task has another state.
     """
     from tq_console.cli.task_reading import SEARCH_MAX, known_queues
-    from tq_core import inspector, operator
     from tq_core.errors import RefusedError
     from tq_core.model import TaskState
+    from tq_core.roles import inspector, operator
 
     if words:
         named = known_queues(invocation, queues or ((words.queue,) if words.queue else ()))
@@ -338,14 +338,14 @@ def _chosen(
 
 def _failed_depths(invocation: Invocation, queues: tuple[str, ...]) -> dict[str, int]:
     from tq_console.cli.task_reading import known_queues
-    from tq_core import inspector
     from tq_core.model import TaskState
+    from tq_core.roles import inspector
 
     found = invocation.run(inspector.stats(known_queues(invocation, queues), minutes=1))
     return {queue.queue: queue.depths[TaskState.FAILED] for queue in found}
 
 
 def _bulk(done: int, skipped: list[Done]) -> Bulk:
-    from tq_core.operator import Bulk
+    from tq_core.roles.operator import Bulk
 
     return Bulk(done, tuple(skipped))

@@ -12,7 +12,7 @@ from tq_console.view.formats import time_of_day
 from tq_console.view.text import visible
 
 if TYPE_CHECKING:
-    from tq_core.events import Event
+    from tq_core.roles.events import Event
 
 BLOCK_S = 1.0
 MAX_IDS = 3
@@ -35,7 +35,7 @@ def events(
 ) -> None:
     """Print what happened to tasks, queues and workers, oldest first."""
     from tq_console.cli.task_reading import known_queues
-    from tq_core.events import follow, latest
+    from tq_core.roles.events import follow, latest
 
     named = known_queues(invocation, queues)
     wanted = {kind.lower() for kind in kinds}

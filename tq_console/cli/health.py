@@ -13,9 +13,9 @@ from tq_console.view.formats import age, duration, plural, size
 from tq_console.view.text import visible
 
 if TYPE_CHECKING:
-    from tq_core.inspector import QueueStats
-    from tq_core.readiness import Readiness
-    from tq_core.registry import Fleet
+    from tq_core.roles.inspector import QueueStats
+    from tq_core.roles.readiness import Readiness
+    from tq_core.roles.registry import Fleet
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 STYLES = {OK: "green", WARNING: "yellow", FAILED: "red"}
@@ -43,8 +43,8 @@ def health(invocation: Invocation) -> int:
     """
     import time
 
-    from tq_core import inspector, readiness, registry
     from tq_core.errors import BrokerError
+    from tq_core.roles import inspector, readiness, registry
 
     display = invocation.address.display_url
     try:
@@ -87,7 +87,7 @@ def broker_checks(ready: Readiness, display: str, took_ms: float) -> list[Check]
 def fleet_checks(fleet: Fleet, queues: list[QueueStats]) -> list[Check]:
     """Whether there are workers, and for every queue where something waits."""
     from tq_core.model import TaskState
-    from tq_core.registry import NodeInfo
+    from tq_core.roles.registry import NodeInfo
 
     live = [node.info for node in fleet.nodes if node.health != "lost" and isinstance(node.info, NodeInfo)]
     found = [

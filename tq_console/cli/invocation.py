@@ -13,10 +13,10 @@ from tq_console.view.secrets import Masker, Revealer
 from tq_core.errors import RefusedError
 
 if TYPE_CHECKING:
-    from tq_core.backend import OpenBroker
-    from tq_core.runner import SyncRunner
     from tq_core.settings import BrokerAddress
-    from tq_core.steps import Flow
+    from tq_core.transport.backend import OpenBroker
+    from tq_core.transport.runner import SyncRunner
+    from tq_core.transport.steps import Flow
 
 T = TypeVar("T")
 
@@ -77,8 +77,8 @@ class Invocation:
             BrokerError: the address cannot be used.
         """
         if self._runner is None:
-            from tq_core.backend import open_endpoint
-            from tq_core.runner import SyncRunner
+            from tq_core.transport.backend import open_endpoint
+            from tq_core.transport.runner import SyncRunner
 
             self._broker = open_endpoint(self.address, client_name="tq-cli")
             if self._broker.notice:

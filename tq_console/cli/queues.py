@@ -43,7 +43,7 @@ def list_queues(invocation: Invocation) -> None:
     """List queues with their depths and rates."""
     from tq_console.view.dashboard import QUEUE_COLUMNS, queue_row
     from tq_console.view.records import queue_record
-    from tq_core import inspector
+    from tq_core.roles import inspector
 
     out = invocation.out
     found = invocation.run(inspector.stats(minutes=WINDOW_MINUTES))
@@ -66,7 +66,7 @@ _NAMES = click.argument("names", metavar="QUEUE...", nargs=-1, required=True)
 @click.pass_obj
 def pause(invocation: Invocation, names: tuple[str, ...], why: str) -> None:
     """Stop the tasks of queues from being claimed; running ones go on."""
-    from tq_core import operator
+    from tq_core.roles import operator
 
     _switch(invocation, names, lambda queue: operator.pause_queue(queue, actor=invocation.actor, why=why), "paused")
 
@@ -81,7 +81,7 @@ def pause(invocation: Invocation, names: tuple[str, ...], why: str) -> None:
 @click.pass_obj
 def resume(invocation: Invocation, names: tuple[str, ...], why: str) -> None:
     """Let the tasks of paused queues be claimed again."""
-    from tq_core import operator
+    from tq_core.roles import operator
 
     _switch(invocation, names, lambda queue: operator.resume_queue(queue, actor=invocation.actor, why=why), "resumed")
 
@@ -115,8 +115,8 @@ def _switch(invocation: Invocation, names: tuple[str, ...], flow: Any, word: str
 def purge(invocation: Invocation, /, *, name: str, state: str, why: str, is_sure: bool) -> int:
     """Delete all tasks of one state of a queue for good; never running ones."""
     from tq_console.cli.task_reading import known_queues
-    from tq_core import inspector, operator
     from tq_core.model import TaskState
+    from tq_core.roles import inspector, operator
 
     known_queues(invocation, (name,))
     (found,) = invocation.run(inspector.stats([name], minutes=1))
@@ -147,8 +147,8 @@ def purge(invocation: Invocation, /, *, name: str, state: str, why: str, is_sure
 @click.pass_obj
 def limit(invocation: Invocation, /, *, name: str, why: str, **options: Any) -> int:
     """Set or show the limits of a queue; `none` puts one back to its default."""
-    from tq_core import inspector, operator
     from tq_core.names import check_queue
+    from tq_core.roles import inspector, operator
 
     settings = {field: None if value == "none" else value for field, value in options.items() if value is not None}
     if settings:

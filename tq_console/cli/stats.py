@@ -29,7 +29,7 @@ def print_dashboard(invocation: Invocation, queues: tuple[str, ...] = ()) -> Non
     from tq_console.cli.task_reading import known_queues
     from tq_console.view.dashboard import dashboard, totals
     from tq_console.view.records import fleet_records, queue_record
-    from tq_core import inspector, registry
+    from tq_core.roles import inspector, registry
 
     out = invocation.out
     found = invocation.run(inspector.stats(known_queues(invocation, queues), minutes=WINDOW_MINUTES))

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tq_console.cli.values import parse_duration_s, parse_moment_ms
-from tq_core import names, producer, registry, schema
-from tq_core.arguments import invalid_arguments
+from tq_core import names
 from tq_core.errors import InvalidArguments, InvalidInput, UnknownTaskType
 from tq_core.model import DEFAULT_PRIORITY, NewTask, TaskOptions
-from tq_core.registry import PublishedType
+from tq_core.roles import producer, registry
+from tq_core.roles.registry import PublishedType
+from tq_core.tasks import schema
+from tq_core.tasks.arguments import invalid_arguments
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation

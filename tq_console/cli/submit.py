@@ -92,8 +92,8 @@ def _submit_one(invocation: Invocation, task_type: str, words: tuple[str, ...], 
 
 
 def _enqueue(invocation: Invocation, rules: SubmissionRules, line: TaskLine) -> str:
-    from tq_core import producer
     from tq_core.errors import DuplicateTask
+    from tq_core.roles import producer
 
     queue, task = rules.checked(line)
     (outcome,) = invocation.change(producer.enqueue(queue, [task]))

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tq_core import inspector, operator
 from tq_core.errors import NotFound
 from tq_core.model import TaskState, TaskView
 from tq_core.names import nearest
-from tq_core.registry import queue_numbers
+from tq_core.roles import inspector, operator
+from tq_core.roles.registry import queue_numbers
 
 if TYPE_CHECKING:
     from tq_console.cli.filters import TaskFilter

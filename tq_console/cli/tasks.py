@@ -109,7 +109,7 @@ def print_tasks(invocation: Invocation, found: Sequence[TaskView]) -> None:
 
 
 def _now_ms(invocation: Invocation) -> int:
-    from tq_core import registry
+    from tq_core.roles import registry
 
     return invocation.run(registry.server_time_ms())
 
@@ -137,7 +137,7 @@ def show_task(invocation: Invocation, task_id: str) -> None:
     from tq_console.cli.task_reading import WHOLE_PAYLOAD_BYTES, reveal
     from tq_console.view.records import task_detail
     from tq_console.view.task_page import facts, history_lines, traceback_lines
-    from tq_core import inspector
+    from tq_core.roles import inspector
 
     task = invocation.run(inspector.show_one(task_id, payload_max=WHOLE_PAYLOAD_BYTES))
     why = invocation.run(inspector.why(task))
@@ -173,7 +173,7 @@ _IDS = click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
 @click.pass_obj
 def retry(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
     """Run ended tasks again from the start; their history stays. ID may be - for stdin."""
-    from tq_core import operator
+    from tq_core.roles import operator
 
     ids = read_ids(task_ids)
     return act(
@@ -195,7 +195,7 @@ def retry(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
 @click.pass_obj
 def cancel(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
     """End tasks that have not run, and ask running ones to stop. ID may be - for stdin."""
-    from tq_core import operator
+    from tq_core.roles import operator
 
     ids = read_ids(task_ids)
     return act(
@@ -220,7 +220,7 @@ def kill(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
     A task in a thread that does not listen can only be ended with its worker process; tasks that run beside it are
     then run again without costing them an attempt.
     """
-    from tq_core import operator
+    from tq_core.roles import operator
 
     ids = read_ids(task_ids)
     warn_of_neighbours(invocation, ids)
@@ -234,8 +234,8 @@ def kill(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
 
 def warn_of_neighbours(invocation: Invocation, ids: Sequence[str]) -> None:
     """Says which tasks run in the same processes as those that are about to be killed."""
-    from tq_core import registry
-    from tq_core.registry import WorkerInfo
+    from tq_core.roles import registry
+    from tq_core.roles.registry import WorkerInfo
 
     for member in invocation.run(registry.fleet()).workers:
         running = [slot.task_id for slot in member.info.running] if isinstance(member.info, WorkerInfo) else []
@@ -256,7 +256,7 @@ def warn_of_neighbours(invocation: Invocation, ids: Sequence[str]) -> None:
 @click.pass_obj
 def delete(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
     """Delete tasks for good, with all that is kept of them; running ones are left alone. ID may be - for stdin."""
-    from tq_core import operator
+    from tq_core.roles import operator
 
     ids = read_ids(task_ids)
     return act(

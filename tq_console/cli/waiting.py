@@ -10,9 +10,10 @@ from tq_console.cli.task_reading import reveal
 from tq_console.view.records import task_record
 from tq_console.view.task_page import error_text
 from tq_console.view.text import json_line
-from tq_core import handle, inspector
 from tq_core.errors import WaitTimeout
 from tq_core.model import TaskState
+from tq_core.roles import inspector
+from tq_core.tasks import handle
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation

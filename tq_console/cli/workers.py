@@ -16,7 +16,7 @@ from tq_console.view.tables import Cell, Column
 from tq_console.view.text import visible, visible_lines
 
 if TYPE_CHECKING:
-    from tq_core.registry import Ack, Fleet
+    from tq_core.roles.registry import Ack, Fleet
 
 ACK_TIMEOUT_S = 10.0
 NODE_COLUMNS = (
@@ -58,7 +58,7 @@ def list_workers(invocation: Invocation) -> None:
     """List nodes and their workers; as JSON, one node on each line with its workers in it."""
     from tq_console.view.dashboard import WORKER_COLUMNS, worker_rows
     from tq_console.view.records import fleet_records
-    from tq_core import registry
+    from tq_core.roles import registry
 
     out = invocation.out
     fleet = invocation.run(registry.fleet())
@@ -72,7 +72,7 @@ def list_workers(invocation: Invocation) -> None:
 
 
 def _node_rows(fleet: Fleet) -> list[list[str | Cell]]:
-    from tq_core.registry import NodeInfo
+    from tq_core.roles.registry import NodeInfo
 
     rows: list[list[str | Cell]] = []
     for member in fleet.nodes:
@@ -214,7 +214,7 @@ def kill(invocation: Invocation, worker: str, timeout: float) -> int:
 @click.pass_obj
 def stacks(invocation: Invocation, name: str, timeout: float) -> int:
     """Show what every thread and task of a node or worker is doing now."""
-    from tq_core import registry
+    from tq_core.roles import registry
 
     fleet = invocation.run(registry.fleet())
     ids = [member.id for member in (*fleet.nodes, *fleet.workers)]
@@ -228,7 +228,7 @@ def _order(
     invocation: Invocation, node_ids: Sequence[str], do: str, args: dict[str, Any], *, timeout_s: float
 ) -> ExitCode:
     """Sends a command to nodes, waits for each answer and prints it."""
-    from tq_core import registry
+    from tq_core.roles import registry
 
     sent = [
         (node_id, invocation.change(registry.send_command(node_id, do, actor=invocation.actor, args=args)))
@@ -266,8 +266,8 @@ def _tell(invocation: Invocation, node_id: str, do: str, ack: Ack) -> ExitCode:
 
 
 def _nodes_named(invocation: Invocation, nodes: tuple[str, ...], *, is_all: bool) -> list[str]:
-    from tq_core import registry
     from tq_core.errors import NotFound
+    from tq_core.roles import registry
 
     if bool(nodes) == is_all:
         raise click.UsageError("name nodes, or give --all; one of the two", click.get_current_context())
@@ -285,7 +285,7 @@ def _node_named(invocation: Invocation, name: str) -> str:
 
 
 def _worker_named(invocation: Invocation, name: str) -> str:
-    from tq_core import registry
+    from tq_core.roles import registry
 
     return match_id([worker.id for worker in invocation.run(registry.fleet()).workers], name, what="worker")
 

@@ -9,9 +9,9 @@ from tq_console.view.formats import age, count, duration, plural, rate, size
 from tq_console.view.records import RATE_WINDOW_S
 from tq_console.view.tables import Cell, Column, Paint, plain, render
 from tq_console.view.text import visible
-from tq_core.inspector import QueueStats
 from tq_core.model import TaskState
-from tq_core.registry import Fleet, NodeInfo, WorkerInfo
+from tq_core.roles.inspector import QueueStats
+from tq_core.roles.registry import Fleet, NodeInfo, WorkerInfo
 
 QUEUE_COLUMNS = (
     Column("QUEUE", is_flexible=True),

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from tq_console.view.secrets import Masker
-from tq_core.events import Event
-from tq_core.inspector import QueueStats
 from tq_core.model import TaskView
-from tq_core.operator import Audited
-from tq_core.registry import Fleet, Member, NodeInfo, WorkerInfo
+from tq_core.roles.events import Event
+from tq_core.roles.inspector import QueueStats
+from tq_core.roles.operator import Audited
+from tq_core.roles.registry import Fleet, Member, NodeInfo, WorkerInfo
 
 TASK_FIELDS = (
     "id",

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from tq_core.context import TaskContext, running_in
 from tq_core.errors import SoftTimeout, TaskInterrupted
 from tq_core.model import RetryPolicy
-from tq_core.task import TaskDefinition
+from tq_core.tasks.context import TaskContext, running_in
+from tq_core.tasks.task import TaskDefinition
 from tq_worker.isolated import messages
 from tq_worker.verdict import classify
 

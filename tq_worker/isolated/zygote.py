@@ -20,7 +20,7 @@ import msgspec
 
 from tq_core.errors import TqError
 from tq_core.settings import resolve_broker
-from tq_core.task import TaskDefinition
+from tq_core.tasks.task import TaskDefinition
 from tq_worker.app_loading import load_apps
 from tq_worker.isolated import messages
 from tq_worker.isolated.lifeline import die_with_parent

@@ -7,10 +7,10 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from tq_core import consumer, registry
 from tq_core.errors import BrokerError
-from tq_core.runner import AsyncRunner
-from tq_core.steps import Flow
+from tq_core.roles import consumer, registry
+from tq_core.transport.runner import AsyncRunner
+from tq_core.transport.steps import Flow
 from tq_worker.board import Noted
 from tq_worker.exits import describe_exit
 from tq_worker.lifecycle_log import LifecycleLog

@@ -16,11 +16,11 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING, Any
 
-from tq_core import registry
-from tq_core.connection import Endpoint
 from tq_core.errors import BrokerError
-from tq_core.registry import Ack, NodeCommand
-from tq_core.runner import AsyncRunner
+from tq_core.roles import registry
+from tq_core.roles.registry import Ack, NodeCommand
+from tq_core.transport.connection import Endpoint
+from tq_core.transport.runner import AsyncRunner
 from tq_worker.lifecycle_log import LEVELS
 from tq_worker.settings import MAX_PROCESSES, MAX_SLOTS
 from tq_worker.supervisor.child import WorkerChild

@@ -7,10 +7,10 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 
-from tq_core import registry
 from tq_core.errors import BrokerError
-from tq_core.registry import NodeInfo, PublishedType
-from tq_core.runner import AsyncRunner
+from tq_core.roles import registry
+from tq_core.roles.registry import NodeInfo, PublishedType
+from tq_core.transport.runner import AsyncRunner
 
 PUBLISH_EVERY_S = 3600.0
 

@@ -13,11 +13,12 @@ from collections.abc import Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tq_core import backend, registry
 from tq_core import settings as broker_settings
 from tq_core.errors import BrokerConfig, BrokerError, BrokerUnreachable, RefusedError, TqError
-from tq_core.registry import NodeInfo
-from tq_core.runner import AsyncRunner
+from tq_core.roles import registry
+from tq_core.roles.registry import NodeInfo
+from tq_core.transport import backend
+from tq_core.transport.runner import AsyncRunner
 from tq_worker import frames
 from tq_worker.ending import end_all
 from tq_worker.lifecycle_log import LifecycleLog

@@ -6,9 +6,9 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from tq_core import maintenance, registry
 from tq_core.errors import BrokerError
-from tq_core.runner import AsyncRunner
+from tq_core.roles import maintenance, registry
+from tq_core.transport.runner import AsyncRunner
 from tq_worker.flows import together
 from tq_worker.lifecycle_log import LifecycleLog
 

@@ -12,10 +12,10 @@ import random
 import time
 from collections.abc import Callable
 
-from tq_core import consumer, waking
 from tq_core.errors import BrokerError
-from tq_core.runner import AsyncRunner
-from tq_core.steps import Flow
+from tq_core.roles import consumer, waking
+from tq_core.transport.runner import AsyncRunner
+from tq_core.transport.steps import Flow
 
 POLL_S = 1.0
 POLL_JITTER = 0.25

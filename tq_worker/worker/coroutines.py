@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
-from tq_core.context import running_in
 from tq_core.errors import SoftTimeout
+from tq_core.tasks.context import running_in
 from tq_worker.worker.run import Outcome, Run
 
 Ended = Callable[[Run, Outcome], None]

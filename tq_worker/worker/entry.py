@@ -11,10 +11,11 @@ import os
 import sys
 from queue import SimpleQueue
 
-from tq_core import backend, settings
+from tq_core import settings
 from tq_core.broker_url import BrokerScheme
 from tq_core.errors import BrokerConfig, TqError
 from tq_core.settings import BrokerAddress
+from tq_core.transport import backend
 from tq_worker import frames
 from tq_worker.app_loading import AppRefused, LoadedApps, load_apps
 from tq_worker.board import Board

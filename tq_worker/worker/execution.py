@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from tq_core import consumer
-from tq_core.context import TaskContext
 from tq_core.errors import BrokerError, HardTimeout
-from tq_core.steps import Flow
-from tq_core.task import TaskDefinition
+from tq_core.roles import consumer
+from tq_core.tasks.context import TaskContext
+from tq_core.tasks.task import TaskDefinition
+from tq_core.transport.steps import Flow
 from tq_worker.board import Board
 from tq_worker.verdict import Verdict, classify
 from tq_worker.worker import crash_points

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tq_core import consumer
 from tq_core.errors import TqError
-from tq_core.runner import SyncRunner
-from tq_core.steps import Flow
+from tq_core.roles import consumer
+from tq_core.transport.runner import SyncRunner
+from tq_core.transport.steps import Flow
 from tq_worker.board import Board
 from tq_worker.verdict import Verdict
 from tq_worker.worker.hold import Hold

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tq_core import consumer, registry
 from tq_core.errors import TqError
-from tq_core.registry import SlotInfo, WorkerInfo
-from tq_core.runner import SyncRunner
+from tq_core.roles import consumer, registry
+from tq_core.roles.registry import SlotInfo, WorkerInfo
+from tq_core.transport.runner import SyncRunner
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.worker.hold import Hold
 from tq_worker.worker.run import Run, Stage

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tq_core import consumer
-from tq_core.steps import Flow
+from tq_core.roles import consumer
+from tq_core.transport.steps import Flow
 from tq_worker.worker.run import Run
 
 MAX_ACKS = 100

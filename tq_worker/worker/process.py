@@ -9,11 +9,11 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from tq_core.connection import Endpoint
 from tq_core.errors import BrokerError
-from tq_core.registry import SlotInfo, WorkerInfo
-from tq_core.runner import AsyncRunner, SyncRunner
-from tq_core.task import TaskDefinition
+from tq_core.roles.registry import SlotInfo, WorkerInfo
+from tq_core.tasks.task import TaskDefinition
+from tq_core.transport.connection import Endpoint
+from tq_core.transport.runner import AsyncRunner, SyncRunner
 from tq_worker import frames
 from tq_worker.board import Board
 from tq_worker.lifecycle_log import LEVELS, LifecycleLog

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tq_core import consumer
 from tq_core.errors import BrokerError, BrokerRefused, BrokerUnreachable
-from tq_core.runner import AsyncRunner
-from tq_core.steps import Flow
+from tq_core.roles import consumer
+from tq_core.transport.runner import AsyncRunner
+from tq_core.transport.steps import Flow
 from tq_worker.flows import together
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.worker import crash_points

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-    from tq_core.consumer import ClaimedTask
-    from tq_core.context import TaskContext
-    from tq_core.task import TaskDefinition
+    from tq_core.roles.consumer import ClaimedTask
+    from tq_core.tasks.context import TaskContext
+    from tq_core.tasks.task import TaskDefinition
 
 
 class Stage(enum.IntEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tq_core.consumer import Outcome
+from tq_core.roles.consumer import Outcome
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.verdict import Verdict
 from tq_worker.worker.run import Run

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from tq_core.context import running_in
 from tq_core.errors import SoftTimeout, TaskInterrupted
+from tq_core.tasks.context import running_in
 from tq_worker.worker.run import Outcome, Run
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc

@@ -1,0 +1,1 @@
+"""How a task lies in Redis: its keys, its strings, and the scripts that change them."""

@@ -1,0 +1,66 @@
+"""Every Redis key of tq, in one place.
+
+A queue's keys share the hash tag `{queue}`, so that all of them live in one slot of a cluster; scripts get the prefix
+as their one declared key and append these names. The fleet's keys share a tag that no queue can have.
+
+    tq:{mail}:pending                ZSET    one per state: blocked scheduled pending running retrying completed
+                                             failed cancelled; scores: place (pending), due, lease end, finish (ms)
+    tq:{mail}:bodies                 HASH    id -> header and payload (tq_core.keyspace.wire)
+    tq:{mail}:tokens                 HASH    id -> token of the claim that holds it; running tasks only
+    tq:{mail}:records                HASH    id -> how it ended; terminal tasks only
+    tq:{mail}:trail                  HASH    id -> failures|crashes|alone|lost|unknown; only where one is not zero
+    tq:{mail}:attempts               HASH    id -> history, one line an attempt; only where there is one
+    tq:{mail}:cancels                HASH    id -> who asked a running task to stop, and why
+    tq:{mail}:unique                 HASH    unique key -> id of the live task that holds it
+    tq:{mail}:meta                   HASH    number, schema, paused, max_size, retention
+    tq:{mail}:counters               HASH    totals since the queue began, and the sequences seq and fence
+    tq:{mail}:minute:N               HASH    the counters of one minute, latency buckets; 48 h
+    tq:{mail}:events                 STREAM  one entry per script call, about the last 10,000
+    tq:{mail}:audit                  STREAM  one entry per operator's write, about the last 10,000
+    tq:{mail}:wake                   ZSET    one marker that carries no work: something may be pending
+    tq:queues                        HASH    queue -> number; '#next' -> the last number given
+    tq:types                         HASH    task type -> queue, schema, doc, retry, timeout, seen_at_ms
+    tq:{!fleet}:seen:node|worker     ZSET    id -> last heartbeat (ms)
+    tq:{!fleet}:info:node|worker     HASH    id -> what the heartbeat said (JSON)
+    tq:{!fleet}:inbox:NODE           LIST    commands to a node
+    tq:{!fleet}:ack:COMMAND          LIST    its answer; 60 s
+    tq:{!fleet}:events               STREAM  nodes and workers that came, went or were lost
+    tq:{!fleet}:audit                STREAM  operators' commands to nodes
+    tq:{!fleet}:readiness            STRING  what the last check of readiness wrote; 10 s
+"""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+
+QUEUES = "tq:queues"
+TYPES = "tq:types"
+FLEET = "tq:{!fleet}:"
+FLEET_EVENTS = FLEET + "events"
+FLEET_AUDIT = FLEET + "audit"
+READINESS = FLEET + "readiness"
+
+
+def queue_prefix(queue: str) -> str:
+    """The one key that a queue's scripts declare; all others begin with it."""
+    return f"tq:{{{queue}}}:"
+
+
+def wake(queue: str) -> str:
+    return queue_prefix(queue) + "wake"
+
+
+def events(queue: str) -> str:
+    return queue_prefix(queue) + "events"
+
+
+def audit(queue: str) -> str:
+    return queue_prefix(queue) + "audit"
+
+
+def inbox(node_id: str) -> str:
+    return f"{FLEET}inbox:{node_id}"
+
+
+def ack(command_id: str) -> str:
+    return f"{FLEET}ack:{command_id}"

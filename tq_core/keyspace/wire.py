@@ -1,0 +1,308 @@
+"""How a task is written in Redis: strings that Lua and Python both read from the left.
+
+    body     score|created_ms|type|max_attempts|unique_key|options JSON|payload JSON
+    token    fence-nonce~claimed_ms~worker_id|
+    record   token outcome|attempt|duration_ms|detail JSON        outcome: ok, failed:REASON, cancelled:REASON
+    trail    failures|crashes|alone|lost|unknown                  alone: crashes of a run that had its process to itself
+    attempts at_ms|token outcome|attempt|duration_ms|detail JSON  one line each, oldest first
+
+Only the last field of each may contain the separator; every other is a number, a checked name, percent-encoded or JSON
+whose `|` is written as an escape. A token ends with the separator, so that a record begins with the token that wrote
+it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tq_core import names
+from tq_core.errors import InvalidInput
+from tq_core.model import Attempt, TaskOptions, TaskState, TaskView
+
+PRIORITY_BAND = 2**45
+NO_TOKEN = "|"
+MAX_DETAIL_BYTES = 16 * 1024
+_LEAST_ROOM = 32
+
+_encode = msgspec.json.Encoder().encode
+_decode_options = msgspec.json.Decoder(TaskOptions).decode
+_decode_json = msgspec.json.Decoder().decode
+_NO_OPTIONS = TaskOptions()
+
+UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
+"""What msgspec raises for bytes that are no JSON of the type: also for half a character, and for a thousand brackets."""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The fixed part of a body."""
+
+    score: int
+    created_at_ms: int
+    task_type: str
+    max_attempts: int
+    unique_key: str | None
+    options: TaskOptions
+
+    @property
+    def priority(self) -> int:
+        return self.score // PRIORITY_BAND
+
+
+class Trail(msgspec.Struct, frozen=True):
+    """How often a task's runs ended badly, and why."""
+
+    failures: int = 0
+    crashes: int = 0
+    alone: int = 0
+    lost: int = 0
+    unknown: int = 0
+
+    @property
+    def runs_alone(self) -> bool:
+        """Whether its next run must have a process of its own."""
+        return self.crashes > 0 or self.alone > 0 or self.lost >= LOST_BEFORE_ALONE
+
+
+LOST_BEFORE_ALONE = 2
+NO_TRAIL = Trail()
+
+
+class Token(msgspec.Struct, frozen=True):
+    """Who claimed a task and when, read back from a token."""
+
+    fence: str
+    claimed_at_ms: int
+    worker_id: str
+
+
+def encode_options(options: TaskOptions) -> bytes:
+    """Options as a header field: empty when there are none, no separator in it."""
+    return b"" if options == _NO_OPTIONS else _encode(options).replace(b"|", b"\\u007c")
+
+
+def body_tail(
+    *, task_type: str, max_attempts: int, unique_key: str | None, options: TaskOptions, payload: bytes
+) -> bytes:
+    """All of a body that the producer knows; `enqueue` puts score and creation time before it."""
+    unique = names.encode_unique_key(unique_key) if unique_key else ""
+    return b"%s|%d|%s|%s|%s" % (task_type.encode(), max_attempts, unique.encode(), encode_options(options), payload)
+
+
+def split_body(body: bytes) -> tuple[Header, bytes]:
+    """The header and the payload of a body.
+
+    Raises:
+        InvalidInput: this is no body.
+    """
+    try:
+        score, created, task_type, max_attempts, unique, options, payload = body.split(b"|", 6)
+        header = Header(
+            int(score),
+            int(created),
+            task_type.decode("ascii"),
+            int(max_attempts),
+            names.decode_unique_key(unique.decode("ascii")) if unique else None,
+            _decode_options(options) if options else _NO_OPTIONS,
+        )
+    except UNREADABLE as error:
+        raise InvalidInput(f"corrupt task body ({error}): {body[:80]!r}") from error
+    return header, payload
+
+
+def parse_token(token: bytes) -> Token | None:
+    """What a token says; None for the empty token of a task that never ran."""
+    fence, _, rest = token.rstrip(b"|").partition(b"~")
+    claimed, _, worker = rest.partition(b"~")
+    if not claimed.isdigit():
+        return None
+    return Token(fence.decode("ascii", "replace"), int(claimed), worker.decode("ascii", "replace"))
+
+
+def parse_trail(trail: bytes | None) -> Trail:
+    """Counts from a trail; zeros when there is none or it cannot be read."""
+    if not trail:
+        return NO_TRAIL
+    fields = trail.split(b"|")
+    return Trail(*map(int, fields)) if len(fields) == 5 and all(f.isdigit() for f in fields) else NO_TRAIL
+
+
+def encode_detail(detail: dict[str, Any]) -> bytes:
+    """A JSON object of bounded size, whatever it is given: a run that went wrong must always be recorded.
+
+    What JSON cannot hold is written as Python shows it; where all is too long, the longest texts are cut, with the
+    length of what is left out.
+    """
+    plain = {_printable(str(name)): _plain(value) for name, value in detail.items()}
+    encoded = _encode(plain)
+    room = MAX_DETAIL_BYTES
+    while len(encoded) > MAX_DETAIL_BYTES and room >= _LEAST_ROOM:
+        room = room * 3 // 4
+        encoded = _encode({name: _cut_value(value, room) for name, value in plain.items()})
+    if len(encoded) > MAX_DETAIL_BYTES:
+        return _encode({"message": f"{len(plain)} fields of detail left out: together they are too long"})
+    return encoded
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return _printable(value)
+    try:
+        return _decode_json(_encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        return _printable(repr(value))
+
+
+def _printable(text: str) -> str:
+    # Exceptions carry file names and the like with lone surrogates, which no UTF-8 can hold.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _cut_value(value: Any, room: int) -> Any:
+    if isinstance(value, str):
+        return cut(value, room)
+    return value if len(encoded := _encode(value)) <= room else cut(encoded.decode(), room)
+
+
+def cut(text: str, limit: int) -> str:
+    """The text with its middle left out where it is longer than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    head = limit // 3
+    return f"{text[:head]}\n… {len(text) - limit} characters left out …\n{text[-(limit - head) :]}"
+
+
+def record(token: bytes, outcome: str, *, attempt: int, duration_ms: int, detail: bytes) -> bytes:
+    """How a run ended, as stored under the task's id."""
+    return b"%s%s|%d|%d|%s" % (token, outcome.encode(), attempt, duration_ms, detail)
+
+
+class View(msgspec.Struct, frozen=True):
+    """The raw parts of one task, as `page` and `show` reply them."""
+
+    id: bytes
+    state: bytes
+    score: bytes
+    body: bytes | None
+    payload_bytes: int
+    token: bytes | None = None
+    record: bytes | None = None
+    trail: bytes | None = None
+    attempts: bytes | None = None
+    cancel: bytes | None = None
+    position: int | None = None
+
+
+def task_view(queue: str, raw: View) -> TaskView:
+    """Puts a task's raw parts together; a body that cannot be read gives a view that says so."""
+    trail = parse_trail(raw.trail)
+    state = TaskState(raw.state.decode())
+    score = int(float(raw.score)) if raw.score not in (b"inf", b"-inf") else 0
+    try:
+        header, payload = split_body(raw.body or b"")
+    except InvalidInput:
+        header, payload = Header(0, 0, "?", 0, None, _NO_OPTIONS), raw.body or b""
+    args, payload_text = _arguments(payload, is_whole=len(payload) == raw.payload_bytes)
+    attempt, started_at_ms, duration_ms, worker_id = trail.failures, None, None, None
+    result, error = None, None
+    if state is TaskState.RUNNING and raw.token:
+        token = parse_token(raw.token)
+        attempt += 1
+        if token:
+            started_at_ms, worker_id = token.claimed_at_ms, token.worker_id
+    elif state.is_terminal and raw.record:
+        try:
+            token_part, outcome, attempt, duration_ms, detail = _split_record(raw.record)
+        except ValueError:
+            outcome, token_part, detail = "", b"", b""
+        token = parse_token(token_part)
+        if token:
+            worker_id, started_at_ms = token.worker_id, max(token.claimed_at_ms, score - (duration_ms or 0))
+        found = _json(detail)
+        if outcome == "ok":
+            result = found
+        elif outcome:
+            error = {"reason": outcome.partition(":")[2], **(found if isinstance(found, dict) else {})}
+    return TaskView(
+        id=raw.id.decode("utf-8", "replace"),
+        type=header.task_type,
+        queue=queue,
+        state=state,
+        priority=header.priority,
+        attempt=attempt,
+        max_attempts=header.max_attempts,
+        args=args,
+        payload_text=payload_text,
+        payload_bytes=raw.payload_bytes,
+        result=result,
+        error=error,
+        worker_id=worker_id,
+        created_at_ms=header.created_at_ms,
+        started_at_ms=started_at_ms,
+        finished_at_ms=score if state.is_terminal else None,
+        due_at_ms=score if state in (TaskState.SCHEDULED, TaskState.RETRYING) else None,
+        lease_end_ms=score if state is TaskState.RUNNING else None,
+        duration_ms=duration_ms,
+        failures=trail.failures,
+        crashes=trail.crashes + trail.alone,
+        lost=trail.lost,
+        runs_alone=trail.runs_alone,
+        unique_key=header.unique_key,
+        options=header.options,
+        history=parse_attempts(raw.attempts),
+        cancel_asked=cancel if isinstance(cancel := _json(raw.cancel or b""), dict) else None,
+        position=raw.position,
+    )
+
+
+def parse_attempts(lines: bytes | None) -> tuple[Attempt, ...]:
+    """A task's history, oldest first; lines that cannot be read are left out."""
+    out = []
+    for line in (lines or b"").split(b"\n"):
+        at_ms, _, rest = line.partition(b"|")
+        try:
+            token_part, outcome, attempt, duration_ms, detail = _split_record(rest)
+            token = parse_token(token_part)
+            found = _json(detail)
+            out.append(
+                Attempt(
+                    at_ms=int(at_ms),
+                    outcome=outcome,
+                    attempt=attempt,
+                    worker_id=token.worker_id if token else None,
+                    claimed_at_ms=token.claimed_at_ms if token else None,
+                    duration_ms=duration_ms,
+                    detail=found if isinstance(found, dict) else {},
+                )
+            )
+        except ValueError:
+            continue
+    return tuple(out)
+
+
+def _split_record(text: bytes) -> tuple[bytes, str, int, int, bytes]:
+    """Token, outcome, attempt, duration and detail of a record; ValueError where it is damaged."""
+    token, outcome, attempt, duration, detail = text.split(b"|", 4)
+    return token, outcome.decode("ascii", "replace"), int(attempt), int(duration), detail
+
+
+def _arguments(payload: bytes, *, is_whole: bool) -> tuple[dict[str, Any] | None, str]:
+    if is_whole:
+        found = _json(payload)
+        if isinstance(found, dict):
+            return found, ""
+    return None, payload.decode("utf-8", "replace")
+
+
+def json_object(data: bytes | str) -> dict[str, Any]:
+    """The JSON object that the text is; an empty one where it is none."""
+    found = _json(data)
+    return found if isinstance(found, dict) else {}
+
+
+def _json(data: bytes | str) -> Any:
+    try:
+        return _decode_json(data)
+    except UNREADABLE:
+        return None

@@ -1,0 +1,66 @@
+"""Whether the keyspace is consistent: what every process test ends with, and `tq audit`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tq_core.errors import InvalidInput
+from tq_core.keyspace import keys
+from tq_core.roles import registry
+from tq_core.transport.steps import Flow, Script
+
+MAX_TASKS = 200_000
+MAX_FINDINGS = 100
+
+MEANINGS = {
+    "two_states": "a task is in two states at once",
+    "in_no_state": "a task is in no state",
+    "no_body": "a state lists a task whose body is gone",
+    "running_without_token": "a running task is held by no claim",
+    "token_of_idle_task": "a claim holds a task that is not running",
+    "ended_without_record": "an ended task has no record of how it ended",
+    "record_of_live_task": "a task that has not ended has a final record",
+    "record_disagrees": "a record says another end than the task's state",
+    "orphan_record": "a final record of a task that is gone",
+    "orphan_trail": "counts of a task that is gone",
+    "orphan_attempts": "a history of a task that is gone",
+    "orphan_cancels": "a request to stop a task that is gone",
+    "cancel_of_idle_task": "a request to stop a task that is not running",
+    "unique_held_by_ended": "a unique key is held by a task that has ended or is gone",
+    "unique_of_other_key": "a unique key is held by a task that has another",
+    "unique_not_held": "a task that has not ended does not hold its unique key",
+    "count_of_tasks": "the counters do not add up to the tasks that are kept",
+    "minutes_exceed_total": "the counters by minute exceed the totals",
+}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One disagreement in a queue's structures."""
+
+    queue: str
+    word: str
+    subject: str
+
+    @property
+    def meaning(self) -> str:
+        return MEANINGS.get(self.word, self.word)
+
+
+def audit(queues: Sequence[str] | None = None, *, limit: int = MAX_TASKS) -> Flow[list[Finding]]:
+    """Checks queues (all when None) and returns what disagrees; an empty list is the good answer.
+
+    Raises:
+        InvalidInput: a queue holds more than `limit` tasks: the check would hold up the server.
+    """
+    if queues is None:
+        queues = list((yield from registry.queue_numbers()))
+    findings = []
+    for queue in queues:
+        word, total, *rest = yield Script("audit", keys.queue_prefix(queue), (limit, MAX_FINDINGS))
+        if word == b"LARGE":
+            raise InvalidInput(f"{queue!r} keeps {total} tasks; checking more than {limit} would hold up the server")
+        flat = [text.decode("utf-8", "replace") for text in rest[0]]
+        findings += [Finding(queue, flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
+    return findings

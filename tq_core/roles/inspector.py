@@ -1,0 +1,394 @@
+"""Reads for people: numbers of queues, pages of tasks, one task whole. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from tq_core import ids
+from tq_core.errors import NotFound
+from tq_core.keyspace import keys, wire
+from tq_core.model import WAITING_STATES, TaskState, TaskView
+from tq_core.roles import registry
+from tq_core.transport.steps import Batch, Flow, Script
+
+PREVIEW_BYTES = 256
+SHOW_BYTES = 65_536
+PAGE_MAX = 500
+
+
+class Paused(msgspec.Struct, frozen=True):
+    """Who paused a queue, when and why."""
+
+    by: str
+    why: str
+    at_ms: int
+
+
+class Minute(msgspec.Struct, frozen=True):
+    """The counters of one minute."""
+
+    start_ms: int
+    counts: dict[str, int]
+
+
+class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue in numbers, all of one instant."""
+
+    queue: str
+    now_ms: int
+    depths: dict[TaskState, int]
+    counters: dict[str, int]
+    """Totals since the queue began: enqueued, completed, failures, retrying, failed, cancelled, crashed, lost, ..."""
+    limits: dict[str, int]
+    """What is set: max_size, keep_ms, keep_completed, keep_cancelled, keep_failed."""
+    paused: Paused | None
+    oldest_created_at_ms: int | None
+    """When the oldest pending task was enqueued."""
+    next_due_at_ms: int | None
+    minutes: tuple[Minute, ...]
+    """The minutes asked for that have counts, the present one last."""
+    minutes_asked: int = 5
+    """How many were asked for: what is not among them was idle, what is before them is not known."""
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that are neither running nor ended: what max_size limits."""
+        return sum(self.depths[s] for s in WAITING_STATES)
+
+    @property
+    def oldest_age_ms(self) -> int | None:
+        return None if self.oldest_created_at_ms is None else max(0, self.now_ms - self.oldest_created_at_ms)
+
+    def rate_per_s(self, counter: str, *, window_s: int = 300) -> float:
+        """How often something was counted per second, over the past window (at most the minutes asked for)."""
+        # Minutes count whole, so the window begins with the first of them.
+        this_minute_ms = self.now_ms // 60_000 * 60_000
+        begin_ms = max(
+            (self.now_ms - window_s * 1000) // 60_000 * 60_000, this_minute_ms - (self.minutes_asked - 1) * 60_000
+        )
+        counted = sum(m.counts.get(counter, 0) for m in self.minutes if m.start_ms >= begin_ms)
+        return counted * 1000 / max(1000, self.now_ms - begin_ms)
+
+    def latency_ms(self, kind: str, share: float) -> int | None:
+        """Upper bound of a share of `run` or `wait` times over the minutes; None where nothing was measured.
+
+        Args:
+            share: For example 0.95.
+        """
+        hits: dict[int, int] = {}
+        for minute in self.minutes:
+            for field, n in minute.counts.items():
+                if field.startswith(kind) and field[len(kind) :].isdigit():
+                    bucket = int(field[len(kind) :])
+                    hits[bucket] = hits.get(bucket, 0) + n
+        total, seen = sum(hits.values()), 0
+        for bucket in sorted(hits):
+            seen += hits[bucket]
+            if seen >= share * total:
+                return int(2**bucket)
+        return None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A window of tasks."""
+
+    total: int
+    """Tasks there are, of which the window shows some."""
+    tasks: tuple[TaskView, ...]
+
+
+class Search(msgspec.Struct, frozen=True):
+    """The result of a bounded search: honest about what it did not read."""
+
+    tasks: tuple[TaskView, ...]
+    searched: int
+    total: int
+
+
+def stats(queues: Sequence[str] | None = None, *, minutes: int = 5) -> Flow[list[QueueStats]]:
+    """Numbers of queues, all when None, in one round trip after the queues are known."""
+    if queues is None:
+        queues = list((yield from registry.queue_numbers()))
+    if not queues:
+        return []
+    replies = yield Batch([Script("stats", keys.queue_prefix(q), (minutes,)) for q in queues])
+    return [_stats(q, reply, minutes) for q, reply in zip(queues, replies, strict=True)]
+
+
+def page(
+    queue: str,
+    state: TaskState,
+    *,
+    offset: int = 0,
+    limit: int = 50,
+    newest_first: bool = False,
+    payload_max: int = PREVIEW_BYTES,
+) -> Flow[Page]:
+    """A window of one state of one queue: first served, first due or oldest first, or the other way round."""
+    order = "desc" if newest_first else "asc"
+    _, total, views = yield Script(
+        "page", keys.queue_prefix(queue), (state, offset, min(limit, PAGE_MAX), order, payload_max)
+    )
+    return Page(int(total), tuple(wire.task_view(queue, wire.View(*v)) for v in views))
+
+
+def list_tasks(
+    queues: Sequence[str] | None = None,
+    states: Sequence[TaskState] = tuple(TaskState),
+    *,
+    limit: int = 50,
+    offset: int = 0,
+    payload_max: int = PREVIEW_BYTES,
+) -> Flow[Page]:
+    """Tasks of several queues and states, in one round trip.
+
+    Running ones come first, then those that wait, in turn, then those that ended, newest first.
+
+    The cost grows with queues x states x (offset + limit), never with the tasks there are.
+    """
+    if queues is None:
+        queues = list((yield from registry.queue_numbers()))
+    wanted = [(q, s) for s in _LIST_ORDER if s in states for q in queues]
+    if not wanted:
+        return Page(0, ())
+    window = min(offset + limit, PAGE_MAX)
+    replies = yield Batch(
+        [
+            Script("page", keys.queue_prefix(q), (s, 0, window, "desc" if s.is_terminal else "asc", payload_max))
+            for q, s in wanted
+        ]
+    )
+    total, tasks = 0, []
+    for (queue, _), (_, count, views) in zip(wanted, replies, strict=True):
+        total += int(count)
+        tasks += [wire.task_view(queue, wire.View(*v)) for v in views]
+    tasks.sort(key=_list_key)
+    return Page(total, tuple(tasks[offset : offset + limit]))
+
+
+_LIST_ORDER = (
+    TaskState.RUNNING,
+    TaskState.PENDING,
+    TaskState.RETRYING,
+    TaskState.SCHEDULED,
+    TaskState.BLOCKED,
+    TaskState.FAILED,
+    TaskState.CANCELLED,
+    TaskState.COMPLETED,
+)
+
+
+def _list_key(task: TaskView) -> tuple[int, int, int]:
+    group = _LIST_ORDER.index(task.state)
+    if task.state.is_terminal:
+        return len(_LIST_ORDER), -(task.finished_at_ms or 0), 0
+    if task.state is TaskState.PENDING:
+        return group, task.priority, task.created_at_ms
+    return group, task.due_at_ms or task.started_at_ms or 0, 0
+
+
+def search(
+    queues: Sequence[str] | None,
+    states: Sequence[TaskState],
+    matches: Callable[[TaskView], bool],
+    *,
+    limit: int = 50,
+    search_max: int = 10_000,
+    newest_first: bool = False,
+    payload_max: int = SHOW_BYTES,
+) -> Flow[Search]:
+    """The first tasks that match, reading at most search_max of them; says how many it read of how many there are."""
+    if queues is None:
+        queues = list((yield from registry.queue_numbers()))
+    found: list[TaskView] = []
+    searched = total = 0
+    for state in _LIST_ORDER:
+        for queue in queues if state in states else ():
+            offset = 0
+            while True:
+                room = min(200, search_max - searched)
+                done = room <= 0 or len(found) >= limit
+                window = yield from page(
+                    queue,
+                    state,
+                    offset=offset,
+                    limit=0 if done else room,
+                    newest_first=newest_first or state.is_terminal,
+                    payload_max=payload_max,
+                )
+                if offset == 0:
+                    total += window.total
+                if not window.tasks:
+                    break
+                searched += len(window.tasks)
+                offset += len(window.tasks)
+                found += [t for t in window.tasks if matches(t)]
+    return Search(tuple(found[:limit]), searched, total)
+
+
+def locate(task_ids: Sequence[str]) -> Flow[dict[str, str]]:
+    """The queue of each id, from the id alone; ids of unknown queues are left out.
+
+    Raises:
+        InvalidInput: something is no task id.
+    """
+    homes = {task_id: ids.home_of(task_id) for task_id in task_ids}
+    names_by_number: dict[int, str] = {}
+    if any(isinstance(home, int) for home in homes.values()):
+        numbers = yield from registry.queue_numbers()
+        names_by_number = {number: name for name, number in numbers.items()}
+    out = {}
+    for task_id, home in homes.items():
+        queue = home if isinstance(home, str) else names_by_number.get(home)
+        if queue is not None:
+            out[task_id] = queue
+    return out
+
+
+def show(task_ids: Sequence[str], *, payload_max: int = SHOW_BYTES) -> Flow[list[TaskView | None]]:
+    """All that is known of the named tasks; None for one that is not there (any more).
+
+    Raises:
+        InvalidInput: something is no task id.
+    """
+    homes = yield from locate(task_ids)
+    by_queue: dict[str, list[str]] = {}
+    for task_id, queue in homes.items():
+        by_queue.setdefault(queue, []).append(task_id)
+    views: dict[str, TaskView] = {}
+    if by_queue:
+        replies = yield Batch(
+            [Script("show", keys.queue_prefix(q), (payload_max, *wanted)) for q, wanted in by_queue.items()]
+        )
+        for queue, (_, found) in zip(by_queue, replies, strict=True):
+            for raw in found:
+                if raw:
+                    view = wire.task_view(queue, wire.View(*raw))
+                    views[view.id] = view
+    return [views.get(task_id) for task_id in task_ids]
+
+
+def show_one(task_id: str, *, payload_max: int = SHOW_BYTES) -> Flow[TaskView]:
+    """All that is known of one task.
+
+    Raises:
+        NotFound: it is not there (any more).
+        InvalidInput: this is no task id.
+    """
+    (view,) = yield from show([task_id], payload_max=payload_max)
+    if view is None:
+        raise NotFound(f"no task has the id {task_id!r}: it never existed, was deleted, or its retention is over")
+    return view
+
+
+def why(task: TaskView) -> Flow[str]:
+    """One line: why a task is where it is."""
+    (numbers,) = yield from stats([task.queue], minutes=1)
+    found = yield from registry.fleet()
+    return explain(task, numbers, found)
+
+
+def explain(task: TaskView, numbers: QueueStats, fleet: registry.Fleet) -> str:
+    """The words of `why`, from facts that were read before."""
+    now = numbers.now_ms
+    if task.state is TaskState.PENDING:
+        if numbers.paused:
+            why_paused = f" ({numbers.paused.why})" if numbers.paused.why else ""
+            ago = _span(now - numbers.paused.at_ms)
+            return f"waits: {numbers.paused.by} paused the queue {task.queue!r} {ago} ago{why_paused}"
+        live = [m.info for m in fleet.nodes if m.health != "lost" and isinstance(m.info, registry.NodeInfo)]
+        serving = [n for n in live if task.queue in n.queues]
+        if not serving:
+            return f"waits: no live worker serves the queue {task.queue!r}"
+        if all(n.state != "running" for n in serving):
+            return f"waits: every worker of the queue {task.queue!r} is paused or draining"
+        if task.type != "?" and all(n.types and task.type not in n.types for n in serving):
+            return f"waits: no live worker of {task.queue!r} knows the type {task.type!r}"
+        before = "" if task.position is None else f"{task.position} before it, "
+        slots = sum(n.processes * n.slots for n in serving if n.state == "running")
+        alone = "; it runs alone next, because its process died with it" if task.runs_alone else ""
+        return f"waits its turn: {before}{slots} slots serve the queue{alone}"
+    if task.state is TaskState.RUNNING:
+        ran = _span(now - (task.started_at_ms or now))
+        if task.lease_end_ms is not None and task.lease_end_ms < now:
+            return f"its worker {task.worker_id} has not renewed the lease: it goes back to pending at the next upkeep"
+        asked = f"; {task.cancel_asked.get('by', 'somebody')} asked it to stop" if task.cancel_asked else ""
+        return f"taken {ran} ago by {task.worker_id}, attempt {task.attempt} of {task.max_attempts}{asked}"
+    if task.state is TaskState.SCHEDULED:
+        return f"due in {_span((task.due_at_ms or now) - now)}"
+    if task.state is TaskState.RETRYING:
+        last = task.history[-1].detail.get("message", "") if task.history else ""
+        tail = f": {last}" if last else ""
+        return (
+            f"tries again in {_span((task.due_at_ms or now) - now)}; "
+            f"attempt {task.failures} of {task.max_attempts} failed{tail}"
+        )
+    if task.state is TaskState.BLOCKED:
+        return "waits for other tasks"
+    ended = _span(now - (task.finished_at_ms or now))
+    if task.state is TaskState.COMPLETED:
+        return f"completed {ended} ago in {_span(task.duration_ms or 0)} by {task.worker_id}"
+    error = task.error or {}
+    if task.state is TaskState.FAILED:
+        return f"failed {ended} ago ({_REASONS.get(error.get('reason', ''), error.get('reason', ''))}): {_first(error)}"
+    return f"cancelled {ended} ago by {error.get('by', 'its queue')}{': ' + error['why'] if error.get('why') else ''}"
+
+
+_REASONS = {
+    "error": "no attempts left",
+    "timeout": "no attempts left, the last ran out of time",
+    "fatal": "its handler said it can never succeed",
+    "poison": "its process died with it again and again",
+    "unknown_type": "no worker knows its type",
+    "corrupt": "its record cannot be read",
+    "bad_arguments": "its arguments do not fit its handler",
+    "bad_result": "it ran, but its result cannot be stored",
+}
+
+
+def _first(error: Mapping[str, Any]) -> str:
+    return f"{error.get('type', 'error')}: {error.get('message', '')}".strip()
+
+
+def _span(ms: int) -> str:
+    """A duration in words of at most two units."""
+    ms = max(0, ms)
+    if ms < 1000:
+        return f"{ms} ms"
+    seconds = ms // 1000
+    for unit, size, next_unit, next_size in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
+        if seconds >= size:
+            rest = seconds % size // next_size
+            return f"{seconds // size} {unit} {rest} {next_unit}" if rest else f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _stats(queue: str, reply: list[Any], minutes_asked: int) -> QueueStats:
+    _, now_ms, depths, counters, meta, oldest, due, minutes = reply
+    meta_fields = _pairs(meta)
+    paused = None
+    if "paused" in meta_fields:
+        said = wire.json_object(meta_fields["paused"])
+        paused = Paused(str(said.get("by", "")), str(said.get("why", "")), int(meta_fields.get("paused_at_ms", 0)))
+    return QueueStats(
+        queue=queue,
+        now_ms=int(now_ms),
+        depths={TaskState(s): int(n) for s, n in _pairs(depths).items()},
+        counters={k: int(v) for k, v in _pairs(counters).items()},
+        limits={k: int(v) for k, v in meta_fields.items() if k.startswith("keep_") or k == "max_size"},
+        paused=paused,
+        oldest_created_at_ms=int(oldest) if oldest else None,
+        next_due_at_ms=int(float(due)) if due else None,
+        minutes=tuple(
+            Minute(int(minute) * 60_000, {k: int(v) for k, v in _pairs(fields).items()}) for minute, fields in minutes
+        ),
+        minutes_asked=minutes_asked,
+    )
+
+
+def _pairs(flat: list[Any]) -> dict[str, Any]:
+    text = [x.decode("utf-8", "replace") if isinstance(x, bytes) else x for x in flat]
+    return {str(text[i]): text[i + 1] for i in range(0, len(text), 2)}

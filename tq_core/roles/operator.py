@@ -1,0 +1,308 @@
+"""What people change: each write names its actor and is written down, with its count, in the step that makes it.
+
+Operations on many tasks go in chunks, so that no call holds up the server; `on_progress` is told after each how many
+are done, and stopping between two chunks leaves everything consistent.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tq_core import names
+from tq_core.errors import InvalidInput, NotFound
+from tq_core.keyspace import keys, wire
+from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView
+from tq_core.roles import inspector, registry
+from tq_core.transport.steps import Arg, Command, Flow, Script
+
+CHUNK = 200
+PURGE_CHUNK = 1_000
+SETTINGS = ("max_size", "keep_ms", "keep_completed", "keep_cancelled", "keep_failed")
+
+Progress = Callable[[int], None]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What became of one task of an operation."""
+
+    task_id: str
+    word: str
+    """cancelled, asked (it runs and was told to stop), requeued, deleted; or why nothing was done: gone, is:STATE,
+    unique:ID."""
+    worker_id: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        return self.word in ("cancelled", "asked", "requeued", "deleted")
+
+
+class Bulk(msgspec.Struct, frozen=True):
+    """What became of many tasks."""
+
+    done: int
+    skipped: tuple[Done, ...] = ()
+
+
+def cancel(
+    task_ids: Sequence[str],
+    *,
+    actor: str,
+    why: str = "",
+    kill: bool = False,
+    on_progress: Progress | None = None,
+) -> Flow[list[Done]]:
+    """Ends tasks that have not run; asks running ones to stop, and with `kill` ends those that do not listen.
+
+    A running task's node is told at once; should that message be lost, its worker learns it with the next renewal of
+    the lease.
+    """
+    mode = "kill" if kill else "cancel"
+    detail = _encode({"by": actor, "why": why, "mode": mode})
+    op = _op()
+    done: dict[str, Done] = {}
+    for queue, chunk in (yield from _chunks(task_ids)):
+        words = yield Script("cancel", keys.queue_prefix(queue), (actor, op, mode, detail, *chunk))
+        for task_id, raw in zip(chunk, words, strict=True):
+            word, _, rest = raw.decode().partition(":")
+            if word == "ASKED":
+                done[task_id] = Done(task_id, "asked", rest)
+                yield from _nudge(rest, task_id, mode, actor)
+            else:
+                done[task_id] = Done(task_id, f"is:{rest}" if word == "IS" else word.lower())
+        if on_progress:
+            on_progress(len(done))
+    return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
+
+
+def _nudge(worker_id: str, task_id: str, mode: str, actor: str) -> Flow[None]:
+    try:
+        yield from registry.send_command(
+            worker_id.rpartition(".")[0], "kill_task", actor=actor, args={"task_id": task_id, "mode": mode}
+        )
+    except NotFound:
+        return
+
+
+def requeue(
+    task_ids: Sequence[str], *, actor: str, why: str = "", on_progress: Progress | None = None
+) -> Flow[list[Done]]:
+    """Runs ended tasks again from the start; their history stays."""
+    detail, op = _encode({"by": actor, "why": why}), _op()
+    done: dict[str, Done] = {}
+    for queue, chunk in (yield from _chunks(task_ids)):
+        _, moved, skipped = yield Script(
+            "requeue", keys.queue_prefix(queue), (actor, op, detail, "", 0, 0, 0, *chunk), is_idempotent=False
+        )
+        done |= {i.decode(): Done(i.decode(), "requeued") for i in moved}
+        done |= {d.task_id: d for d in map(_skipped, skipped)}
+        if on_progress:
+            on_progress(len(done))
+    return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
+
+
+def requeue_all(
+    queue: str,
+    *,
+    actor: str,
+    why: str = "",
+    state: TaskState = TaskState.FAILED,
+    on_progress: Progress | None = None,
+) -> Flow[Bulk]:
+    """Runs all tasks again that are in a terminal state now; those that fail again meanwhile are left alone."""
+    if state not in TERMINAL_STATES:
+        raise InvalidInput(f"only ended tasks can be run again, not {state} ones")
+    detail, op = _encode({"by": actor, "why": why}), _op()
+    until_ms = yield from registry.server_time_ms()
+    done = 0
+    skipped: list[Done] = []
+    while True:
+        _, moved, left = yield Script(
+            "requeue",
+            keys.queue_prefix(queue),
+            (actor, op, detail, state, until_ms, CHUNK, len(skipped)),
+            is_idempotent=False,
+        )
+        done += len(moved)
+        skipped += [_skipped(raw) for raw in left]
+        if not moved and not left:
+            return Bulk(done, tuple(skipped))
+        if on_progress:
+            on_progress(done)
+
+
+def discard(
+    task_ids: Sequence[str],
+    *,
+    actor: str,
+    why: str = "",
+    action: str = "discard",
+    on_progress: Progress | None = None,
+) -> Flow[list[Done]]:
+    """Deletes tasks for good, with all that is kept of them; running ones are left alone."""
+    detail, op = _encode({"by": actor, "why": why}), _op()
+    done: dict[str, Done] = {}
+    for queue, chunk in (yield from _chunks(task_ids)):
+        _, _, skipped = yield Script("discard", keys.queue_prefix(queue), (actor, op, action, detail, "", 0, 0, *chunk))
+        left = {d.task_id: d for d in map(_skipped, skipped)}
+        done |= {i: left.get(i, Done(i, "deleted")) for i in chunk}
+        if on_progress:
+            on_progress(len(done))
+    return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
+
+
+def purge(
+    queue: str,
+    *,
+    actor: str,
+    why: str = "",
+    state: TaskState = TaskState.PENDING,
+    on_progress: Progress | None = None,
+) -> Flow[Bulk]:
+    """Deletes the tasks that are in one state now; never running ones. What comes in meanwhile may go too (pending)."""
+    if state not in WAITING_STATES | TERMINAL_STATES:
+        raise InvalidInput(f"{state} tasks cannot be purged: cancel or kill them")
+    detail, op = _encode({"by": actor, "why": why}), _op()
+    until: Arg = (yield from registry.server_time_ms()) if state.is_terminal else "+inf"
+    (before,) = yield from inspector.stats([queue], minutes=1)
+    done = 0
+    while done < before.depths[state]:
+        limit = min(PURGE_CHUNK, before.depths[state] - done)
+        _, count, _ = yield Script(
+            "discard", keys.queue_prefix(queue), (actor, op, "purge", detail, state, until, limit), is_idempotent=False
+        )
+        if not int(count):
+            break
+        done += int(count)
+        if on_progress:
+            on_progress(done)
+    return Bulk(done)
+
+
+def matching(
+    queues: Sequence[str] | None, state: TaskState, matches: Callable[[TaskView], bool], *, limit: int = 100_000
+) -> Flow[list[str]]:
+    """The ids of the tasks of one state that match, to be acted on."""
+    found = yield from inspector.search(queues, [state], matches, limit=limit, search_max=limit)
+    return [t.id for t in found.tasks]
+
+
+def pause_queue(queue: str, *, actor: str, why: str = "") -> Flow[bool]:
+    """Stops a queue's tasks from being claimed; running ones go on. False when it was paused already."""
+    return (yield from _pause(queue, actor, why, 1))
+
+
+def resume_queue(queue: str, *, actor: str, why: str = "") -> Flow[bool]:
+    """Lets a queue's tasks be claimed again. False when it was not paused."""
+    return (yield from _pause(queue, actor, why, 0))
+
+
+def _pause(queue: str, actor: str, why: str, paused: int) -> Flow[bool]:
+    yield from _must_exist(queue)
+    _, word = yield Script(
+        "pause", keys.queue_prefix(queue), (actor, _op(), paused, _encode({"by": actor, "why": why}))
+    )
+    return bool(word == b"changed")
+
+
+def configure_queue(queue: str, settings: dict[str, int | None], *, actor: str, why: str = "") -> Flow[None]:
+    """Sets limits of a queue; None clears one.
+
+    Args:
+        settings: Any of SETTINGS; max_size counts waiting tasks, keep_ms is an age, the others count ended tasks.
+
+    Raises:
+        InvalidInput: an unknown setting or a negative value.
+    """
+    args: list[Arg] = [actor, _op(), _encode({"by": actor, "why": why, "set": settings})]
+    for name, value in settings.items():
+        if name not in SETTINGS:
+            raise InvalidInput(f"{name!r} is no setting of a queue: use {', '.join(SETTINGS)}")
+        if value is not None and (isinstance(value, bool) or not 0 <= value < 2**45):
+            raise InvalidInput(f"{name} = {value!r}: must be a number from 0")
+        args += (name, "" if value is None else value)
+    yield from registry.register_queue(queue)
+    yield Script("configure", keys.queue_prefix(queue), args)
+
+
+class Audited(msgspec.Struct, frozen=True, kw_only=True):
+    """One write of a person, its chunks added up."""
+
+    at_ms: int
+    by: str
+    action: str
+    target: str
+    count: int
+    detail: dict[str, Any]
+    op: str
+
+
+def audit_log(queues: Sequence[str] | None = None, *, limit: int = 100) -> Flow[list[Audited]]:
+    """The latest writes of people, newest first, to queues and to nodes."""
+    if queues is None:
+        queues = list((yield from registry.queue_numbers()))
+    merged: dict[str, Audited] = {}
+    for target, key in [(q, keys.audit(q)) for q in queues] + [("fleet", keys.FLEET_AUDIT)]:
+        for _, fields in (yield Command(("XREVRANGE", key, "+", "-", "COUNT", limit * 2))):
+            f = {k.decode(): v.decode("utf-8", "replace") for k, v in fields.items()}
+            try:
+                entry = Audited(
+                    at_ms=int(f["at"]),
+                    by=f["by"],
+                    action=f["do"],
+                    target=target,
+                    count=int(f["n"]),
+                    detail=wire.json_object(f["detail"]),
+                    op=f["op"],
+                )
+            except (KeyError, ValueError):
+                continue
+            known = merged.get(entry.op + target)
+            if known:
+                entry = msgspec.structs.replace(entry, count=entry.count + known.count)
+            merged[entry.op + target] = entry
+    return sorted(merged.values(), key=lambda a: -a.at_ms)[:limit]
+
+
+def note(queue: str, *, actor: str, action: str, detail: dict[str, Any]) -> Flow[None]:
+    """Writes down something a person did that changed nothing, such as revealing secrets."""
+    now_ms = yield from registry.server_time_ms()
+    yield Command(
+        (
+            *("XADD", keys.audit(queue), "MAXLEN", "~", 10_000, "*", "at", now_ms, "by", actor, "op", _op()),
+            *("do", action, "n", 0, "detail", _encode({"by": actor, **detail})),
+        )
+    )
+
+
+def _must_exist(queue: str) -> Flow[None]:
+    known = yield from registry.queue_numbers()
+    if queue not in known:
+        near = names.nearest(queue, known)
+        hint = f": did you mean {' or '.join(near)}?" if near else ": see `tq queues list`"
+        raise NotFound(f"there is no queue {queue!r}{hint}")
+
+
+def _chunks(task_ids: Sequence[str]) -> Flow[Iterator[tuple[str, list[str]]]]:
+    homes = yield from inspector.locate(task_ids)
+    by_queue: dict[str, list[str]] = {}
+    for task_id, queue in homes.items():
+        by_queue.setdefault(queue, []).append(task_id)
+    return ((q, some[i : i + CHUNK]) for q, some in by_queue.items() for i in range(0, len(some), CHUNK))
+
+
+def _skipped(raw: bytes) -> Done:
+    task_id, _, word = raw.decode().partition(" ")
+    kind, _, rest = word.partition(":")
+    return Done(task_id, {"IS": f"is:{rest}", "U": f"unique:{rest}"}.get(kind, kind.lower()))
+
+
+def _op() -> str:
+    return secrets.token_hex(6)
+
+
+def _encode(detail: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({k: v for k, v in detail.items() if v != ""})

@@ -1,0 +1,209 @@
+"""Enqueues tasks: checks each one whole before anything is sent, and never writes half of what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tq_core import ids, names
+from tq_core.errors import BrokerError, DuplicateTask, InvalidInput, PayloadTooLarge, QueueFull
+from tq_core.keyspace import keys, wire
+from tq_core.model import DEFAULT_PRIORITY, NewTask, TaskOptions, parse_priority
+from tq_core.roles import registry
+from tq_core.transport.steps import Arg, Flow, Script
+
+MAX_PAYLOAD_BYTES = 1024 * 1024
+MAX_BATCH = 500
+MAX_DELAY_MS = 10 * 365 * 86_400_000
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Enqueued(msgspec.Struct, frozen=True):
+    """What became of one task of a batch."""
+
+    task_id: str
+    """The task's id; for a duplicate that of the task that is there already."""
+    is_new: bool
+    duplicate_of: str = ""
+    """"id" when a task with its id exists, "unique" when a live one holds its unique key."""
+
+
+def encode_payload(args: dict[str, Any] | bytes, *, max_bytes: int = MAX_PAYLOAD_BYTES) -> bytes:
+    """The arguments as a JSON object.
+
+    Args:
+        args: The arguments, or the JSON object as its text.
+
+    Raises:
+        InvalidInput: they are no JSON object or hold what JSON cannot.
+        PayloadTooLarge: encoded they exceed max_bytes.
+    """
+    if isinstance(args, bytes):
+        if len(args) <= max_bytes:
+            try:
+                args = msgspec.json.decode(args)
+            except wire.UNREADABLE as error:
+                raise InvalidInput(f"the arguments are no valid JSON: {error}") from error
+        else:
+            raise _too_large(len(args), max_bytes)
+    if not isinstance(args, dict):
+        raise InvalidInput(f'the arguments must be a JSON object like {{"key": "value"}}, not {type(args).__name__}')
+    try:
+        payload = _encode(args)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidInput(f"the arguments cannot be written as JSON: {error}") from error
+    if len(payload) > max_bytes:
+        raise _too_large(len(payload), max_bytes)
+    return payload
+
+
+def _too_large(size: int, limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"the arguments take {size} bytes, the limit is {limit}: store the data elsewhere and pass its name"
+    )
+
+
+def new_task(
+    task_type: str,
+    args: dict[str, Any] | bytes,
+    *,
+    priority: str | int = DEFAULT_PRIORITY,
+    delay_s: float = 0,
+    at_ms: int | None = None,
+    max_attempts: int = 4,
+    name: str | None = None,
+    unique_key: str | None = None,
+    options: TaskOptions | None = None,
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+) -> NewTask:
+    """A checked task, ready to be enqueued.
+
+    Args:
+        at_ms: Not before this time of the server (ms since the epoch); beats delay_s.
+        name: Chosen name; the id becomes NAME@QUEUE.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        PayloadTooLarge: the arguments are too large.
+    """
+    names.check_task_type(task_type)
+    if not 0 <= delay_s * 1000 <= MAX_DELAY_MS:
+        raise InvalidInput(f"a delay of {delay_s} s: must be from 0 to ten years")
+    if at_ms is not None and not 0 <= at_ms < 2**52:
+        raise InvalidInput(f"a due time of {at_ms} ms: must be milliseconds since 1970")
+    if isinstance(max_attempts, bool) or not 1 <= max_attempts <= 1000:
+        raise InvalidInput(f"max_attempts {max_attempts}: must be from 1 to 1000")
+    if options and options.timeout_s is not None and not 0 < options.timeout_s <= 31_536_000:
+        raise InvalidInput(f"a timeout of {options.timeout_s} s: must be above 0 and at most one year")
+    if unique_key is not None:
+        names.encode_unique_key(unique_key)
+    return NewTask(
+        task_type=task_type,
+        payload=encode_payload(args, max_bytes=max_payload_bytes),
+        priority=parse_priority(priority),
+        delay_ms=round(delay_s * 1000),
+        at_ms=at_ms,
+        max_attempts=max_attempts,
+        chosen_name=name,
+        unique_key=unique_key,
+        options=options or TaskOptions(),
+    )
+
+
+def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) -> Flow[list[Enqueued]]:
+    """Enqueues tasks in one step: all, or none when the queue is full. Duplicates are answered, not refused.
+
+    Sending it again after a broken connection is safe: the ids are chosen here, so what had arrived is a duplicate.
+
+    Args:
+        tasks: At most MAX_BATCH.
+        number: The queue's number if the caller knows it; a wrong one is noticed and looked up.
+
+    Raises:
+        QueueFull: the queue may not hold that many; nothing was written.
+    """
+    names.check_queue(queue)
+    if not tasks:
+        return []
+    if len(tasks) > MAX_BATCH:
+        raise InvalidInput(f"{len(tasks)} tasks in one call: at most {MAX_BATCH}")
+    if number is None:
+        number = yield from registry.register_queue(queue)
+    for _ in range(3):
+        task_ids = _ids(queue, tasks, number)
+        args: list[Arg] = [number]
+        for task_id, task in zip(task_ids, tasks, strict=True):
+            args += (task_id, _meta(task), _tail(task))
+        word, *rest = yield Script("enqueue", keys.queue_prefix(queue), args)
+        if word == b"OK":
+            return [Enqueued(task_id, True) for task_id in task_ids]
+        if word == b"MIXED":
+            return [_enqueued(task_id, answer) for task_id, answer in zip(task_ids, rest, strict=True)]
+        if word == b"FULL":
+            depth, max_size = int(rest[0]), int(rest[1])
+            raise QueueFull(
+                f"{queue!r} holds {depth} of at most {max_size} waiting tasks and {len(tasks)} more do not fit: "
+                "raise its limit or add workers",
+                queue=queue,
+                depth=depth,
+                max_size=max_size,
+            )
+        number = yield from registry.register_queue(queue)
+    raise BrokerError(f"the number of the queue {queue!r} keeps changing: is something flushing {keys.QUEUES}?")
+
+
+def enqueue_one(queue: str, task: NewTask, *, number: int | None = None) -> Flow[str]:
+    """Enqueues one task and returns its id; a task that is there already under the same chosen id counts as enqueued.
+
+    Raises:
+        QueueFull: the queue may not hold more.
+        DuplicateTask: a live task holds its unique key.
+    """
+    (outcome,) = yield from enqueue(queue, [task], number=number)
+    if outcome.duplicate_of == "unique":
+        raise DuplicateTask(
+            f"the unique key {task.unique_key!r} is held by the task {outcome.task_id} of {queue!r}: "
+            "wait for it or cancel it",
+            holder_id=outcome.task_id,
+        )
+    return outcome.task_id
+
+
+def _ids(queue: str, tasks: Sequence[NewTask], number: int) -> list[str]:
+    generated = iter(ids.new_ids(number, len(tasks)))
+    return [ids.chosen_id(t.chosen_name, queue) if t.chosen_name else next(generated) for t in tasks]
+
+
+def _meta(task: NewTask) -> Arg:
+    if not (task.delay_ms or task.at_ms is not None or task.unique_key):
+        return task.priority
+    meta: dict[str, Any] = {"p": task.priority}
+    if task.at_ms is not None:
+        meta["at"] = task.at_ms
+    elif task.delay_ms:
+        meta["d"] = task.delay_ms
+    if task.unique_key:
+        meta["u"] = names.encode_unique_key(task.unique_key)
+    return _encode(meta)
+
+
+def _tail(task: NewTask) -> bytes:
+    return wire.body_tail(
+        task_type=task.task_type,
+        max_attempts=task.max_attempts,
+        unique_key=task.unique_key,
+        options=task.options,
+        payload=task.payload,
+    )
+
+
+def _enqueued(task_id: str, answer: bytes) -> Enqueued:
+    # An id made here is new to the world: if it is there already, this call had been sent before and its answer lost.
+    if answer == b"A" or (answer == b"D" and "@" not in task_id):
+        return Enqueued(task_id, True)
+    if answer == b"D":
+        return Enqueued(task_id, False, "id")
+    return Enqueued(answer.partition(b":")[2].decode(), False, "unique")

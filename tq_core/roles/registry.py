@@ -1,0 +1,303 @@
+"""Which queues, task types, nodes and workers there are, and the control channel to the nodes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from tq_core import names
+from tq_core.errors import BrokerError, NotFound, SchemaTooNew
+from tq_core.keyspace import keys, wire
+from tq_core.transport.steps import Arg, Block, Command, Flow, Script
+
+LATE_AFTER_MS = 10_000
+LOST_AFTER_MS = 30_000
+FORGET_AFTER_MS = 3_600_000
+TYPE_KEPT_MS = 7 * 86_400_000
+COMMAND_VALID_MS = 15_000
+SHORTEST_BLOCK_S = 0.01
+"""To BLPOP a timeout of 0 means for ever."""
+COMMANDS = frozenset({"pause", "resume", "scale", "drain", "stop", "kill_task", "kill_worker", "stacks", "log_level"})
+
+
+# --- queues ---
+
+
+def register_queue(queue: str) -> Flow[int]:
+    """Gives the queue its number, or finds the one it has.
+
+    Raises:
+        SchemaTooNew: a newer tq wrote this queue.
+    """
+    names.check_queue(queue)
+    wanted = ""
+    for _ in range(3):
+        word, *rest = yield Script("register_queue", keys.QUEUES, (queue, wanted))
+        if word == b"TAKEN":
+            break
+        number = rest[0].decode()
+        word, *rest = yield Script("adopt_queue", keys.queue_prefix(queue), (number, keys.SCHEMA_VERSION))
+        if word == b"OK":
+            return int(number)
+        if word == b"SCHEMA":
+            raise SchemaTooNew(
+                f"the queue {queue!r} was written by a newer tq (schema {rest[0].decode()}, this one knows "
+                f"{keys.SCHEMA_VERSION}): upgrade this program"
+            )
+        # The queue's own keys know another number than the register: its tasks' ids carry that one, so it counts.
+        wanted = rest[0].decode()
+        yield Command(("HDEL", keys.QUEUES, queue))
+    raise BrokerError(f"the queue {queue!r} cannot be given the number {wanted or '(none left)'}: run `tq doctor`")
+
+
+def queue_numbers() -> Flow[dict[str, int]]:
+    """All queues there have ever been, with their numbers."""
+    found = yield Command(("HGETALL", keys.QUEUES))
+    return {name.decode(): int(number) for name, number in sorted(found.items()) if not name.startswith(b"#")}
+
+
+# --- task types ---
+
+
+class PublishedType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task type as its workers publish it, for submit, forms and the gateway."""
+
+    name: str
+    queue: str
+    schema: dict[str, Any] = {}
+    """JSON schema of the arguments: an object."""
+    doc: str = ""
+    max_attempts: int = 4
+    timeout_s: float | None = None
+    is_isolated: bool = False
+    seen_at_ms: int = 0
+
+
+def publish_types(types: Iterable[PublishedType]) -> Flow[None]:
+    """Makes task types known; those not seen for a week are forgotten by readers."""
+    now = yield from server_time_ms()
+    fields: list[Arg] = []
+    for published in types:
+        fields += [published.name, msgspec.json.encode(msgspec.structs.replace(published, seen_at_ms=now))]
+    if fields:
+        yield Script("publish_types", keys.TYPES, fields)
+
+
+def published_types() -> Flow[dict[str, PublishedType]]:
+    """The task types that workers have published within the last week, by name."""
+    now = yield from server_time_ms()
+    found = yield Command(("HGETALL", keys.TYPES))
+    out = {}
+    for raw in found.values():
+        try:
+            published = msgspec.json.decode(raw, type=PublishedType)
+        except wire.UNREADABLE:
+            continue
+        if now - published.seen_at_ms <= TYPE_KEPT_MS:
+            out[published.name] = published
+    return dict(sorted(out.items()))
+
+
+def server_time_ms() -> Flow[int]:
+    """The server's clock."""
+    seconds, micros = yield Command(("TIME",))
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+# --- nodes and workers ---
+
+
+class SlotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one slot of a worker runs."""
+
+    task_id: str
+    type: str = ""
+    queue: str = ""
+    started_at_ms: int = 0
+    is_alone: bool = False
+    progress: float | None = None
+    """0 to 1, where the handler says."""
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a worker says of itself with each heartbeat."""
+
+    worker_id: str
+    node_id: str
+    pid: int
+    state: str = "running"
+    """running, paused, draining."""
+    slots: int = 1
+    running: tuple[SlotInfo, ...] = ()
+    queues: tuple[str, ...] = ()
+    completed: int = 0
+    failed: int = 0
+    started_at_ms: int = 0
+    loop_lag_ms: int = 0
+    rss_bytes: int = 0
+    cpu_percent: float = 0.0
+
+
+class NodeInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a node's supervisor says of itself with each heartbeat."""
+
+    node_id: str
+    host: str
+    pid: int
+    state: str = "running"
+    """running, paused, draining."""
+    processes: int = 1
+    """Wanted number of workers."""
+    slots: int = 1
+    """Slots of each worker."""
+    worker_ids: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    started_at_ms: int = 0
+    tq_version: str = ""
+    code_version: str = ""
+    python: str = ""
+    restarts: int = 0
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A node or worker with the age of its last heartbeat."""
+
+    id: str
+    seen_at_ms: int
+    silent_ms: int
+    info: NodeInfo | WorkerInfo | None
+    """None where what it said cannot be read."""
+
+    @property
+    def health(self) -> str:
+        """live, late or lost."""
+        return "lost" if self.silent_ms > LOST_AFTER_MS else "late" if self.silent_ms > LATE_AFTER_MS else "live"
+
+
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """All nodes and workers on the register, lost ones included."""
+
+    now_ms: int
+    nodes: tuple[Member, ...]
+    workers: tuple[Member, ...]
+
+
+def heartbeat(info: NodeInfo | WorkerInfo) -> Flow[int]:
+    """Says that a node or worker lives; returns the server's time in ms."""
+    kind, member_id = ("node", info.node_id) if isinstance(info, NodeInfo) else ("worker", info.worker_id)
+    _, now_ms, _ = yield Script("heartbeat", keys.FLEET, (kind, member_id, msgspec.json.encode(info)))
+    return int(now_ms)
+
+
+def depart(kind: str, ids: Iterable[str], reason: str = "stopped") -> Flow[None]:
+    """Takes nodes (`node`) or workers (`worker`) off the register."""
+    yield Script("depart", keys.FLEET, (kind, reason, *ids))
+
+
+def fleet() -> Flow[Fleet]:
+    """Who is there, live, late and lost."""
+    _, now_raw, nodes, workers = yield Script("fleet", keys.FLEET)
+    now_ms = int(now_raw)
+    return Fleet(now_ms=now_ms, nodes=_members(nodes, now_ms, NodeInfo), workers=_members(workers, now_ms, WorkerInfo))
+
+
+def _members(flat: list[bytes], now_ms: int, kind: type[NodeInfo | WorkerInfo]) -> tuple[Member, ...]:
+    out = []
+    for i in range(0, len(flat), 3):
+        seen_at_ms = int(float(flat[i + 1]))
+        info: NodeInfo | WorkerInfo | None
+        try:
+            info = msgspec.json.decode(flat[i + 2], type=kind)
+        except wire.UNREADABLE:
+            info = None
+        out.append(
+            Member(
+                id=flat[i].decode("utf-8", "replace"),
+                seen_at_ms=seen_at_ms,
+                silent_ms=max(0, now_ms - seen_at_ms),
+                info=info,
+            )
+        )
+    return tuple(out)
+
+
+def forget_lost(*, after_ms: int = FORGET_AFTER_MS) -> Flow[int]:
+    """Takes members off the register that have been silent for so long; returns how many."""
+    found = yield from fleet()
+    gone = 0
+    for kind, members in (("node", found.nodes), ("worker", found.workers)):
+        ids = [m.id for m in members if m.silent_ms > after_ms]
+        if ids:
+            yield from depart(kind, ids, "forgotten")
+            gone += len(ids)
+    return gone
+
+
+# --- control ---
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's answer to a command."""
+
+    ok: bool
+    text: str = ""
+    data: dict[str, Any] = {}
+
+
+class NodeCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A command as the node reads it from its inbox."""
+
+    id: str
+    do: str
+    by: str = ""
+    args: dict[str, Any] = {}
+
+
+def send_command(node_id: str, do: str, *, actor: str, args: dict[str, Any] | None = None) -> Flow[str]:
+    """Puts a command into a node's inbox and returns the command's id; `await_ack` waits for the answer.
+
+    Raises:
+        NotFound: no live node has this id.
+    """
+    assert do in COMMANDS, do
+    command = NodeCommand(id=secrets.token_hex(8), do=do, by=actor, args=args or {})
+    word, *_ = yield Script(
+        "control",
+        keys.FLEET,
+        (node_id, actor, msgspec.json.encode(command), COMMAND_VALID_MS, LOST_AFTER_MS, do),
+        is_idempotent=False,
+    )
+    if word == b"GONE":
+        raise NotFound(f"no live node has the id {node_id!r}: see `tq workers list`")
+    return command.id
+
+
+def await_ack(command_id: str, *, timeout_s: float = 10.0) -> Flow[Ack | None]:
+    """Waits for a node's answer; None when there was none in time: the command may still be obeyed until it expires."""
+    found = yield Block(("BLPOP", keys.ack(command_id), max(timeout_s, SHORTEST_BLOCK_S)), timeout_s)
+    return msgspec.json.decode(found[1], type=Ack) if found else None
+
+
+def next_command(node_id: str, *, timeout_s: float = 5.0) -> Flow[NodeCommand | None]:
+    """The node's side: waits for a command that is still valid; None when none came."""
+    found = yield Block(("BLPOP", keys.inbox(node_id), max(timeout_s, SHORTEST_BLOCK_S)), timeout_s)
+    if not found:
+        return None
+    valid_until, _, text = found[1].partition(b"|")
+    now = yield from server_time_ms()
+    if not valid_until.isdigit() or now > int(valid_until):
+        return None
+    try:
+        command = msgspec.json.decode(text, type=NodeCommand)
+    except wire.UNREADABLE:
+        return None
+    return command if command.do in COMMANDS else None
+
+
+def acknowledge(command_id: str, ack: Ack) -> Flow[None]:
+    """The node's side: answers a command."""
+    yield Script("acknowledge", keys.FLEET, (command_id, msgspec.json.encode(ack)))

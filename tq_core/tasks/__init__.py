@@ -1,0 +1,1 @@
+"""What users' code touches: task queues, task types, their arguments, handles and contexts."""

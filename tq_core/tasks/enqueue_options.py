@@ -1,0 +1,117 @@
+"""The options of an enqueue: everything about a task that is not one of its arguments."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import Any, TypedDict
+
+import msgspec
+
+from tq_core import ids, names
+from tq_core.errors import InvalidInput
+from tq_core.model import DEFAULT_PRIORITY, NewTask, RetryPolicy, TaskOptions
+from tq_core.roles import producer
+
+
+class EnqueueOptions(TypedDict, total=False):
+    """Keywords of `.options()` and of `TaskQueue.enqueue`; what is left out is the type's or the queue's."""
+
+    priority: str | int
+    """critical, high, normal, low, or 0 (first) to 255."""
+    delay_s: float
+    """Not before so many seconds from now."""
+    at: dt.datetime
+    """Not before this time; beats delay_s. Must have a time zone."""
+    max_attempts: int
+    timeout_s: float
+    """Hard limit of one attempt."""
+    unique: str | bool
+    """A key that only one unfinished task of the queue may hold; True = the type and its arguments."""
+    id: str
+    """A name of one's own; the id becomes NAME@QUEUE. Enqueuing it again changes nothing."""
+    queue: str
+    retry: RetryPolicy
+    """Attempts and waits; max_attempts beats the former."""
+    linked_to: str
+    """The task that this one was made from."""
+    submitted_by: str
+    traceparent: str
+
+
+class TypeDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task type says about its tasks."""
+
+    queue: str = "default"
+    priority: int = DEFAULT_PRIORITY
+    max_attempts: int = 4
+    is_unique: bool = False
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """Checked options, waiting for arguments."""
+
+    queue: str
+    template: NewTask
+    is_unique: bool
+    """Whether the unique key is made of the arguments."""
+
+    def task(self, payload: bytes) -> NewTask:
+        """The task of these arguments.
+
+        Args:
+            payload: As `producer.encode_payload` makes it.
+        """
+        if not self.is_unique:
+            return msgspec.structs.replace(self.template, payload=payload)
+        key = unique_key_of(self.template.task_type, payload)
+        return msgspec.structs.replace(self.template, payload=payload, unique_key=key)
+
+
+def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) -> Submission:
+    """Checks options once, for any number of tasks.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+    """
+    unknown = options.keys() - EnqueueOptions.__annotations__.keys()
+    if unknown:
+        listed = ", ".join(sorted(unknown))
+        raise InvalidInput(f"{listed}: no such option; there are {', '.join(EnqueueOptions.__annotations__)}")
+    unique = options.get("unique", defaults.is_unique)
+    retry = options.get("retry")
+    queue = names.check_queue(options.get("queue", defaults.queue))
+    template = producer.new_task(
+        task_type,
+        {},
+        priority=options.get("priority", defaults.priority),
+        delay_s=options.get("delay_s", 0),
+        at_ms=_at_ms(options["at"]) if "at" in options else None,
+        max_attempts=options.get("max_attempts", retry.max_attempts if retry else defaults.max_attempts),
+        name=options.get("id"),
+        unique_key=unique if isinstance(unique, str) else None,
+        options=TaskOptions(
+            timeout_s=options.get("timeout_s"),
+            retry=retry,
+            linked_to=options.get("linked_to"),
+            submitted_by=options.get("submitted_by"),
+            traceparent=options.get("traceparent"),
+        ),
+    )
+    if template.chosen_name is not None:
+        ids.chosen_id(template.chosen_name, queue)
+    return Submission(queue, template, unique is True)
+
+
+def unique_key_of(task_type: str, payload: bytes) -> str:
+    """The key that two tasks of one type share when their arguments are equal, in whatever order they came."""
+    canonical = msgspec.json.encode(msgspec.json.decode(payload), order="deterministic")
+    return f"{task_type[:100]}:{hashlib.blake2b(canonical, digest_size=16).hexdigest()}"
+
+
+def _at_ms(at: Any) -> int:
+    if not isinstance(at, dt.datetime) or at.tzinfo is None:
+        raise InvalidInput(
+            f"at={at!r}: give a datetime with a time zone, such as datetime.now(UTC) + timedelta(hours=1)"
+        )
+    return round(at.timestamp() * 1000)

@@ -1,0 +1,152 @@
+"""A handle on one task: wait for its result, look at it, stop it."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from tq_core.errors import NotFound, TaskCancelled, TaskFailed, WaitTimeout
+from tq_core.model import TaskState, TaskView
+from tq_core.roles import inspector, operator
+from tq_core.transport.steps import Flow, Pause
+
+if TYPE_CHECKING:
+    from tq_core.tasks.task_queue import TaskQueue
+
+R = TypeVar("R")
+
+FIRST_POLL_S = 0.010
+LONGEST_POLL_S = 0.250
+POLL_GROWTH = 1.5
+
+
+class TaskHandle(Generic[R]):
+    """One task by its id; holds no connection of its own."""
+
+    __slots__ = ("_task_queue", "id", "is_new")
+
+    def __init__(self, task_queue: TaskQueue, task_id: str, *, is_new: bool = True) -> None:
+        self._task_queue = task_queue
+        self.id = task_id
+        self.is_new = is_new
+        """False when enqueuing found this task there already, under the same id or unique key."""
+
+    def __repr__(self) -> str:
+        return f"<TaskHandle {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskHandle) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    async def result(self, *, timeout_s: float | None = None) -> R:
+        """Waits until the task has ended and returns its result.
+
+        Args:
+            timeout_s: None = as long as it takes.
+
+        Raises:
+            TaskFailed: it is in the DLQ.
+            TaskCancelled: it was cancelled, killed or expired.
+            WaitTimeout: it had not ended in time; it goes on.
+            NotFound: it is not there (any more).
+        """
+        return self._result_of(await self._task_queue.run(wait(self.id, timeout_s=timeout_s)))
+
+    def result_sync(self, *, timeout_s: float | None = None) -> R:
+        """As `result`, from ordinary code."""
+        return self._result_of(self._task_queue.run_sync(wait(self.id, timeout_s=timeout_s)))
+
+    async def status(self) -> TaskView:
+        """All that is known of the task now.
+
+        Raises:
+            NotFound: it is not there (any more).
+        """
+        return await self._task_queue.run(inspector.show_one(self.id))
+
+    def status_sync(self) -> TaskView:
+        """As `status`, from ordinary code."""
+        return self._task_queue.run_sync(inspector.show_one(self.id))
+
+    async def cancel(self, *, why: str = "", kill: bool = False, actor: str | None = None) -> bool:
+        """Ends the task if it has not run, and asks it to stop if it runs.
+
+        Args:
+            kill: End it even if it does not listen.
+            actor: Who asks, for the audit; this user and host when None.
+
+        Returns:
+            Whether anything was to be stopped: False when the task had ended before.
+
+        Raises:
+            NotFound: it is not there (any more).
+        """
+        done = await self._task_queue.run(operator.cancel([self.id], actor=actor or this_actor(), why=why, kill=kill))
+        return self._stopped(done)
+
+    def cancel_sync(self, *, why: str = "", kill: bool = False, actor: str | None = None) -> bool:
+        """As `cancel`, from ordinary code."""
+        done = self._task_queue.run_sync(operator.cancel([self.id], actor=actor or this_actor(), why=why, kill=kill))
+        return self._stopped(done)
+
+    def _stopped(self, done: list[operator.Done]) -> bool:
+        if done[0].word == "gone":
+            raise _not_found(self.id)
+        return done[0].is_done
+
+    def _result_of(self, task: TaskView) -> R:
+        if task.state is TaskState.COMPLETED:
+            definition = self._task_queue.tasks.get(task.type)
+            return cast("R", definition.decode_result(task.result) if definition else task.result)
+        error = task.error or {}
+        reason = str(error.get("reason", ""))
+        if task.state is TaskState.CANCELLED:
+            by, why = error.get("by"), error.get("why")
+            told = (f" by {by}" if by else "") + (f": {why}" if why else "")
+            raise TaskCancelled(f"the task {task.id} ({task.type}) was {reason or 'cancelled'}{told}", reason=reason)
+        what = ": ".join(str(error[part]) for part in ("type", "message") if error.get(part))
+        raise TaskFailed(
+            f"the task {task.id} ({task.type}) failed, reason {reason}, after attempt {task.attempt} of "
+            f"{task.max_attempts}: {what or 'no detail'}",
+            reason=reason,
+            error=dict(error),
+        )
+
+
+def wait(task_id: str, *, timeout_s: float | None = None) -> Flow[TaskView]:
+    """Waits until a task has ended, asking again at growing intervals; returns how it ended.
+
+    Raises:
+        WaitTimeout: it had not ended in time.
+        NotFound: it is not there (any more).
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    pause_s = FIRST_POLL_S
+    while True:
+        (task,) = yield from inspector.show([task_id])
+        if task is None:
+            raise _not_found(task_id)
+        if task.state.is_terminal:
+            return task
+        left_s = pause_s if deadline is None else deadline - time.monotonic()
+        if left_s <= 0:
+            raise WaitTimeout(f"the task {task_id} was still {task.state} after {timeout_s} s: it goes on without you")
+        yield Pause(min(pause_s, left_s))
+        pause_s = min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
+
+
+def this_actor() -> str:
+    """Who this program acts as where it does not say: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no account has this number, as in many containers
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _not_found(task_id: str) -> NotFound:
+    return NotFound(f"no task has the id {task_id!r}: it never existed, was deleted, or its retention is over")

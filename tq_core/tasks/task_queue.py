@@ -1,0 +1,437 @@
+"""The way into tq for programs: define tasks, enqueue them, wait for them.
+
+    tq = TaskQueue()
+
+    @tq.task(queue="mail", timeout_s=30)
+    async def send_mail(to: str) -> str: ...
+
+    handle = await send_mail.enqueue(to="a@example.org")
+
+Nothing connects until something is sent. Each event loop has a connection of its own, which is closed when the loop
+ends; ordinary code of all threads shares another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack, overload
+
+from tq_core import ids, names, settings
+from tq_core.errors import BrokerUnreachable, DuplicateTask, InvalidInput, TqError, UnknownTaskType
+from tq_core.model import NewTask, RetryPolicy
+from tq_core.roles import producer, registry
+from tq_core.tasks import schema
+from tq_core.tasks.arguments import invalid_arguments
+from tq_core.tasks.enqueue_options import EnqueueOptions, Submission, TypeDefaults, submission
+from tq_core.tasks.handle import TaskHandle
+from tq_core.tasks.registered_task import Task, TaskDecorator
+from tq_core.tasks.task import TaskDefinition, TaskSettings, describe
+from tq_core.transport import backend
+from tq_core.transport.runner import AsyncRunner, SyncRunner
+from tq_core.transport.steps import Flow
+
+T = TypeVar("T")
+
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+TYPES_FRESH_S = 10.0
+"""How long a producer relies on the published types it has read."""
+TYPES_ASKED_AGAIN_S = 1.0
+"""How soon it asks again for a type that it has not found."""
+
+_log = logging.getLogger("tq")
+_notices_given: set[str] = set()
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The broker while it is in use, in the process that opened it."""
+
+    pid: int
+    broker: backend.OpenBroker
+    on_loops: AsyncRunner
+    in_threads: SyncRunner
+
+
+class TaskQueue:
+    """Tasks of one program on one broker."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        context: str | None = None,
+        retry: RetryPolicy | None = None,
+        max_payload_bytes: int | None = None,
+        qualified_names: bool = False,
+    ) -> None:
+        """Makes a queue without connecting it.
+
+        Args:
+            url: The broker; None = TQ_URL, else the chosen context, else the embedded broker.
+            context: A context of the configuration file, for when there is no URL.
+            retry: The policy of types that have none; None = MAX_RETRIES and its kin, else RetryPolicy().
+            max_payload_bytes: Limit of arguments and of results; None = TQ_MAX_PAYLOAD_BYTES, else 1 MiB.
+            qualified_names: Name types after module and function, `mail.send`, instead of the function alone.
+        """
+        self.tasks: dict[str, TaskDefinition] = {}
+        """The types defined here, by name."""
+        self._url, self._context = url, context
+        self._retry = retry
+        self.max_payload_bytes = _max_payload_bytes() if max_payload_bytes is None else max_payload_bytes
+        self._has_qualified_names = qualified_names
+        self._address: settings.BrokerAddress | None = None
+        self._opened: _Opened | None = None
+        self._opening = threading.Lock()
+        self._inherited: list[_Opened] = []
+        self._numbers: dict[str, int] = {}
+        self._published: dict[str, registry.PublishedType] = {}
+        self._published_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<TaskQueue of {len(self.tasks)} task types>"
+
+    # --- defining tasks ---
+
+    @overload
+    def task(self, handler: None = None, /, **settings: Unpack[TaskSettings]) -> TaskDecorator: ...
+    @overload
+    def task(self, handler: Callable[..., Any], /) -> Task[..., Any, Any]: ...
+    def task(self, handler: Callable[..., Any] | None = None, /, **settings: Unpack[TaskSettings]) -> Any:
+        """Makes a function a task type; its type hints are the schema of its arguments.
+
+            @tq.task(queue="mail", retry=RetryPolicy(max_attempts=5), timeout_s=30)
+            async def send_mail(to: str, subject: str) -> str: ...
+
+        The type's name is the function's own, without its module, unless one is given. A parameter annotated
+        `TaskContext` gets the context; put it first.
+
+        Raises:
+            InvalidInput: the function cannot be a task, or the name is taken; says what to change.
+        """
+        # Hints that are text may name what is local to the function in which the handler is defined.
+        local_names = dict(sys._getframe(1).f_locals)  # noqa: SLF001 - there is no other way
+
+        def define(function: Callable[..., Any]) -> Task[..., Any, Any]:
+            chosen: TaskSettings = {"retry": self._default_retry(), **settings}
+            if self._has_qualified_names:
+                chosen = {"name": _qualified_name(function), **chosen}
+            fields = describe(function, chosen, local_names=local_names)
+            fields["max_result_bytes"] = self.max_payload_bytes
+            task: Task[..., Any, Any] = Task(task_queue=self, **fields)
+            if task.name in self.tasks:
+                taken = self.tasks[task.name].handler
+                raise InvalidInput(
+                    f"the task type {task.name!r} is defined twice, by {_place(taken)} and {_place(function)}: "
+                    "give one of them another name, task(name=...)"
+                )
+            self.tasks[task.name] = task
+            return task
+
+        return define if handler is None else define(handler)
+
+    def _default_retry(self) -> RetryPolicy:
+        if self._retry is None:
+            found = settings.retry_defaults()
+            self._retry = RetryPolicy(
+                max_attempts=found.max_attempts,
+                initial_delay_s=found.initial_delay_ms / 1000,
+                multiplier=found.multiplier,
+                max_delay_s=found.max_delay_ms / 1000,
+            )
+        return self._retry
+
+    # --- enqueuing ---
+
+    async def enqueue(
+        self, task_type: str, args: Mapping[str, Any] | None = None, /, **options: Unpack[EnqueueOptions]
+    ) -> TaskHandle[Any]:
+        """Has a worker run a task, by the name of its type: the code need not be here.
+
+        A type that is not defined here is looked up among those that workers have published, which say its queue and
+        check the arguments. With `queue=` a type that no worker has published yet is accepted unchecked.
+
+        Raises:
+            UnknownTaskType: it is neither defined here nor published, and no queue was given.
+            InvalidArguments: the arguments do not fit.
+            QueueFull: the queue may not hold more.
+            DuplicateTask: a live task holds its unique key.
+        """
+        (payload,), submitted = await self.run(self._prepare(task_type, [args or {}], options))
+        return await self.submit(submitted, payload)
+
+    def enqueue_sync(
+        self, task_type: str, args: Mapping[str, Any] | None = None, /, **options: Unpack[EnqueueOptions]
+    ) -> TaskHandle[Any]:
+        """As `enqueue`, from ordinary code."""
+        (payload,), submitted = self.run_sync(self._prepare(task_type, [args or {}], options))
+        return self.submit_sync(submitted, payload)
+
+    async def enqueue_many(
+        self, task_type: str, arguments: Sequence[Mapping[str, Any]], /, **options: Unpack[EnqueueOptions]
+    ) -> list[TaskHandle[Any]]:
+        """Enqueues a task for each set of arguments, in batches of one round trip; all are checked before the first.
+
+        A duplicate is no error here: its handle is that of the task that was there.
+        """
+        payloads, submitted = await self.run(self._prepare(task_type, arguments, options))
+        return await self.submit_many(submitted, payloads)
+
+    def enqueue_many_sync(
+        self, task_type: str, arguments: Sequence[Mapping[str, Any]], /, **options: Unpack[EnqueueOptions]
+    ) -> list[TaskHandle[Any]]:
+        """As `enqueue_many`, from ordinary code."""
+        payloads, submitted = self.run_sync(self._prepare(task_type, arguments, options))
+        return self.submit_many_sync(submitted, payloads)
+
+    async def submit(self, submitted: Submission, payload: bytes) -> TaskHandle[Any]:
+        """Enqueues checked arguments under checked options."""
+        return self._handle_of(submitted, await self.run(self._send(submitted.queue, [submitted.task(payload)])))
+
+    def submit_sync(self, submitted: Submission, payload: bytes) -> TaskHandle[Any]:
+        """As `submit`, from ordinary code."""
+        return self._handle_of(submitted, self.run_sync(self._send(submitted.queue, [submitted.task(payload)])))
+
+    async def submit_many(self, submitted: Submission, payloads: Sequence[bytes]) -> list[TaskHandle[Any]]:
+        """As `submit`, many at once."""
+        return self._handles(await self.run(self._send_all(submitted, payloads)))
+
+    def submit_many_sync(self, submitted: Submission, payloads: Sequence[bytes]) -> list[TaskHandle[Any]]:
+        """As `submit_many`, from ordinary code."""
+        return self._handles(self.run_sync(self._send_all(submitted, payloads)))
+
+    def handle(self, task_id: str) -> TaskHandle[Any]:
+        """A handle on a task by its id.
+
+        Raises:
+            InvalidInput: this is no task id.
+        """
+        ids.home_of(task_id)
+        return TaskHandle(self, task_id)
+
+    def _prepare(
+        self, task_type: str, arguments: Sequence[Mapping[str, Any]], options: EnqueueOptions
+    ) -> Flow[tuple[list[bytes], Submission]]:
+        """Checks options and arguments against whatever is known of the type."""
+        definition = self.tasks.get(names.check_task_type(task_type))
+        if isinstance(definition, Task):
+            submitted = submission(task_type, options, definition.defaults())
+            limit = self.max_payload_bytes
+            return [definition.arguments.encode(args, max_bytes=limit) for args in arguments], submitted
+        published = yield from self._published_type(task_type, must_exist="queue" not in options)
+        defaults = TypeDefaults(max_attempts=self._default_retry().max_attempts)
+        if published:
+            defaults = TypeDefaults(queue=published.queue, max_attempts=published.max_attempts)
+        submitted = submission(task_type, options, defaults)
+        payloads = []
+        for args in arguments:
+            payload = producer.encode_payload(dict(args), max_bytes=self.max_payload_bytes)
+            if published:
+                problems = schema.check_against(published.schema, schema.decode_args(payload))
+                if problems:
+                    raise invalid_arguments(task_type, problems)
+            payloads.append(payload)
+        return payloads, submitted
+
+    def _published_type(self, task_type: str, *, must_exist: bool) -> Flow[registry.PublishedType | None]:
+        found = self._published.get(task_type)
+        fresh_s = TYPES_ASKED_AGAIN_S if found is None and must_exist else TYPES_FRESH_S
+        if self._published_at is None or time.monotonic() - self._published_at > fresh_s:
+            self._published = yield from registry.published_types()
+            self._published_at = time.monotonic()
+            found = self._published.get(task_type)
+        if found is None and must_exist:
+            known = {**self._published, **self.tasks}
+            nearest = names.nearest(task_type, known)
+            hint = f"did you mean {' or '.join(map(repr, nearest))}? If not, start" if nearest else "start"
+            raise UnknownTaskType(
+                f"no task type {task_type!r} is defined here or published by a worker: {hint} a worker that has it, "
+                "or say which queue it goes to",
+                nearest,
+            )
+        return found
+
+    def _send(self, queue: str, tasks: list[NewTask]) -> Flow[list[producer.Enqueued]]:
+        number = self._numbers.get(queue)
+        if number is None:
+            number = self._numbers[queue] = yield from registry.register_queue(queue)
+        outcomes = yield from producer.enqueue(queue, tasks, number=number)
+        home = ids.home_of(outcomes[0].task_id)
+        if isinstance(home, int):
+            self._numbers[queue] = home
+        return outcomes
+
+    def _send_all(self, submitted: Submission, payloads: Sequence[bytes]) -> Flow[list[producer.Enqueued]]:
+        if submitted.template.chosen_name is not None and len(payloads) > 1:
+            raise InvalidInput(f"{len(payloads)} tasks cannot share the id {submitted.template.chosen_name!r}")
+        outcomes: list[producer.Enqueued] = []
+        for batch in _batches(payloads):
+            try:
+                outcomes += yield from self._send(submitted.queue, [submitted.task(payload) for payload in batch])
+            except TqError as error:
+                if outcomes:
+                    error.add_note(f"{len(outcomes)} of the {len(payloads)} tasks had been enqueued before")
+                raise
+        return outcomes
+
+    def _handle_of(self, submitted: Submission, outcomes: list[producer.Enqueued]) -> TaskHandle[Any]:
+        (outcome,) = outcomes
+        if outcome.duplicate_of == "unique":
+            raise DuplicateTask(
+                f"a task of {submitted.queue!r} like this one is live, {outcome.task_id}: wait for it or cancel it",
+                holder_id=outcome.task_id,
+            )
+        return TaskHandle(self, outcome.task_id, is_new=outcome.is_new)
+
+    def _handles(self, outcomes: list[producer.Enqueued]) -> list[TaskHandle[Any]]:
+        return [TaskHandle(self, outcome.task_id, is_new=outcome.is_new) for outcome in outcomes]
+
+    # --- the connection ---
+
+    @property
+    def address(self) -> settings.BrokerAddress:
+        """The broker that this queue is on, or would be.
+
+        Raises:
+            BrokerConfig: the address cannot be used.
+        """
+        if self._address is None:
+            self._address = settings.resolve_broker(self._url, context=self._context)
+        return self._address
+
+    def redirect(self, address: settings.BrokerAddress) -> None:
+        """Uses another broker than this queue names, from now on: for a worker that was told which one."""
+        self.close()
+        self._address = address
+        self._numbers, self._published, self._published_at = {}, {}, None
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues of the types defined here, those that were sent to, and `default`."""
+        return tuple(dict.fromkeys([*(t.queue for t in self.tasks.values()), *self._numbers, "default"]))
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Drives a flow on this event loop's connection: whatever `tq_core` can do, this way.
+
+        Raises:
+            TqError: what the flow raises, or a BrokerError.
+        """
+        opened = self._opened
+        if opened is None or opened.pid != os.getpid():
+            # Starting an embedded broker takes a while, and other tasks of this loop go on meanwhile.
+            opened = await asyncio.to_thread(self._open)
+        try:
+            return await opened.on_loops.run(flow)
+        except BrokerUnreachable:
+            if opened.broker.is_embedded:
+                await self.aclose()  # the next use starts it again
+            raise
+
+    def run_sync(self, flow: Flow[T]) -> T:
+        """As `run`, from ordinary code of any thread."""
+        opened = self._open()
+        try:
+            return opened.in_threads.run(flow)
+        except BrokerUnreachable:
+            if opened.broker.is_embedded:
+                self.close()  # the next use starts it again
+            raise
+
+    def open_broker(self) -> backend.OpenBroker:
+        """The broker as this queue uses it, opened now if need be; closed with the queue."""
+        return self._open().broker
+
+    async def aclose(self) -> None:
+        """Closes this loop's connection, the one of ordinary code and the broker; the next use opens them again."""
+        if self._opened is not None:
+            await self._opened.on_loops.aclose()
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Closes the connection of ordinary code and the broker; event loops close their own when they end."""
+        with self._opening:
+            opened, self._opened = self._opened, None
+            if opened is not None and opened.pid == os.getpid():
+                opened.in_threads.close()
+                opened.broker.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> _Opened:
+        with self._opening:
+            opened = self._opened
+            if opened is not None and opened.pid != os.getpid():
+                # A fork: the sockets and the lock are our parent's. Kept, so that no destructor closes them for it.
+                self._inherited.append(opened)
+                opened = None
+            if opened is None:
+                broker = backend.open_endpoint(self.address)
+                _give_notice(broker.notice)
+                opened = self._opened = _Opened(
+                    pid=os.getpid(),
+                    broker=broker,
+                    on_loops=AsyncRunner(broker.endpoint),
+                    in_threads=SyncRunner(broker.endpoint),
+                )
+            return opened
+
+
+def _batches(payloads: Sequence[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for payload in payloads:
+        if batch and (len(batch) == producer.MAX_BATCH or size + len(payload) > MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(payload)
+        size += len(payload)
+    if batch:
+        yield batch
+
+
+def _max_payload_bytes() -> int:
+    text = os.environ.get("TQ_MAX_PAYLOAD_BYTES", "")
+    if not text:
+        return producer.MAX_PAYLOAD_BYTES
+    if not (text.isascii() and text.isdigit() and int(text) > 1):
+        raise InvalidInput(f"TQ_MAX_PAYLOAD_BYTES={text!r}: must be a number of bytes above 1")
+    return int(text)
+
+
+def _give_notice(notice: str) -> None:
+    """Says once per process what a user should know of the broker, such as that nothing is kept."""
+    if notice and notice not in _notices_given:
+        _notices_given.add(notice)
+        _log.warning("%s", notice)
+
+
+def _qualified_name(function: Callable[..., Any]) -> str:
+    own = getattr(function, "__qualname__", "").replace("<locals>.", "")
+    return f"{function.__module__}.{own}"
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
+    line = f":{code.co_firstlineno}" if code else ""
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', '?')}{line}"
