@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tq_core.errors import FatalError, InvalidArguments, TaskCancelled, TaskFailed, TqError, WaitTimeout
+    from tq_core.errors import (
+        FatalError,
+        InvalidArgumentsError,
+        TaskCancelledError,
+        TaskFailedError,
+        TqError,
+        WaitTimeoutError,
+    )
     from tq_core.model import RetryPolicy, TaskState, TaskView
     from tq_core.tasks.context import TaskContext, current_context
     from tq_core.tasks.handle import TaskHandle
@@ -13,33 +20,33 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "FatalError": "errors",
-    "InvalidArguments": "errors",
+    "InvalidArgumentsError": "errors",
     "RetryPolicy": "model",
-    "TaskCancelled": "errors",
+    "TaskCancelledError": "errors",
     "TaskContext": "tasks.context",
-    "TaskFailed": "errors",
+    "TaskFailedError": "errors",
     "TaskHandle": "tasks.handle",
     "TaskQueue": "tasks.task_queue",
     "TaskState": "model",
     "TaskView": "model",
     "TqError": "errors",
-    "WaitTimeout": "errors",
+    "WaitTimeoutError": "errors",
     "current_context": "tasks.context",
 }
 
 __all__ = [
     "FatalError",
-    "InvalidArguments",
+    "InvalidArgumentsError",
     "RetryPolicy",
-    "TaskCancelled",
+    "TaskCancelledError",
     "TaskContext",
-    "TaskFailed",
+    "TaskFailedError",
     "TaskHandle",
     "TaskQueue",
     "TaskState",
     "TaskView",
     "TqError",
-    "WaitTimeout",
+    "WaitTimeoutError",
     "current_context",
 ]
 

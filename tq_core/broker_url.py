@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from tq_core.broker.folder import DEFAULT_NAME, check_name
-from tq_core.errors import BrokerConfig, InvalidInput, NotYetSupported
+from tq_core.errors import BrokerConfigError, InvalidInputError, NotYetSupportedError
 
 MASK = "***"
 EXAMPLES = "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST/0, unix:///PATH, embedded://NAME or memory://NAME"
@@ -87,31 +88,31 @@ def parse_url(url: str, *, source: str) -> ParsedUrl:
         source: Where it comes from, for the message.
 
     Raises:
-        BrokerConfig: It is wrong.
-        NotYetSupported: It is right, and this version does not serve it.
+        BrokerConfigError: It is wrong.
+        NotYetSupportedError: It is right, and this version does not serve it.
     """
     url = url.strip()
     scheme, separator, _ = url.partition("://")
     scheme = scheme.lower()
     shown = masked_url(url)
     if not separator:
-        raise BrokerConfig(f"{source} {shown!r} has no scheme; write {EXAMPLES}")
+        raise BrokerConfigError(f"{source} {shown!r} has no scheme; write {EXAMPLES}")
     if scheme in _LATER:
-        raise NotYetSupported(
+        raise NotYetSupportedError(
             f"{source} {shown!r}: this version does not serve {_LATER[scheme]} yet; "
             "give the address of one server (redis:// or rediss://)"
         )
     if scheme in {"http", "https"}:
-        raise NotYetSupported(f"{source} {shown!r} is the address of a gateway, not of a broker; write {EXAMPLES}")
+        raise NotYetSupportedError(f"{source} {shown!r} is the address of a gateway, not of a broker; write {EXAMPLES}")
     if scheme not in set(BrokerScheme):  # on 3.11 a text cannot be looked up in the class itself
-        raise BrokerConfig(f"{source} {shown!r}: {scheme!r} is not a scheme that tq knows; write {EXAMPLES}")
+        raise BrokerConfigError(f"{source} {shown!r}: {scheme!r} is not a scheme that tq knows; write {EXAMPLES}")
     kind = BrokerScheme(scheme)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         # Its text may quote a part of a password that was not percent-encoded.
-        raise BrokerConfig(
+        raise BrokerConfigError(
             f"{source} {shown!r} has no valid host and port; percent-encode / : @ ? # in a password"
         ) from None
     if kind.is_server:
@@ -148,27 +149,29 @@ def _printable(text: str) -> str:
 
 def _check_local(parts: SplitResult, shown: str) -> str:
     if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
-        raise BrokerConfig(f"{shown}: after {parts.scheme}:// comes a name and nothing else, as {parts.scheme}://work")
+        raise BrokerConfigError(
+            f"{shown}: after {parts.scheme}:// comes a name and nothing else, as {parts.scheme}://work"
+        )
     try:
         return check_name(parts.netloc or DEFAULT_NAME)
-    except InvalidInput as error:
-        raise BrokerConfig(f"{shown}: {error.message}") from error
+    except InvalidInputError as error:
+        raise BrokerConfigError(f"{shown}: {error.message}") from error
 
 
 def _check_server(parts: SplitResult, kind: BrokerScheme, port: int | None, shown: str) -> None:
     if parts.fragment:
-        raise BrokerConfig(f"{shown} ends in #...; percent-encode # as %23")
+        raise BrokerConfigError(f"{shown} ends in #...; percent-encode # as %23")
     if kind is BrokerScheme.UNIX:
         if parts.hostname or not parts.path.strip("/"):
-            raise BrokerConfig(f"{shown}: a socket's address has three slashes, as unix:///run/redis.sock")
+            raise BrokerConfigError(f"{shown}: a socket's address has three slashes, as unix:///run/redis.sock")
     else:
         if not parts.hostname:
-            raise BrokerConfig(f"{shown} names no host; write {kind}://localhost:6379/0 for this machine")
+            raise BrokerConfigError(f"{shown} names no host; write {kind}://localhost:6379/0 for this machine")
         if port == 0:
-            raise BrokerConfig(f"{shown}: 0 is not a port; give a number from 1 to 65535")
+            raise BrokerConfigError(f"{shown}: 0 is not a port; give a number from 1 to 65535")
         # redis-py silently takes database 0 where this is not a number.
         if not re.fullmatch(r"/?|/[0-9]+", parts.path):
-            raise BrokerConfig(f"{shown}: {parts.path[1:]!r} is not the number of a database; end it in /0")
+            raise BrokerConfigError(f"{shown}: {parts.path[1:]!r} is not the number of a database; end it in /0")
     _check_options(parts.query, kind, shown)
 
 
@@ -181,10 +184,10 @@ def _check_options(query: str, kind: BrokerScheme, shown: str) -> None:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in allowed:
             hint = "it works with rediss:// only" if name in _TLS_OPTIONS else f"it may be {', '.join(sorted(allowed))}"
-            raise BrokerConfig(f"{shown}: the option {name!r} is not for an address; {hint}")
-        parser = URL_QUERY_ARGUMENT_PARSERS.get(name)
+            raise BrokerConfigError(f"{shown}: the option {name!r} is not for an address; {hint}")
+        parser: Any = URL_QUERY_ARGUMENT_PARSERS.get(name)
         try:
             if parser is not None:
                 parser(value)
         except (TypeError, ValueError):
-            raise BrokerConfig(f"{shown}: {value!r} is not a value for {name}; correct it") from None
+            raise BrokerConfigError(f"{shown}: {value!r} is not a value for {name}; correct it") from None

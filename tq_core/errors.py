@@ -24,13 +24,13 @@ class TqError(Exception):
 # --- what the caller asked for cannot be done as asked: nothing was written ---
 
 
-class InvalidInput(TqError):
+class InvalidInputError(TqError):
     """A value was refused before anything was written."""
 
     code = "invalid_input"
 
 
-class InvalidArguments(InvalidInput):
+class InvalidArgumentsError(InvalidInputError):
     """A task's arguments do not fit its type's schema; `problems` maps a field to what is wrong."""
 
     code = "invalid_arguments"
@@ -40,13 +40,13 @@ class InvalidArguments(InvalidInput):
         self.problems = problems or {}
 
 
-class PayloadTooLarge(InvalidInput):
+class PayloadTooLargeError(InvalidInputError):
     """The encoded arguments exceed the limit."""
 
     code = "payload_too_large"
 
 
-class UnknownTaskType(InvalidInput):
+class UnknownTaskTypeError(InvalidInputError):
     """No such type is published; `nearest` names what was probably meant."""
 
     code = "unknown_task_type"
@@ -62,7 +62,7 @@ class RefusedError(TqError):
     code = "refused"
 
 
-class QueueFull(RefusedError):
+class QueueFullError(RefusedError):
     """The queue holds as many unfinished tasks as it may."""
 
     code = "queue_full"
@@ -72,7 +72,7 @@ class QueueFull(RefusedError):
         self.queue, self.depth, self.max_size = queue, depth, max_size
 
 
-class DuplicateTask(RefusedError):
+class DuplicateTaskError(RefusedError):
     """A task with this id, or a live one with this unique key, exists; `holder_id` is it."""
 
     code = "duplicate_task"
@@ -82,19 +82,19 @@ class DuplicateTask(RefusedError):
         self.holder_id = holder_id
 
 
-class SchemaTooNew(RefusedError):
+class SchemaTooNewError(RefusedError):
     """The keyspace was written by a newer tq than this one."""
 
     code = "schema_too_new"
 
 
-class NotFound(TqError):
+class NotFoundError(TqError):
     """No such task, queue, worker or node."""
 
     code = "not_found"
 
 
-class WaitTimeout(TqError):
+class WaitTimeoutError(TqError):
     """What was waited for had not happened by the deadline; it may still happen."""
 
     code = "wait_timeout"
@@ -103,7 +103,7 @@ class WaitTimeout(TqError):
 # --- how a task ended, raised to whoever waits for its result ---
 
 
-class TaskFailed(TqError):
+class TaskFailedError(TqError):
     """The task is in the DLQ; `reason` says why, `error` holds type, message and traceback."""
 
     code = "task_failed"
@@ -113,7 +113,7 @@ class TaskFailed(TqError):
         self.reason, self.error = reason, error or {}
 
 
-class TaskCancelled(TqError):
+class TaskCancelledError(TqError):
     """The task was cancelled, killed or expired."""
 
     code = "task_cancelled"
@@ -132,31 +132,31 @@ class BrokerError(TqError):
     code = "broker_error"
 
 
-class BrokerUnreachable(BrokerError):
+class BrokerUnreachableError(BrokerError):
     """No connection could be made, or it broke and did not come back in time."""
 
     code = "broker_unreachable"
 
 
-class BrokerRefused(BrokerError):
+class BrokerRefusedError(BrokerError):
     """The server is there and does not let us in or lets us write: password, ACL, read-only, out of memory, disk."""
 
     code = "broker_refused"
 
 
-class BrokerTooOld(BrokerError):
+class BrokerTooOldError(BrokerError):
     """The server is older than the oldest Redis that tq runs on."""
 
     code = "broker_too_old"
 
 
-class BrokerConfig(BrokerError):
+class BrokerConfigError(BrokerError):
     """The broker's address or the embedded broker's folder cannot be used as it is."""
 
     code = "broker_config"
 
 
-class NotYetSupported(BrokerConfig):
+class NotYetSupportedError(BrokerConfigError):
     """The address is understood, and this version does not serve it yet."""
 
     code = "not_yet_supported"
@@ -171,23 +171,23 @@ class FatalError(TqError):
     code = "fatal"
 
 
-class HardTimeout(TqError):
+class HardTimeoutError(TqError):
     """An attempt exceeded its timeout; made by whoever runs the task, never by a handler."""
 
     code = "timeout"
 
 
-class InvalidResult(InvalidInput):
+class InvalidResultError(InvalidInputError):
     """A handler returned what cannot be stored as its result; the task did run."""
 
     code = "invalid_result"
 
 
-class SoftTimeout(TqError):
+class SoftTimeoutError(TqError):
     """Raised inside a handler when its time is nearly up."""
 
     code = "soft_timeout"
 
 
-class TaskInterrupted(BaseException):
+class TaskInterruptedError(BaseException):
     """Raised inside a handler's thread to end it; a BaseException, so that `except Exception` lets it pass."""

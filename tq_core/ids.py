@@ -13,7 +13,7 @@ import os
 import time
 
 from tq_core import names
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUE = {c: i for i, c in enumerate(_ALPHABET)}
@@ -41,13 +41,13 @@ def chosen_id(name: str, queue: str) -> str:
     """The id of a task whose name its user chose.
 
     Raises:
-        InvalidInput: the name has characters that an id cannot hold, or names another queue.
+        InvalidInputError: the name has characters that an id cannot hold, or names another queue.
     """
     bare, at, home = name.partition("@")
     if at and home != queue:
-        raise InvalidInput(f"the id {name!r} belongs to the queue {home!r}, but the task goes to {queue!r}")
+        raise InvalidInputError(f"the id {name!r} belongs to the queue {home!r}, but the task goes to {queue!r}")
     if not names.CHOSEN_ID.match(bare):
-        raise InvalidInput(f"{bare!r} cannot be a task's id: use 1 to 100 letters, digits, '.', '_' or '-'")
+        raise InvalidInputError(f"{bare!r} cannot be a task's id: use 1 to 100 letters, digits, '.', '_' or '-'")
     return f"{bare}@{names.check_queue(queue)}"
 
 
@@ -55,7 +55,7 @@ def home_of(task_id: str) -> str | int:
     """The queue an id belongs to: its name for a chosen id, its number for a generated one.
 
     Raises:
-        InvalidInput: this is no task id.
+        InvalidInputError: this is no task id.
     """
     if "@" in task_id:
         bare, _, queue = task_id.rpartition("@")
@@ -66,7 +66,7 @@ def home_of(task_id: str) -> str | int:
         for c in task_id[10:14]:
             value = value << 5 | _VALUE[c]
         return value >> 4
-    raise InvalidInput(f"{task_id!r} is no task id: expected 26 letters and digits, or NAME@QUEUE")
+    raise InvalidInputError(f"{task_id!r} is no task id: expected 26 letters and digits, or NAME@QUEUE")
 
 
 def created_at_ms(task_id: str) -> int | None:

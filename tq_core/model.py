@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 
 
 class TaskState(enum.StrEnum):
@@ -40,13 +40,13 @@ def parse_priority(value: str | int) -> int:
     """A priority from its name or number; 0 is served first.
 
     Raises:
-        InvalidInput: it is neither a known name nor an integer from 0 to MAX_PRIORITY.
+        InvalidInputError: it is neither a known name nor an integer from 0 to MAX_PRIORITY.
     """
     number = PRIORITIES.get(value) if isinstance(value, str) else value
     if number is None and isinstance(value, str) and value.isascii() and value.isdigit():
         number = int(value)
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_PRIORITY:
-        raise InvalidInput(
+        raise InvalidInputError(
             f"priority {value!r}: use {', '.join(PRIORITIES)} or an integer from 0 (first) to {MAX_PRIORITY}"
         )
     return number
@@ -71,11 +71,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_attempts <= 1000:
-            raise InvalidInput(f"max_attempts {self.max_attempts}: must be from 1 to 1000")
+            raise InvalidInputError(f"max_attempts {self.max_attempts}: must be from 1 to 1000")
         if not (0 <= self.initial_delay_s <= 31_536_000 and 0 <= self.max_delay_s <= 31_536_000):
-            raise InvalidInput("retry delays must be from 0 seconds to one year")
+            raise InvalidInputError("retry delays must be from 0 seconds to one year")
         if not 1 <= self.multiplier <= 1000:
-            raise InvalidInput(f"multiplier {self.multiplier}: must be from 1 to 1000")
+            raise InvalidInputError(f"multiplier {self.multiplier}: must be from 1 to 1000")
 
     def delay_ms(self, attempt: int, sample: float | None = None) -> int:
         """The wait before the next attempt: exponential, capped, drawn from [d/2, d].

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 
 QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 TASK_TYPE = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}\Z")
@@ -24,10 +24,10 @@ def check_queue(name: str) -> str:
     """Returns the queue's name.
 
     Raises:
-        InvalidInput: it is not one.
+        InvalidInputError: it is not one.
     """
     if not QUEUE.match(name):
-        raise InvalidInput(
+        raise InvalidInputError(
             f"{name!r} cannot be a queue's name: use 1 to 64 letters, digits, '.', '_' or '-', "
             "the first a letter or digit"
         )
@@ -38,10 +38,10 @@ def check_task_type(name: str) -> str:
     """Returns the task type's name.
 
     Raises:
-        InvalidInput: it is not one.
+        InvalidInputError: it is not one.
     """
     if not TASK_TYPE.match(name):
-        raise InvalidInput(
+        raise InvalidInputError(
             f"{name!r} cannot be a task type: use 1 to 128 letters, digits, '_', '.', ':' or '-', "
             "the first a letter or '_'"
         )
@@ -52,14 +52,14 @@ def encode_unique_key(key: str) -> str:
     """Makes a unique key safe to stand in a record header.
 
     Raises:
-        InvalidInput: the key is empty, longer than MAX_UNIQUE_KEY_BYTES once encoded, or no text.
+        InvalidInputError: the key is empty, longer than MAX_UNIQUE_KEY_BYTES once encoded, or no text.
     """
     try:
         encoded = quote(key, safe=":/@.,+=-_~ ")
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"the unique key {key!r} holds half a character: {error}") from error
+        raise InvalidInputError(f"the unique key {key!r} holds half a character: {error}") from error
     if not 0 < len(encoded) <= MAX_UNIQUE_KEY_BYTES:
-        raise InvalidInput(
+        raise InvalidInputError(
             f"a unique key must have 1 to {MAX_UNIQUE_KEY_BYTES} bytes once percent-encoded; "
             f"this one has {len(encoded)}"
         )

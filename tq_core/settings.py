@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from tq_core.broker_url import BrokerScheme, ParsedUrl, masked_url, parse_url
-from tq_core.errors import BrokerConfig, InvalidInput
+from tq_core.errors import BrokerConfigError, InvalidInputError
 
 DEFAULT_URL = "embedded://"
 _YES = ("1", "true", "yes", "on")
@@ -96,12 +96,12 @@ def resolve_broker(
         environ: TQ_URL, TQ_CONTEXT, TQ_REQUIRE_URL, REDIS_HOST, REDIS_PORT, XDG_CONFIG_HOME, HOME.
 
     Raises:
-        BrokerConfig: An address, the file or the context's name is wrong, or nothing is set and TQ_REQUIRE_URL is.
-        NotYetSupported: The address is one that this version does not serve.
-        InvalidInput: Both an address and a context were given.
+        BrokerConfigError: An address, the file or the context's name is wrong, or nothing is set and TQ_REQUIRE_URL is.
+        NotYetSupportedError: The address is one that this version does not serve.
+        InvalidInputError: Both an address and a context were given.
     """
     if url and context:
-        raise InvalidInput(f"an address and the context {context!r} were both given; give one of them")
+        raise InvalidInputError(f"an address and the context {context!r} were both given; give one of them")
     if url:
         return _address(parse_url(url, source="the address given"), source="flag")
     if context:
@@ -115,7 +115,7 @@ def resolve_broker(
     if environ.get("REDIS_HOST", "") or environ.get("REDIS_PORT", ""):
         return _address(_of_redis_host(environ), source="REDIS_HOST")
     if _is_set(environ, "TQ_REQUIRE_URL"):
-        raise BrokerConfig("no broker is chosen and TQ_REQUIRE_URL is set; set TQ_URL or pass --url")
+        raise BrokerConfigError("no broker is chosen and TQ_REQUIRE_URL is set; set TQ_URL or pass --url")
     return _address(parse_url(DEFAULT_URL, source="the default"), source="default")
 
 
@@ -131,12 +131,12 @@ def contexts(environ: Mapping[str, str] = os.environ) -> dict[str, BrokerContext
     """Every context of the configuration file by name; empty where there is no file.
 
     Raises:
-        BrokerConfig: The file cannot be read or is not as it must be.
+        BrokerConfigError: The file cannot be read or is not as it must be.
     """
     path = config_file(environ)
     tables = _read_config(path).get("contexts", {})
     if not isinstance(tables, dict):
-        raise BrokerConfig(f"{path}: `contexts` must hold one table for each context, as [contexts.NAME]")
+        raise BrokerConfigError(f"{path}: `contexts` must hold one table for each context, as [contexts.NAME]")
     return {name: _context(path, name, table) for name, table in tables.items()}
 
 
@@ -154,11 +154,11 @@ def retry_defaults(environ: Mapping[str, str] = os.environ) -> RetryDefaults:
     """Read MAX_RETRIES, INITIAL_RETRY_DELAY, RETRY_BACKOFF_MULTIPLIER and MAX_RETRY_DELAY (seconds).
 
     Raises:
-        InvalidInput: One of them is not a number in its range.
+        InvalidInputError: One of them is not a number in its range.
     """
     retries = _number(environ, "MAX_RETRIES", default=3, low=0, high=999)
     if not retries.is_integer():
-        raise InvalidInput(f"MAX_RETRIES={environ['MAX_RETRIES']!r}: must be a whole number")
+        raise InvalidInputError(f"MAX_RETRIES={environ['MAX_RETRIES']!r}: must be a whole number")
     year_s = 31_536_000.0
     return RetryDefaults(
         max_attempts=int(retries) + 1,
@@ -177,9 +177,11 @@ def _of_redis_host(environ: Mapping[str, str]) -> ParsedUrl:
     port = environ.get("REDIS_PORT", "") or "6379"
     bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
     if any(letter in host for letter in "/@?# "):
-        raise BrokerConfig("REDIS_HOST must be the name of a host and nothing else; put a whole address into TQ_URL")
+        raise BrokerConfigError(
+            "REDIS_HOST must be the name of a host and nothing else; put a whole address into TQ_URL"
+        )
     if not (port.isascii() and port.isdigit()):
-        raise BrokerConfig(f"REDIS_PORT={port!r} is not a port; give a number from 1 to 65535")
+        raise BrokerConfigError(f"REDIS_PORT={port!r} is not a port; give a number from 1 to 65535")
     return parse_url(f"redis://{bracketed}:{port}", source="REDIS_HOST and REDIS_PORT")
 
 
@@ -187,7 +189,7 @@ def _of_context(name: str, *, named_by: str, environ: Mapping[str, str]) -> Brok
     found = contexts(environ)
     if name not in found:
         known = f"known are {', '.join(sorted(found))}" if found else "it has none"
-        raise BrokerConfig(f"the context {name!r} ({named_by}) is not in {config_file(environ)}; {known}")
+        raise BrokerConfigError(f"the context {name!r} ({named_by}) is not in {config_file(environ)}; {known}")
     context = found[name]
     parsed = parse_url(context.url, source=f"the context {name!r} of {config_file(environ)}")
     return _address(parsed, source=f"context {name}", context=context)
@@ -197,7 +199,7 @@ def _chosen_context(environ: Mapping[str, str]) -> str:
     path = config_file(environ)
     chosen = _read_config(path).get("context", "")
     if not isinstance(chosen, str):
-        raise BrokerConfig(f'{path}: `context` must be the name of a context in quotes, as context = "staging"')
+        raise BrokerConfigError(f'{path}: `context` must be the name of a context in quotes, as context = "staging"')
     return chosen
 
 
@@ -207,30 +209,30 @@ def _read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise BrokerConfig(f"{path} cannot be read: {error.strerror}; make it readable, or delete it") from error
+        raise BrokerConfigError(f"{path} cannot be read: {error.strerror}; make it readable, or delete it") from error
     except UnicodeDecodeError as error:
-        raise BrokerConfig(f"{path} is not UTF-8 text: {error}; correct it") from error
+        raise BrokerConfigError(f"{path} is not UTF-8 text: {error}; correct it") from error
     import tomllib  # most people have no such file
 
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise BrokerConfig(f"{path} is not valid TOML: {error}; correct it") from error
+        raise BrokerConfigError(f"{path} is not valid TOML: {error}; correct it") from error
 
 
 def _context(path: Path, name: str, table: object) -> BrokerContext:
     where = f"{path}: [contexts.{name}]"
     if not isinstance(table, dict):
-        raise BrokerConfig(f"{where} must be a table")
+        raise BrokerConfigError(f"{where} must be a table")
     url = table.get("url")
     if not isinstance(url, str) or not url:
-        raise BrokerConfig(f'{where} needs url = "redis://..."')
+        raise BrokerConfigError(f'{where} needs url = "redis://..."')
     color = table.get("color")
     if not isinstance(color, str | None):
-        raise BrokerConfig(f"{where}: color must be a text")
+        raise BrokerConfigError(f"{where}: color must be a text")
     for name_of_flag in ("protected", "read_only"):
         if not isinstance(table.get(name_of_flag, False), bool):
-            raise BrokerConfig(f"{where}: {name_of_flag} must be true or false")
+            raise BrokerConfigError(f"{where}: {name_of_flag} must be true or false")
     return BrokerContext(
         name=name,
         url=url,
@@ -244,7 +246,7 @@ def _context(path: Path, name: str, table: object) -> BrokerContext:
 def _is_set(environ: Mapping[str, str], variable: str) -> bool:
     value = environ.get(variable, "").strip().lower()
     if value not in (*_YES, *_NO):
-        raise BrokerConfig(f"{variable}={value!r} is neither yes nor no; set it to 1 or 0")
+        raise BrokerConfigError(f"{variable}={value!r} is neither yes nor no; set it to 1 or 0")
     return value in _YES
 
 
@@ -255,5 +257,5 @@ def _number(environ: Mapping[str, str], variable: str, *, default: float, low: f
     except ValueError:
         value = math.nan
     if not low <= value <= high:
-        raise InvalidInput(f"{variable}={text!r}: must be a number from {low:g} to {high:g}")
+        raise InvalidInputError(f"{variable}={text!r}: must be a number from {low:g} to {high:g}")
     return value

@@ -25,7 +25,7 @@ from typing import Any
 
 import httpx
 
-from tq_core.errors import FatalError, InvalidInput
+from tq_core.errors import FatalError, InvalidInputError
 
 MAX_REDIRECTS = 5
 USUAL_PORTS = (80, 443)
@@ -64,7 +64,7 @@ def allowed_hosts(environ: Mapping[str, str] = os.environ) -> tuple[AllowedHost,
     """Reads TQ_HTTP_ALLOW.
 
     Raises:
-        InvalidInput: an entry cannot be understood.
+        InvalidInputError: an entry cannot be understood.
     """
     entries = (entry.strip().lower() for entry in environ.get("TQ_HTTP_ALLOW", "").split(","))
     return tuple(_allowed_host(entry) for entry in entries if entry)
@@ -77,7 +77,9 @@ def _allowed_host(entry: str) -> AllowedHost:
         host, port = text, ""
     host = host.strip("[]").rstrip(".")
     if not host or "/" in host or (plus and mark != "private") or not (port in ("", "*") or port.isdigit()):
-        raise InvalidInput(f"TQ_HTTP_ALLOW: {entry!r} is none of HOST, HOST:PORT, HOST:*, *.DOMAIN and HOST+private")
+        raise InvalidInputError(
+            f"TQ_HTTP_ALLOW: {entry!r} is none of HOST, HOST:PORT, HOST:*, *.DOMAIN and HOST+private"
+        )
     is_meant = host == "localhost" or _address(host) is not None
     return AllowedHost(host, int(port) if port.isdigit() else None, port == "*", bool(plus) or is_meant)
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from tq_core.errors import BrokerError, HardTimeout, RefusedError
+from tq_core.errors import BrokerError, HardTimeoutError, RefusedError
 from tq_core.model import TaskState
 from tq_core.roles import consumer, inspector, maintenance
 from tq_core.roles.consumer import ClaimedTask
@@ -218,7 +218,7 @@ class _Session:
             ack = consumer.Ack(task, outcome.result, duration_ms)
             (word,) = await self._task_queue.run(consumer.complete(task.queue, [ack]))
             return _outcome(task, "completed" if word == "K" else "stale")
-        error = outcome.error or HardTimeout("it did not stop in time")
+        error = outcome.error or HardTimeoutError("it did not stop in time")
         verdict = classify(error, definition, task.attempt, retry=header.options.retry, asked=stopped)
         return await self._record_failure(task, verdict, duration_ms)
 
@@ -274,7 +274,7 @@ class _Session:
             del self._ends[run]
         if stop.kind != "timeout":
             return outcome, stop.kind
-        timeout = HardTimeout(f"{definition.name}: it ran longer than its timeout of {timeout_s:g} s")
+        timeout = HardTimeoutError(f"{definition.name}: it ran longer than its timeout of {timeout_s:g} s")
         trace = outcome.error.__traceback__ if outcome.error else None
         return Outcome(error=timeout.with_traceback(trace)), None
 

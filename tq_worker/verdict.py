@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NamedTuple
 
-from tq_core.errors import FatalError, HardTimeout, InvalidArguments, InvalidResult, SoftTimeout, TaskInterrupted
+from tq_core.errors import (
+    FatalError,
+    HardTimeoutError,
+    InvalidArgumentsError,
+    InvalidResultError,
+    SoftTimeoutError,
+    TaskInterruptedError,
+)
 from tq_core.model import RetryPolicy
 from tq_core.tasks.task import TaskDefinition
 from tq_worker.error_detail import error_detail
@@ -36,7 +43,7 @@ def classify(
     """Decides what becomes of a task whose attempt raised.
 
     SystemExit, KeyboardInterrupt and the like are failures as any other: what a handler raises ends its attempt, never
-    the process. A handler may refuse its arguments itself by raising InvalidArguments.
+    the process. A handler may refuse its arguments itself by raising InvalidArgumentsError.
 
     Args:
         definition: None where the type is not known to this process.
@@ -46,18 +53,18 @@ def classify(
     """
     handler = definition.handler if definition else None
     detail = error_detail(error, module=getattr(handler, "__module__", None) or "")
-    if asked and isinstance(error, TaskInterrupted | asyncio.CancelledError):
+    if asked and isinstance(error, TaskInterruptedError | asyncio.CancelledError):
         return Verdict("cancel", "killed" if asked == "kill" else "cancelled", detail, 0)
-    if isinstance(error, InvalidArguments):
+    if isinstance(error, InvalidArgumentsError):
         if error.problems:
             detail["problems"] = error.problems
         return Verdict("fatal", "bad_arguments", detail, 0)
-    if isinstance(error, InvalidResult):
+    if isinstance(error, InvalidResultError):
         return Verdict("fatal", "bad_result", detail, 0)
     if _is_fatal(error):
         return Verdict("fatal", "fatal", detail, 0)
     policy = retry or (definition.retry if definition else _DEFAULT_POLICY)
-    reason = "timeout" if isinstance(error, HardTimeout | SoftTimeout) else "error"
+    reason = "timeout" if isinstance(error, HardTimeoutError | SoftTimeoutError) else "error"
     return Verdict("retry", reason, detail, policy.delay_ms(attempt))
 
 

@@ -17,7 +17,7 @@ from tq_core.broker.binaries import (
     find_server,
     read_binary,
 )
-from tq_core.errors import BrokerConfig, BrokerTooOld
+from tq_core.errors import BrokerConfigError, BrokerTooOldError
 
 
 def program(folder: Path, name: str, answer: str) -> Path:
@@ -50,13 +50,13 @@ def test_the_named_program_may_be_a_name_on_path(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("named", ["/no/such/file", "/etc/passwd", "/bin/true", "/"])
 def test_a_named_program_that_is_no_server_is_refused(named: str) -> None:
-    with pytest.raises(BrokerConfig, match=f"TQ_REDIS_SERVER='{named}' is not a Redis server that runs here"):
+    with pytest.raises(BrokerConfigError, match=f"TQ_REDIS_SERVER='{named}' is not a Redis server that runs here"):
         find_server({"TQ_REDIS_SERVER": named, "PATH": "/usr/bin"})
 
 
 def test_a_named_program_below_the_floor_is_refused(tmp_path: Path) -> None:
     path = redis_program(tmp_path, "6.0.16")
-    with pytest.raises(BrokerTooOld, match=r"is Redis 6\.0\.16, and tq needs 6\.2 or newer"):
+    with pytest.raises(BrokerTooOldError, match=r"is Redis 6\.0\.16, and tq needs 6\.2 or newer"):
         find_server({"TQ_REDIS_SERVER": str(path)})
 
 
@@ -112,10 +112,10 @@ def test_without_any_server_the_message_says_how_to_get_one(tmp_path: Path) -> N
     code = (
         f"import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p] + [{str(ROOT)!r}]\n"
         "from tq_core.broker import find_server\n"
-        "from tq_core.errors import BrokerConfig\n"
+        "from tq_core.errors import BrokerConfigError\n"
         f"for environ in ({{'PATH': {str(tmp_path)!r}}}, {{'TQ_REDIS_SERVER': {FAKE!r}}}):\n"
         "    try: find_server(environ)\n"
-        "    except BrokerConfig as error: print(error.message)\n"
+        "    except BrokerConfigError as error: print(error.message)\n"
     )
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
     no_server, no_fake = done.stdout.splitlines()

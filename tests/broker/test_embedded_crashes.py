@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 from tq_core.broker import EmbeddedBroker, EmbeddedStatus, open_embedded
 from tq_core.broker.binaries import ServerBinary
 from tq_core.broker.processes import mark
-from tq_core.errors import BrokerConfig, BrokerUnreachable, RefusedError
+from tq_core.errors import BrokerConfigError, BrokerUnreachableError, RefusedError
 
 NewUser = Callable[..., UserProcess]
 
@@ -240,7 +240,9 @@ def test_a_server_that_hangs_is_reported_and_can_be_stopped() -> None:
         server = pids()[0]
         os.kill(server, signal.SIGSTOP)
         try:
-            with pytest.raises(BrokerUnreachable, match="runs and does not answer; `tq broker stop default` ends it"):
+            with pytest.raises(
+                BrokerUnreachableError, match="runs and does not answer; `tq broker stop default` ends it"
+            ):
                 open_embedded(start_timeout_s=0.3)
             now = status()
             assert (now.is_running, now.is_answering) == (True, False)
@@ -266,7 +268,7 @@ def test_a_damaged_data_file_is_named_with_its_cure(own_folder: Path) -> None:
     data = own_folder / "state" / "tq" / "default" / "data"
     for path in data.rglob("*.aof"):
         path.write_bytes(b"nonsense\r\n" * 10)
-    with pytest.raises(BrokerConfig, match="append-only file is damaged; repair it with redis-check-aof"):
+    with pytest.raises(BrokerConfigError, match="append-only file is damaged; repair it with redis-check-aof"):
         open_embedded()
 
 
@@ -287,7 +289,7 @@ def test_a_server_that_reads_its_data_for_long_is_waited_for_and_not_started_twi
     )
     slow.chmod(0o755)
     monkeypatch.setenv("TQ_REDIS_SERVER", str(slow))
-    with pytest.raises(BrokerUnreachable, match=r"still reading its data after 3 s; try again in a moment"):
+    with pytest.raises(BrokerUnreachableError, match=r"still reading its data after 3 s; try again in a moment"):
         open_embedded(start_timeout_s=3, linger_s=3600)
     loading = servers_of(own_folder)
     with open_embedded(linger_s=0) as lease, redis.Redis.from_url(lease.url) as client:

@@ -17,7 +17,7 @@ from tests.broker.processes_of_test import ROOT, UserProcess, processes_of, serv
 from tests.waiting import wait_until
 from tq_core.broker import EmbeddedBroker, embedded_names, open_embedded
 from tq_core.broker.binaries import ServerBinary
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 
 NewUser = Callable[..., UserProcess]
 
@@ -140,7 +140,7 @@ def test_names_are_separate_brokers() -> None:
 
 @pytest.mark.parametrize("name", ["", "Work", "-a", "a/b", "..", "a" * 33, "a b", "a\n"])
 def test_names_that_could_be_anything_else_are_refused(name: str) -> None:
-    with pytest.raises(InvalidInput, match="broker name"):
+    with pytest.raises(InvalidInputError, match="broker name"):
         open_embedded(name)
 
 
@@ -202,12 +202,12 @@ def test_opening_a_running_broker_starts_no_process(own_folder: Path) -> None:
 
 def test_a_start_timeout_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TQ_EMBEDDED_START_TIMEOUT_S", "soon")
-    with pytest.raises(InvalidInput, match="TQ_EMBEDDED_START_TIMEOUT_S=soon"):
+    with pytest.raises(InvalidInputError, match="TQ_EMBEDDED_START_TIMEOUT_S=soon"):
         open_embedded()
 
 
 def test_a_negative_linger_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="linger_s=-1"):
+    with pytest.raises(InvalidInputError, match="linger_s=-1"):
         open_embedded(linger_s=-1)
 
 

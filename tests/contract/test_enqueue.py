@@ -6,7 +6,7 @@ import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
 from tq_core import ids
-from tq_core.errors import DuplicateTask, InvalidInput, QueueFull
+from tq_core.errors import DuplicateTaskError, InvalidInputError, QueueFullError
 from tq_core.keyspace import keys
 from tq_core.model import RetryPolicy, TaskOptions, TaskState
 from tq_core.roles import operator, producer, registry
@@ -142,7 +142,7 @@ def test_a_unique_key_twice_in_one_call_is_given_to_the_first(q: QueueDriver) ->
 def test_one_task_whose_unique_key_is_held_raises_with_the_holder(q: QueueDriver) -> None:
     holder = q.put_one(unique_key="k")
 
-    with pytest.raises(DuplicateTask, match=holder) as caught:
+    with pytest.raises(DuplicateTaskError, match=holder) as caught:
         q.run(producer.enqueue_one(q.queue, new_task("work", {}, unique_key="k")))
     assert caught.value.holder_id == holder
 
@@ -165,7 +165,7 @@ def test_a_full_queue_refuses_the_whole_call_and_writes_nothing(q: QueueDriver) 
     q.run(operator.configure_queue(q.queue, {"max_size": 4}, actor="ann"))
     before = everything(q)
 
-    with pytest.raises(QueueFull) as caught:
+    with pytest.raises(QueueFullError) as caught:
         q.put_many(2)
 
     assert (caught.value.queue, caught.value.depth, caught.value.max_size) == ("mail", 3, 4)
@@ -182,10 +182,10 @@ def test_running_and_ended_tasks_leave_room_in_a_full_queue_and_waiting_ones_do_
     q.put_one(delay_s=5)
     q.put_one()
 
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         q.put_one()
     q.complete(running)
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         q.put_one()
 
 
@@ -196,14 +196,14 @@ def test_what_was_accepted_before_is_no_new_load_when_it_is_sent_again(q: QueueD
     q.put(*tasks)
 
     assert [o.duplicate_of for o in q.put(*tasks)] == ["id"] * 3
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         q.put(*tasks, new_task("work", {}))
 
 
 def test_a_limit_of_zero_refuses_everything(q: QueueDriver) -> None:
     q.run(operator.configure_queue(q.queue, {"max_size": 0}, actor="ann"))
 
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         q.put_one()
 
 
@@ -281,7 +281,7 @@ def test_a_batch_of_500_mixed_tasks_goes_in_one_call(q: QueueDriver) -> None:
 
 
 def test_a_batch_above_the_limit_is_refused_before_anything_is_sent(q: QueueDriver) -> None:
-    with pytest.raises(InvalidInput, match="501 tasks in one call: at most 500"):
+    with pytest.raises(InvalidInputError, match="501 tasks in one call: at most 500"):
         q.put_many(501)
     assert q.raw.keys("*") == []
 

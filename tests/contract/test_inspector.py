@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core.errors import InvalidInput, NotFound
+from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.model import TaskState, TaskView
 from tq_core.roles import consumer, inspector, operator, registry
 from tq_core.roles.producer import new_task
@@ -215,9 +215,9 @@ def test_a_task_is_found_by_its_id_alone_in_any_queue(q: QueueDriver) -> None:
 
 
 def test_a_task_that_is_not_there_or_no_id_is_said_so(q: QueueDriver) -> None:
-    with pytest.raises(NotFound, match="never existed, was deleted, or its retention is over"):
+    with pytest.raises(NotFoundError, match="never existed, was deleted, or its retention is over"):
         q.run(inspector.show_one("no@mail"))
-    with pytest.raises(InvalidInput, match="no task id"):
+    with pytest.raises(InvalidInputError, match="no task id"):
         q.run(inspector.show_one("NO"))
 
 

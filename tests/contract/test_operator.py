@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core.errors import InvalidInput, NotFound, QueueFull
+from tq_core.errors import InvalidInputError, NotFoundError, QueueFullError
 from tq_core.model import TaskState
 from tq_core.roles import consumer, operator, registry
 from tq_core.roles.operator import Bulk, Done
@@ -96,7 +96,7 @@ def test_unknown_tasks_and_queues_are_gone_and_leave_no_key(q: QueueDriver) -> N
 
 
 def test_what_is_no_id_is_refused(q: QueueDriver) -> None:
-    with pytest.raises(InvalidInput, match="no task id"):
+    with pytest.raises(InvalidInputError, match="no task id"):
         q.run(operator.cancel(["what?"], actor="ann"))
 
 
@@ -231,7 +231,7 @@ def test_tasks_that_fail_again_during_a_redrive_are_left_alone(q: QueueDriver) -
 
 
 def test_only_ended_states_can_be_redriven(q: QueueDriver) -> None:
-    with pytest.raises(InvalidInput, match="only ended tasks"):
+    with pytest.raises(InvalidInputError, match="only ended tasks"):
         q.run(operator.requeue_all(q.queue, actor="ann", state=TaskState.PENDING))
 
 
@@ -339,7 +339,7 @@ def test_purging_nothing_leaves_no_audit_entry(q: QueueDriver) -> None:
 
 
 def test_running_tasks_cannot_be_purged(q: QueueDriver) -> None:
-    with pytest.raises(InvalidInput, match="cannot be purged"):
+    with pytest.raises(InvalidInputError, match="cannot be purged"):
         q.run(operator.purge(q.queue, actor="ann", state=TaskState.RUNNING))
 
 
@@ -367,9 +367,9 @@ def test_who_paused_a_queue_why_and_when_is_kept_until_it_is_resumed(q: QueueDri
 
 def test_a_queue_that_never_was_cannot_be_paused_and_the_nearest_is_named(q: QueueDriver) -> None:
     q.put_one()
-    with pytest.raises(NotFound, match="did you mean mail"):
+    with pytest.raises(NotFoundError, match="did you mean mail"):
         q.run(operator.pause_queue("mial", actor="ann"))
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         q.run(operator.resume_queue("zzzz", actor="ann"))
     assert q.raw.keys("*mial*") == []
 
@@ -378,7 +378,7 @@ def test_limits_are_set_shown_and_cleared(q: QueueDriver) -> None:
     q.run(operator.configure_queue(q.queue, {"max_size": 1, "keep_ms": 5000, "keep_failed": 0}, actor="ann", why="w"))
     assert q.stats().limits == {"max_size": 1, "keep_ms": 5000, "keep_failed": 0}
     q.put_one()
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         q.put_one()
 
     q.run(operator.configure_queue(q.queue, {"max_size": None, "keep_ms": 7000}, actor="bob"))
@@ -393,7 +393,7 @@ def test_limits_are_set_shown_and_cleared(q: QueueDriver) -> None:
 
 @pytest.mark.parametrize("settings", [{"colour": 1}, {"max_size": -1}, {"max_size": True}, {"keep_ms": 2**45}])
 def test_a_setting_that_is_not_allowed_changes_nothing(q: QueueDriver, settings: dict[str, int | None]) -> None:
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInputError):
         q.run(operator.configure_queue(q.queue, {"keep_failed": 5, **settings}, actor="ann"))
     assert q.raw.keys("*") == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
-from tq_core.errors import BrokerRefused
+from tq_core.errors import BrokerRefusedError
 from tq_core.model import TaskState
 from tq_core.roles import consumer, inspector, maintenance, operator, registry
 from tq_core.roles.producer import new_task
@@ -54,7 +54,7 @@ def test_new_tasks_are_refused_whole_and_without_a_trace(full_q: QueueDriver) ->
         [new_task("work", {})],
         [new_task("work", {}, unique_key="k"), new_task("work", {}, delay_s=5), new_task("work", {}, name="n")],
     ):
-        with pytest.raises(BrokerRefused, match="is out of memory and takes no new tasks"):
+        with pytest.raises(BrokerRefusedError, match="is out of memory and takes no new tasks"):
             q.put(*tasks)
     assert everything(q) == before
 
@@ -127,9 +127,9 @@ def test_a_redrive_is_refused_whole(full_q: QueueDriver) -> None:
     q.fail(task, verdict="fatal")
     before = everything(q)
 
-    with pytest.raises(BrokerRefused, match="out of memory"):
+    with pytest.raises(BrokerRefusedError, match="out of memory"):
         q.run(operator.requeue([task.id], actor="ann"))
-    with pytest.raises(BrokerRefused, match="out of memory"):
+    with pytest.raises(BrokerRefusedError, match="out of memory"):
         q.run(operator.requeue_all(q.queue, actor="ann"))
     assert everything(q) == before
 
@@ -155,7 +155,7 @@ def test_reads_work(full_q: QueueDriver) -> None:
 
 def test_the_queue_takes_tasks_again_once_there_is_room(full_q: QueueDriver) -> None:
     q = full_q
-    with pytest.raises(BrokerRefused):
+    with pytest.raises(BrokerRefusedError):
         q.put_one()
     q.raw.config_set("maxmemory", 0)
 

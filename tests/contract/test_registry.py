@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
-from tq_core.errors import BrokerError, InvalidInput, NotFound, SchemaTooNew
+from tq_core.errors import BrokerError, InvalidInputError, NotFoundError, SchemaTooNewError
 from tq_core.keyspace import keys
 from tq_core.roles import operator, registry
 from tq_core.roles.registry import Ack, NodeInfo, PublishedType, SlotInfo, WorkerInfo
@@ -24,7 +24,7 @@ def test_each_queue_gets_the_next_number_once(q: QueueDriver) -> None:
 
 def test_a_name_that_cannot_be_a_queue_is_refused(q: QueueDriver) -> None:
     for name in ("", "#next", "a|b", "a b", "{a}", "-a", "a" * 65, "a\n"):
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInputError):
             q.run(registry.register_queue(name))
     assert q.raw.keys("*") == []
 
@@ -63,7 +63,7 @@ def test_a_queue_of_a_newer_tq_is_refused(q: QueueDriver) -> None:
     q.run(registry.register_queue("a"))
     q.raw.hset("tq:{a}:meta", "schema", keys.SCHEMA_VERSION + 1)
 
-    with pytest.raises(SchemaTooNew, match="upgrade this program"):
+    with pytest.raises(SchemaTooNewError, match="upgrade this program"):
         q.run(registry.register_queue("a"))
 
 
@@ -213,11 +213,11 @@ def test_no_command_and_no_answer_in_time_are_none(live_q: QueueDriver, timeout_
 
 
 def test_a_command_to_a_node_that_is_not_there_or_lost_is_refused(q: QueueDriver) -> None:
-    with pytest.raises(NotFound, match="no live node has the id 'n'"):
+    with pytest.raises(NotFoundError, match="no live node has the id 'n'"):
         q.run(registry.send_command("n", "pause", actor="ann"))
     beat(q)
     q.clock.advance(registry.LOST_AFTER_MS + 1)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         q.run(registry.send_command("n", "pause", actor="ann"))
     assert q.raw.exists(keys.inbox("n"), keys.FLEET_AUDIT) == 0
 

@@ -20,7 +20,7 @@ from tests.faulty_proxy import FaultyProxy
 from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
 from tests.waiting import wait_until, wait_until_async
-from tq_core.errors import BrokerError, BrokerRefused, BrokerTooOld, BrokerUnreachable, TqError
+from tq_core.errors import BrokerError, BrokerRefusedError, BrokerTooOldError, BrokerUnreachableError, TqError
 from tq_core.keyspace import keys, script_loader
 from tq_core.roles import consumer, inspector, producer, registry
 from tq_core.roles.producer import new_task
@@ -152,7 +152,7 @@ def test_a_claim_whose_answer_was_lost_is_never_sent_again_and_found_by_its_nonc
     proxy.lose_answer(sha("claim"))
     runs = new_runs(proxy.url)
 
-    with pytest.raises(BrokerUnreachable, match="no usable connection to the-broker"):
+    with pytest.raises(BrokerUnreachableError, match="no usable connection to the-broker"):
         runs.run(claim("cafe"))
 
     assert proxy.count(sha("claim")) == 1
@@ -169,7 +169,7 @@ def test_a_claim_whose_request_was_lost_is_not_sent_again_either(
     proxy.lose_request(sha("claim"))
     runs = new_runs(proxy.url)
 
-    with pytest.raises(BrokerUnreachable):
+    with pytest.raises(BrokerUnreachableError):
         runs.run(claim("cafe"))
 
     assert proxy.count(sha("claim")) == 1
@@ -183,7 +183,7 @@ def test_a_batch_that_holds_a_claim_is_never_sent_again(q: QueueDriver, proxy: F
     proxy.lose_answer(sha("claim"))
     runs = new_runs(proxy.url)
 
-    with pytest.raises(BrokerUnreachable):
+    with pytest.raises(BrokerUnreachableError):
         runs.run(
             alone(
                 Batch(
@@ -257,13 +257,13 @@ def test_an_unreachable_server_is_given_up_within_the_time_that_was_set(server: 
     free.close()
     began = time.monotonic()
 
-    with pytest.raises(BrokerUnreachable, match=r"no usable connection to the-broker .*is Redis running there"):
+    with pytest.raises(BrokerUnreachableError, match=r"no usable connection to the-broker .*is Redis running there"):
         new_runs(free.url, retry_for_s=0.4).run(registry.queue_numbers())
     assert time.monotonic() - began < 3
 
 
 def test_the_broker_is_named_without_its_secrets(new_runs: Any) -> None:
-    with pytest.raises(BrokerUnreachable) as caught:
+    with pytest.raises(BrokerUnreachableError) as caught:
         new_runs("redis://ann:s3cret@127.0.0.1:1/0", retry_for_s=0).run(registry.queue_numbers())
     assert "s3cret" not in str(caught.value)
 
@@ -273,7 +273,7 @@ def test_a_server_that_stops_answering_is_given_up(q: QueueDriver, proxy: Faulty
     proxy.freeze(sha("claim"))
     runs = new_runs(proxy.url, answer_s=0.2)
 
-    with pytest.raises(BrokerUnreachable):
+    with pytest.raises(BrokerUnreachableError):
         runs.run(claim("cafe"))
     assert runs.run(consumer.release_claim("mail", "cafe")) == 0
     assert len(runs.run(claim("beef")).tasks) == 2
@@ -286,7 +286,7 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_ones(
     assert runs.run(alone(Command(("ECHO", "first")))) == b"first"
     server.freeze()
     try:
-        with pytest.raises(BrokerUnreachable):
+        with pytest.raises(BrokerUnreachableError):
             runs.run(alone(Command(("ECHO", "late"))))
     finally:
         server.thaw()
@@ -359,20 +359,20 @@ def test_a_batch_of_repeatable_steps_is_sent_again_when_one_was_refused(
 
 
 REFUSALS = [
-    (b"-READONLY You can't write against a read only replica.\r\n", BrokerRefused, "read-only replica"),
-    (b"-OOM command not allowed when used memory > 'maxmemory'.\r\n", BrokerRefused, "out of memory"),
+    (b"-READONLY You can't write against a read only replica.\r\n", BrokerRefusedError, "read-only replica"),
+    (b"-OOM command not allowed when used memory > 'maxmemory'.\r\n", BrokerRefusedError, "out of memory"),
     (
         b"-MISCONF Redis is configured to save RDB snapshots, but is unable to.\r\n",
-        BrokerRefused,
+        BrokerRefusedError,
         "cannot save to its disk",
     ),
-    (b"-NOPERM this user has no permissions\r\n", BrokerRefused, "does not allow this user"),
+    (b"-NOPERM this user has no permissions\r\n", BrokerRefusedError, "does not allow this user"),
     (
         b"-ERR Error running script (call to f_a): @user_script:3: @user_script: 3: -MISCONF x\r\n",
-        BrokerRefused,
+        BrokerRefusedError,
         "its disk",
     ),
-    (b"-LOADING Redis is loading the dataset in memory\r\n", BrokerUnreachable, "LOADING"),
+    (b"-LOADING Redis is loading the dataset in memory\r\n", BrokerUnreachableError, "LOADING"),
     (b"-ERR something else\r\n", BrokerError, "answered with an error: something else"),
 ]
 
@@ -394,7 +394,7 @@ def test_a_refusal_that_stays_is_named_for_what_it_is(
 def test_a_wrong_password_is_refused_at_once(q: QueueDriver, server: PrivateServer, new_runs: Any) -> None:
     q.raw.execute_command("ACL", "SETUSER", "ann", "on", ">right", "~tq:*", "+@all")
     began = time.monotonic()
-    with pytest.raises(BrokerRefused, match="does not accept this user and password"):
+    with pytest.raises(BrokerRefusedError, match="does not accept this user and password"):
         new_runs(f"redis://ann:wrong@127.0.0.1:{server.port}/0").run(registry.queue_numbers())
     assert time.monotonic() - began < 2
     assert new_runs(f"redis://ann:right@127.0.0.1:{server.port}/0").run(registry.queue_numbers()) == {}
@@ -406,7 +406,7 @@ def test_a_server_that_wants_a_password_refuses_us_without_one(
 ) -> None:
     q.raw.config_set("requirepass", "secret")
     try:
-        with pytest.raises(BrokerRefused, match="does not accept this user and password"):
+        with pytest.raises(BrokerRefusedError, match="does not accept this user and password"):
             new_runs(server.tcp_url).run(registry.queue_numbers())
     finally:
         q.raw.config_set("requirepass", "")
@@ -421,7 +421,7 @@ def test_a_user_who_may_not_run_scripts_or_touch_other_keys_is_refused(
     q.raw.execute_command("ACL", "SETUSER", "nowrites", "on", ">x", "~tq:*", "+@all", "-hdel")
     q.put_one()
     for user in ("noscripts", "nokeys", "nowrites"):
-        with pytest.raises(BrokerRefused, match="does not allow this user to do that"):
+        with pytest.raises(BrokerRefusedError, match="does not allow this user to do that"):
             new_runs(url.format(user)).run(claim())
         q.raw.execute_command("ACL", "DELUSER", user)
 
@@ -434,7 +434,7 @@ def test_a_server_below_the_floor_is_refused(
     proxy.answer(b"$4\r\nINFO\r\n", b"$%d\r\n%s\r\n" % (len(info), info))
     runs = new_runs(proxy.url)
     if is_old:
-        with pytest.raises(BrokerTooOld, match=rf"runs Redis {version}; tq needs 6\.2 or newer"):
+        with pytest.raises(BrokerTooOldError, match=rf"runs Redis {version}; tq needs 6\.2 or newer"):
             runs.run(registry.queue_numbers())
         assert proxy.count(b"HGETALL") == 0
     else:
@@ -503,7 +503,7 @@ def test_a_flow_may_catch_an_error_and_go_on(q: QueueDriver, proxy: FaultyProxy,
     def careful() -> Flow[int]:
         try:
             yield from claim("cafe")
-        except BrokerUnreachable:
+        except BrokerUnreachableError:
             return (yield from consumer.release_claim("mail", "cafe"))
         raise AssertionError("the claim was answered")
 
@@ -523,7 +523,7 @@ def test_a_flow_that_does_not_catch_an_error_cleans_up_and_passes_it_on(
             cleaned.append((yield from consumer.release_claim("mail", "cafe")))
 
     q.put_one()
-    with pytest.raises(BrokerUnreachable):
+    with pytest.raises(BrokerUnreachableError):
         new_runs(proxy.url).run(tidy())
     assert cleaned == [1]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tq_core.errors import FatalError, InvalidInput
+from tq_core.errors import FatalError, InvalidInputError
 from tq_worker.http_fetch import AllowedHost, allowed_hosts, fetch, is_public
 
 
@@ -120,7 +120,7 @@ def test_only_what_is_named_may_be_private() -> None:
 
 @pytest.mark.parametrize("entry", ["http://a.org", "a.org:http", "a.org+secret", ":80", "a.org/x"])
 def test_an_entry_that_cannot_be_understood_is_refused(entry: str) -> None:
-    with pytest.raises(InvalidInput, match="TQ_HTTP_ALLOW"):
+    with pytest.raises(InvalidInputError, match="TQ_HTTP_ALLOW"):
         allowed_hosts({"TQ_HTTP_ALLOW": entry})
 
 

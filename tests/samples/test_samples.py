@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tq_core import TaskFailed, TaskQueue
+from tq_core import TaskFailedError, TaskQueue
 from tq_core.tasks.schema import check_against
 from tq_worker import InlineWorker, samples
 
@@ -104,7 +104,7 @@ def test_burning_keeps_busy_for_about_as_long_as_asked(tq: TaskQueue) -> None:
 def test_a_sample_that_fails_says_why(
     tq: TaskQueue, task_type: str, args: dict[str, Any], reason: str, text: str
 ) -> None:
-    with pytest.raises(TaskFailed, match=text) as failed:
+    with pytest.raises(TaskFailedError, match=text) as failed:
         run(tq, task_type, args)
     assert failed.value.reason == reason
 

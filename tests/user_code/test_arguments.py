@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import pytest
 
-from tq_core import InvalidArguments, TaskContext, TaskQueue
-from tq_core.errors import InvalidInput
+from tq_core import InvalidArgumentsError, TaskContext, TaskQueue
+from tq_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -58,7 +58,7 @@ def test_every_wrong_field_is_named_at_once(memory_tq: TaskQueue) -> None:
     @memory_tq.task()
     def send_mail(to: str, copies: int, address: Address, subject: str) -> None: ...
 
-    with pytest.raises(InvalidArguments) as refused:
+    with pytest.raises(InvalidArgumentsError) as refused:
         send_mail.bind(b'{"to": 1, "copies": "5", "address": {"street": 7}, "cc": "x"}')
 
     assert refused.value.problems == {
@@ -76,7 +76,7 @@ def test_a_payload_that_is_no_object_is_refused(memory_tq: TaskQueue, payload: b
     @memory_tq.task()
     def anything(**fields: Any) -> None: ...
 
-    with pytest.raises(InvalidArguments, match="no JSON object"):
+    with pytest.raises(InvalidArgumentsError, match="no JSON object"):
         anything.bind(payload)
 
 
@@ -106,7 +106,7 @@ def test_extra_keywords_take_whatever_else_comes(memory_tq: TaskQueue) -> None:
     def tagged(name: str, **scores: int) -> None: ...
 
     assert tagged.bind(b'{"name": "a", "x": 1}') == {"name": "a", "x": 1}
-    with pytest.raises(InvalidArguments) as refused:
+    with pytest.raises(InvalidArgumentsError) as refused:
         tagged.bind(b'{"name": "a", "x": "one"}')
     assert refused.value.problems == {"x": "expected int, got str"}
     assert tagged.schema["additionalProperties"] == {"type": "integer"}
@@ -117,9 +117,9 @@ def test_positional_arguments_are_taken_by_name(memory_tq: TaskQueue) -> None:
     def add(ctx: TaskContext, a: int, b: int = 1) -> None: ...
 
     assert add.arguments.named((1,), {"b": 2}) == {"a": 1, "b": 2}
-    with pytest.raises(InvalidArguments, match="a: given twice"):
+    with pytest.raises(InvalidArgumentsError, match="a: given twice"):
         add.arguments.named((1,), {"a": 2})
-    with pytest.raises(InvalidArguments, match="at most 2 are taken, not 3"):
+    with pytest.raises(InvalidArgumentsError, match="at most 2 are taken, not 3"):
         add.arguments.named((1, 2, 3), {})
 
 
@@ -164,7 +164,7 @@ def deadly(x: tuple[int, str] | Annotated[int, msgspec.Meta(ge=1)]) -> None: ...
 def test_a_handler_that_cannot_be_a_task_is_refused_with_the_reason(
     memory_tq: TaskQueue, handler: Callable[..., Any], text: str
 ) -> None:
-    with pytest.raises(InvalidInput, match=text):
+    with pytest.raises(InvalidInputError, match=text):
         memory_tq.task()(handler)
     assert memory_tq.tasks == {}
 
@@ -189,7 +189,7 @@ def test_the_context_is_no_argument(memory_tq: TaskQueue) -> None:
 
     assert (first.context_parameter, last.context_parameter) == ("ctx", "me")
     assert list(first.schema["properties"]) == list(last.schema["properties"]) == ["a"]
-    with pytest.raises(InvalidArguments, match="me: unknown"):
+    with pytest.raises(InvalidArgumentsError, match="me: unknown"):
         last.bind(b'{"a": 1, "me": null}')
 
 

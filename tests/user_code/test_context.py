@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tq_core import TaskContext, current_context
-from tq_core.errors import SoftTimeout, TaskInterrupted
+from tq_core.errors import SoftTimeoutError, TaskInterruptedError
 from tq_core.tasks.context import running_in
 
 
@@ -44,7 +44,7 @@ def test_a_cancelled_handler_ends_at_its_next_check_even_if_it_catches_exception
             return
 
     assert context.is_cancelled
-    with pytest.raises(TaskInterrupted, match="killed"):
+    with pytest.raises(TaskInterruptedError, match="killed"):
         careless()
 
 
@@ -61,7 +61,7 @@ def test_a_sleeping_handler_wakes_when_it_is_cancelled() -> None:
 def test_the_soft_timeout_is_raised_once() -> None:
     context = a_context(timeout_s=10, soft_timeout_s=0)
 
-    with pytest.raises(SoftTimeout, match="id has used its soft timeout"):
+    with pytest.raises(SoftTimeoutError, match="id has used its soft timeout"):
         context.check_cancelled()
     context.check_cancelled()
 

@@ -9,8 +9,17 @@ from typing import assert_type
 
 import pytest
 
-from tq_core import FatalError, RetryPolicy, TaskCancelled, TaskFailed, TaskHandle, TaskQueue, TaskState, WaitTimeout
-from tq_core.errors import InvalidInput, NotFound
+from tq_core import (
+    FatalError,
+    RetryPolicy,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskHandle,
+    TaskQueue,
+    TaskState,
+    WaitTimeoutError,
+)
+from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.roles.operator import cancel, discard, requeue
 from tq_worker import InlineWorker
 
@@ -70,7 +79,7 @@ async def test_a_failed_task_raises_with_its_reason_and_error(tq: TaskQueue) -> 
     await InlineWorker(tq).arun_until_empty()
 
     with pytest.raises(
-        TaskFailed, match=r"failed, reason fatal, after attempt 1 of 4: .*FatalError: no such account"
+        TaskFailedError, match=r"failed, reason fatal, after attempt 1 of 4: .*FatalError: no such account"
     ) as e:
         await handle.result()
     assert e.value.reason == "fatal"
@@ -86,7 +95,7 @@ async def test_a_task_that_is_tried_again_is_still_waited_for(tq: TaskQueue) -> 
     handle = await work.enqueue()
     await InlineWorker(tq).arun_until_empty()
 
-    with pytest.raises(WaitTimeout, match=r"still retrying after 0\.02 s"):
+    with pytest.raises(WaitTimeoutError, match=r"still retrying after 0\.02 s"):
         await handle.result(timeout_s=0.02)
 
 
@@ -97,7 +106,7 @@ async def test_a_cancelled_task_raises_who_and_why(tq: TaskQueue) -> None:
     handle = await work.enqueue()
 
     assert await handle.cancel(why="changed my mind", actor="ann")
-    with pytest.raises(TaskCancelled, match="was cancelled by ann: changed my mind") as cancelled:
+    with pytest.raises(TaskCancelledError, match="was cancelled by ann: changed my mind") as cancelled:
         await handle.result()
     assert cancelled.value.reason == "cancelled"
     assert not await handle.cancel()
@@ -119,11 +128,11 @@ def test_cancelling_says_who_we_are(tq: TaskQueue) -> None:
 async def test_a_task_that_is_not_there_is_not_found(tq: TaskQueue) -> None:
     handle = tq.handle(NO_TASK)
 
-    with pytest.raises(NotFound, match=NO_TASK):
+    with pytest.raises(NotFoundError, match=NO_TASK):
         await handle.result()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await handle.status()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await handle.cancel()
 
 
@@ -135,12 +144,12 @@ async def test_a_task_that_is_deleted_while_waited_for_is_not_found(tq: TaskQueu
     await tq.run(cancel([handle.id], actor="test"))
     await tq.run(discard([handle.id], actor="test"))
 
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await handle.result(timeout_s=5)
 
 
 def test_what_is_no_id_is_refused(memory_tq: TaskQueue) -> None:
-    with pytest.raises(InvalidInput, match="'nonsense' is no task id"):
+    with pytest.raises(InvalidInputError, match="'nonsense' is no task id"):
         memory_tq.handle("nonsense")
 
 
@@ -151,7 +160,7 @@ def test_waiting_ends_at_its_deadline(tq: TaskQueue) -> None:
     handle = work.enqueue_sync()
     begun = time.monotonic()
 
-    with pytest.raises(WaitTimeout, match="still pending"):
+    with pytest.raises(WaitTimeoutError, match="still pending"):
         handle.result_sync(timeout_s=0.1)
     assert 0.1 <= time.monotonic() - begun < 5
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.waiting import wait_until
-from tq_core import InvalidArguments, RetryPolicy, TaskContext, TaskQueue, TaskState, current_context
-from tq_core.errors import RefusedError, SoftTimeout, TaskInterrupted
+from tq_core import InvalidArgumentsError, RetryPolicy, TaskContext, TaskQueue, TaskState, current_context
+from tq_core.errors import RefusedError, SoftTimeoutError, TaskInterruptedError
 from tq_core.roles import consumer as claims
 from tq_core.roles.operator import cancel, pause_queue
 from tq_core.roles.registry import register_queue
@@ -254,7 +254,7 @@ def test_arguments_that_no_longer_fit_fail_for_good(tq: TaskQueue, broker_url: s
 def test_a_handler_may_refuse_its_arguments_itself(memory_tq: TaskQueue) -> None:
     @memory_tq.task()
     def work(size: int) -> None:
-        raise InvalidArguments(f"size {size} is odd", {"size": "odd"})
+        raise InvalidArgumentsError(f"size {size} is odd", {"size": "odd"})
 
     work.enqueue_sync(size=1)
 
@@ -357,7 +357,7 @@ def test_the_soft_timeout_lets_a_handler_finish_tidily(memory_tq: TaskQueue, is_
     async def coroutine() -> str:
         try:
             await asyncio.sleep(20)
-        except SoftTimeout:
+        except SoftTimeoutError:
             return "tidy"
         return "late"
 
@@ -366,7 +366,7 @@ def test_the_soft_timeout_lets_a_handler_finish_tidily(memory_tq: TaskQueue, is_
         try:
             while True:
                 ctx.wait_cancelled(0.001)
-        except SoftTimeout:
+        except SoftTimeoutError:
             return "tidy"
 
     handle = (coroutine if is_async else plain).enqueue_sync()
@@ -445,7 +445,7 @@ def test_a_lease_that_was_lost_stops_the_handler_and_writes_nothing(tq: TaskQueu
             end = time.monotonic() + 20
             while time.monotonic() < end:
                 pass
-        except TaskInterrupted:
+        except TaskInterruptedError:
             interrupted.set()
             raise
         return "late"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
-from tq_core import InvalidArguments, TaskQueue
+from tq_core import InvalidArgumentsError, TaskQueue
 from tq_core.tasks.schema import check_against, coerce_text
 
 
@@ -115,7 +115,7 @@ def test_text_of_a_command_line_becomes_the_value_that_was_meant(
     ],
 )
 def test_text_that_fits_nothing_is_refused(schema: dict[str, Any], field: str, text: str, problem: str) -> None:
-    with pytest.raises(InvalidArguments) as refused:
+    with pytest.raises(InvalidArgumentsError) as refused:
         coerce_text(schema, field, text)
 
     assert list(refused.value.problems) == [field]

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from tq_core.errors import InvalidArguments, InvalidInput
+from tq_core.errors import InvalidArgumentsError, InvalidInputError
 from tq_core.tasks.arguments import Arguments
 from tq_core.tasks.schema import check_against, coerce_text
 
@@ -200,7 +200,7 @@ def arguments_of(hint: Any) -> Arguments:
 def is_accepted(arguments: Arguments, args: dict[str, Any]) -> bool:
     try:
         arguments.bind(msgspec.json.encode(args))
-    except InvalidArguments:
+    except InvalidArgumentsError:
         return False
     return True
 
@@ -211,7 +211,7 @@ def test_schema_and_worker_agree_on_any_value(hint: Any, value: Any) -> None:
     try:
         arguments = arguments_of(hint)
         payload = msgspec.json.encode({"x": value})
-    except (InvalidInput, UnicodeEncodeError, OverflowError):
+    except (InvalidInputError, UnicodeEncodeError, OverflowError):
         hypothesis.reject()
     args = msgspec.json.decode(payload)
 
@@ -226,7 +226,7 @@ def test_every_value_that_fits_can_be_written_on_a_command_line(hint: Any, value
     try:
         schema = arguments_of(hint).schema
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    except (InvalidInput, UnicodeEncodeError, OverflowError):
+    except (InvalidInputError, UnicodeEncodeError, OverflowError):
         hypothesis.reject()
     hypothesis.assume(check_against(schema, {"x": value}) == {})
 

@@ -15,15 +15,15 @@ from typing import Any, assert_type
 
 import pytest
 
-from tq_core import InvalidArguments, RetryPolicy, TaskContext, TaskHandle, TaskQueue, TaskState
+from tq_core import InvalidArgumentsError, RetryPolicy, TaskContext, TaskHandle, TaskQueue, TaskState
 from tq_core.errors import (
-    BrokerConfig,
-    BrokerUnreachable,
-    DuplicateTask,
-    InvalidInput,
-    PayloadTooLarge,
-    QueueFull,
-    UnknownTaskType,
+    BrokerConfigError,
+    BrokerUnreachableError,
+    DuplicateTaskError,
+    InvalidInputError,
+    PayloadTooLargeError,
+    QueueFullError,
+    UnknownTaskTypeError,
 )
 from tq_core.roles import registry as fleet
 from tq_core.roles.operator import configure_queue
@@ -60,7 +60,7 @@ def test_types_are_named_after_their_modules_on_request() -> None:
 def test_a_second_type_of_the_same_name_is_refused(memory_tq: TaskQueue) -> None:
     define_mail(memory_tq)
 
-    with pytest.raises(InvalidInput, match=r"'send_mail' is defined twice, by .*send_mail:.* and .*send_mail:"):
+    with pytest.raises(InvalidInputError, match=r"'send_mail' is defined twice, by .*send_mail:.* and .*send_mail:"):
         define_mail(memory_tq)
 
 
@@ -80,7 +80,7 @@ def test_a_wrong_setting_is_refused_where_the_task_is_defined(
 ) -> None:
     def work() -> None: ...
 
-    with pytest.raises(InvalidInput, match=text):
+    with pytest.raises(InvalidInputError, match=text):
         memory_tq.task(**settings)(work)
 
 
@@ -235,7 +235,7 @@ def test_a_task_can_be_due_at_a_time(memory_tq: TaskQueue) -> None:
 def test_a_wrong_option_is_refused_before_anything_is_sent(
     memory_tq: TaskQueue, options: dict[str, Any], text: str
 ) -> None:
-    with pytest.raises(InvalidInput, match=text):
+    with pytest.raises(InvalidInputError, match=text):
         define_mail(memory_tq).options(**options)
     assert memory_tq._opened is None
 
@@ -243,11 +243,11 @@ def test_a_wrong_option_is_refused_before_anything_is_sent(
 async def test_wrong_arguments_are_refused_before_anything_is_sent(memory_tq: TaskQueue) -> None:
     send_mail = define_mail(memory_tq)
 
-    with pytest.raises(InvalidArguments) as refused:
+    with pytest.raises(InvalidArgumentsError) as refused:
         await send_mail.enqueue(to=5, cc="x")
 
     assert refused.value.problems == {"to": "expected str, got int", "cc": "unknown"}
-    with pytest.raises(InvalidInput, match="cannot be written as JSON"):
+    with pytest.raises(InvalidInputError, match="cannot be written as JSON"):
         await send_mail.enqueue(to=object())
     assert memory_tq._opened is None
 
@@ -256,14 +256,14 @@ async def test_arguments_over_the_limit_are_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TQ_MAX_PAYLOAD_BYTES", "100")
     tq = TaskQueue("memory://")
 
-    with pytest.raises(PayloadTooLarge, match="the limit is 100"):
+    with pytest.raises(PayloadTooLargeError, match="the limit is 100"):
         await define_mail(tq).enqueue(to="a" * 100)
 
 
 def test_a_limit_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TQ_MAX_PAYLOAD_BYTES", "1MB")
 
-    with pytest.raises(InvalidInput, match="TQ_MAX_PAYLOAD_BYTES='1MB'"):
+    with pytest.raises(InvalidInputError, match="TQ_MAX_PAYLOAD_BYTES='1MB'"):
         TaskQueue()
 
 
@@ -281,7 +281,7 @@ async def test_a_unique_key_lets_one_live_task_in(tq: TaskQueue) -> None:
     send_mail = define_mail(tq)
     holder = await send_mail.options(unique="a key").enqueue(to="a")
 
-    with pytest.raises(DuplicateTask) as refused:
+    with pytest.raises(DuplicateTaskError) as refused:
         await send_mail.options(unique="a key").enqueue(to="b")
 
     assert refused.value.holder_id == holder.id
@@ -295,7 +295,7 @@ async def test_a_unique_type_lets_the_same_arguments_in_once(tq: TaskQueue) -> N
 
     first = await work.enqueue(a=1, b=3)
 
-    with pytest.raises(DuplicateTask) as refused:
+    with pytest.raises(DuplicateTaskError) as refused:
         await work.enqueue(b=3, a=1)
     assert refused.value.holder_id == first.id
     assert (await work.enqueue(a=1, b=4)).is_new
@@ -307,7 +307,7 @@ async def test_a_full_queue_refuses(tq: TaskQueue) -> None:
     await send_mail.enqueue(to="a")
     await tq.run(configure_queue("mail", {"max_size": 1}, actor="test"))
 
-    with pytest.raises(QueueFull, match="'mail' holds 1 of at most 1"):
+    with pytest.raises(QueueFullError, match="'mail' holds 1 of at most 1"):
         await send_mail.enqueue(to="b")
 
 
@@ -322,7 +322,7 @@ async def test_many_are_enqueued_in_batches(tq: TaskQueue) -> None:
 
 
 async def test_many_are_checked_before_the_first_is_sent(memory_tq: TaskQueue) -> None:
-    with pytest.raises(InvalidArguments, match="to: expected str"):
+    with pytest.raises(InvalidArgumentsError, match="to: expected str"):
         await define_mail(memory_tq).enqueue_many([{"to": "a"}] * 600 + [{"to": 5}])
     assert memory_tq._opened is None
 
@@ -332,7 +332,7 @@ async def test_a_batch_that_fails_late_says_how_many_had_gone(tq: TaskQueue) -> 
     await send_mail.enqueue(to="a")
     await tq.run(configure_queue("mail", {"max_size": 700}, actor="test"))
 
-    with pytest.raises(QueueFull) as refused:
+    with pytest.raises(QueueFullError) as refused:
         await send_mail.enqueue_many([{"to": "a"}] * 1000)
 
     assert refused.value.__notes__ == ["500 of the 1000 tasks had been enqueued before"]
@@ -345,7 +345,7 @@ def test_batches_are_limited_by_their_size_too(memory_tq: TaskQueue) -> None:
 
 
 async def test_many_with_one_id_are_refused(memory_tq: TaskQueue) -> None:
-    with pytest.raises(InvalidInput, match="2 tasks cannot share the id 'x'"):
+    with pytest.raises(InvalidInputError, match="2 tasks cannot share the id 'x'"):
         await define_mail(memory_tq).options(id="x").enqueue_many([{"to": "a"}, {"to": "b"}])
 
 
@@ -363,7 +363,7 @@ async def test_a_type_defined_here_can_be_enqueued_by_name(tq: TaskQueue) -> Non
 
     task = await handle.status()
     assert (task.queue, task.max_attempts, task.priority) == ("mail", 5, 0)
-    with pytest.raises(InvalidArguments, match="to: missing"):
+    with pytest.raises(InvalidArgumentsError, match="to: missing"):
         await tq.enqueue("send_mail", {})
 
 
@@ -373,7 +373,7 @@ async def test_a_published_type_says_its_queue_and_checks_the_arguments(tq: Task
     async with TaskQueue(broker_url) as producer:
         handle = await producer.enqueue("send_mail", {"to": "a"})
         task = await handle.status()
-        with pytest.raises(InvalidArguments) as refused:
+        with pytest.raises(InvalidArgumentsError) as refused:
             await producer.enqueue("send_mail", {"to": 5, "cc": 1})
 
     assert (task.queue, task.max_attempts) == ("mail", 5)
@@ -383,7 +383,7 @@ async def test_a_published_type_says_its_queue_and_checks_the_arguments(tq: Task
 async def test_an_unknown_type_is_refused_with_the_nearest(tq: TaskQueue) -> None:
     define_mail(tq)
 
-    with pytest.raises(UnknownTaskType, match="did you mean 'send_mail'") as refused:
+    with pytest.raises(UnknownTaskTypeError, match="did you mean 'send_mail'") as refused:
         await tq.enqueue("send_mial", {"to": "a"})
 
     assert refused.value.nearest == ("send_mail",)
@@ -514,21 +514,21 @@ async def enqueue_one(task: Any) -> str:
 
 async def test_an_address_where_nobody_is_says_so_in_time() -> None:
     async with TaskQueue("redis://127.0.0.1:1") as tq:
-        with pytest.raises(BrokerUnreachable, match=r"127\.0\.0\.1:1"):
+        with pytest.raises(BrokerUnreachableError, match=r"127\.0\.0\.1:1"):
             await define_mail(tq).enqueue(to="a")
 
 
 def test_a_wrong_address_is_found_when_it_is_first_used() -> None:
     tq = TaskQueue("redsi://localhost")
 
-    with pytest.raises(BrokerConfig, match="'redsi' is not a scheme"):
+    with pytest.raises(BrokerConfigError, match="'redsi' is not a scheme"):
         define_mail(tq).enqueue_sync(to="a")
 
 
 def test_no_broker_is_refused_where_one_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TQ_REQUIRE_URL", "1")
 
-    with pytest.raises(BrokerConfig, match="TQ_REQUIRE_URL"):
+    with pytest.raises(BrokerConfigError, match="TQ_REQUIRE_URL"):
         define_mail(TaskQueue()).enqueue_sync(to="a")
 
 
@@ -589,7 +589,7 @@ async def test_an_embedded_broker_that_died_is_started_again_by_the_next_use() -
     async with TaskQueue("embedded://died") as tq:
         send_mail = define_mail(tq)
         await send_mail.enqueue(to="a")
-        with pytest.raises(BrokerUnreachable):
+        with pytest.raises(BrokerUnreachableError):
             await tq.run(shut_down())
 
         handle = await send_mail.enqueue(to="b")

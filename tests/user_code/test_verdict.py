@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 import tq_worker.code_version
-from tq_core import FatalError, InvalidArguments, RetryPolicy, TaskQueue
-from tq_core.errors import HardTimeout, InvalidResult, SoftTimeout, TaskInterrupted
+from tq_core import FatalError, InvalidArgumentsError, RetryPolicy, TaskQueue
+from tq_core.errors import HardTimeoutError, InvalidResultError, SoftTimeoutError, TaskInterruptedError
 from tq_core.tasks.task import TaskDefinition
 from tq_worker.error_detail import error_detail, fingerprint
 from tq_worker.verdict import classify
@@ -32,21 +32,21 @@ def definition(memory_tq: TaskQueue) -> TaskDefinition:
     [
         (ValueError("x"), None, "retry", "error"),
         (TimeoutError("its own"), None, "retry", "error"),
-        (HardTimeout("ours"), None, "retry", "timeout"),
-        (SoftTimeout("ours"), None, "retry", "timeout"),
+        (HardTimeoutError("ours"), None, "retry", "timeout"),
+        (SoftTimeoutError("ours"), None, "retry", "timeout"),
         (MemoryError(), None, "retry", "error"),
         (SystemExit(3), None, "retry", "error"),
         (KeyboardInterrupt(), None, "retry", "error"),
         (GeneratorExit(), None, "retry", "error"),
         (asyncio.CancelledError(), None, "retry", "error"),
         (asyncio.CancelledError(), "cancel", "cancel", "cancelled"),
-        (TaskInterrupted("x"), "kill", "cancel", "killed"),
+        (TaskInterruptedError("x"), "kill", "cancel", "killed"),
         (ValueError("while cleaning up"), "cancel", "retry", "error"),
         (FatalError("x"), None, "fatal", "fatal"),
         (ExceptionGroup("several", [ValueError(), ExceptionGroup("inner", [FatalError("x")])]), None, "fatal", "fatal"),
         (ExceptionGroup("several", [ValueError()]), None, "retry", "error"),
-        (InvalidArguments("x", {"to": "missing"}), None, "fatal", "bad_arguments"),
-        (InvalidResult("x"), None, "fatal", "bad_result"),
+        (InvalidArgumentsError("x", {"to": "missing"}), None, "fatal", "bad_arguments"),
+        (InvalidResultError("x"), None, "fatal", "bad_result"),
     ],
     ids=repr,
 )
@@ -74,7 +74,9 @@ def test_the_policy_of_the_task_beats_that_of_its_type(definition: TaskDefinitio
 
 
 def test_problems_of_arguments_are_kept(definition: TaskDefinition) -> None:
-    assert classify(InvalidArguments("x", {"to": "missing"}), definition, 1).detail["problems"] == {"to": "missing"}
+    assert classify(InvalidArgumentsError("x", {"to": "missing"}), definition, 1).detail["problems"] == {
+        "to": "missing"
+    }
 
 
 def raised(function: Callable[[], Any]) -> BaseException:
@@ -189,7 +191,7 @@ def test_an_endless_recursion_is_kept_short() -> None:
 
 
 def test_an_exception_that_was_never_raised_has_no_traceback() -> None:
-    assert error_detail(HardTimeout("too long"))["traceback"] == ""
+    assert error_detail(HardTimeoutError("too long"))["traceback"] == ""
 
 
 def test_the_version_of_the_code_is_that_of_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.progress import Progress
 from tq_console.view.formats import plural
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation
@@ -28,7 +28,7 @@ def read_ids(words: Sequence[str]) -> list[str]:
     """The ids that were named, each once; `-` stands for those on stdin, one on each line, or JSON records with an id.
 
     Raises:
-        InvalidInput: a line of stdin holds no id.
+        InvalidInputError: a line of stdin holds no id.
     """
     ids: list[str] = []
     for word in words:
@@ -42,7 +42,7 @@ def _id_of(line: str) -> str:
     try:
         found: Any = msgspec.json.decode(line)["id"]
     except (msgspec.DecodeError, KeyError) as error:
-        raise InvalidInput(f"{line.strip()[:80]!r} is no record with an id") from error
+        raise InvalidInputError(f"{line.strip()[:80]!r} is no record with an id") from error
     return str(found)
 
 

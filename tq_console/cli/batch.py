@@ -16,7 +16,7 @@ import msgspec
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.progress import Interrupted, Progress
 from tq_console.cli.submission import SubmissionRules, TaskLine
-from tq_core.errors import InvalidInput, PayloadTooLarge, RefusedError, TqError
+from tq_core.errors import InvalidInputError, PayloadTooLargeError, RefusedError, TqError
 from tq_core.model import NewTask
 from tq_core.roles import producer, registry
 
@@ -196,17 +196,17 @@ def read_line(rules: SubmissionRules, text: bytes | None, defaults: TaskLine) ->
     """The queue and the task of one line.
 
     Raises:
-        InvalidInput: something in it is not allowed.
+        InvalidInputError: something in it is not allowed.
     """
     if text is None:
-        raise PayloadTooLarge(f"it is longer than {MAX_LINE_BYTES} bytes")
+        raise PayloadTooLargeError(f"it is longer than {MAX_LINE_BYTES} bytes")
     try:
         line = _decode(text.removeprefix(b"\xef\xbb\xbf"))
     except msgspec.ValidationError as error:
         fields = ", ".join(TaskLine.__struct_fields__)
-        raise InvalidInput(f"{error} (a line may hold {fields})") from error
+        raise InvalidInputError(f"{error} (a line may hold {fields})") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"it is no valid JSON: {error}") from error
+        raise InvalidInputError(f"it is no valid JSON: {error}") from error
     return rules.checked(line.over(defaults))
 
 

@@ -107,7 +107,7 @@ def show(invocation: Invocation) -> None:
 @click.pass_obj
 def use(invocation: Invocation, name: str) -> None:
     """Choose the context that is used where nothing else is said."""
-    from tq_core.errors import NotFound
+    from tq_core.errors import NotFoundError
     from tq_core.names import nearest
     from tq_core.settings import config_file, contexts
 
@@ -115,7 +115,7 @@ def use(invocation: Invocation, name: str) -> None:
     if name not in found:
         near = nearest(name, found)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(found) or 'none'}"
-        raise NotFound(f"{config_file()} has no context {name!r}: {hint}")
+        raise NotFoundError(f"{config_file()} has no context {name!r}: {hint}")
     path = config_file().resolve()
     _replace(path, with_choice(path.read_text(encoding="utf-8"), name))
     invocation.out.talk(f"tq: {name} is chosen in {config_file()}")

@@ -26,14 +26,14 @@ class ExitCode(enum.IntEnum):
 
 
 _BY_ERROR: tuple[tuple[type[errors.TqError], ExitCode], ...] = (
-    (errors.UnknownTaskType, ExitCode.REFUSED),
-    (errors.InvalidArguments, ExitCode.REFUSED),
-    (errors.PayloadTooLarge, ExitCode.REFUSED),
-    (errors.InvalidInput, ExitCode.USAGE),
+    (errors.UnknownTaskTypeError, ExitCode.REFUSED),
+    (errors.InvalidArgumentsError, ExitCode.REFUSED),
+    (errors.PayloadTooLargeError, ExitCode.REFUSED),
+    (errors.InvalidInputError, ExitCode.USAGE),
     (errors.RefusedError, ExitCode.REFUSED),
-    (errors.NotFound, ExitCode.NOT_FOUND),
-    (errors.WaitTimeout, ExitCode.WAIT_TIMEOUT),
-    (errors.NotYetSupported, ExitCode.REFUSED),
+    (errors.NotFoundError, ExitCode.NOT_FOUND),
+    (errors.WaitTimeoutError, ExitCode.WAIT_TIMEOUT),
+    (errors.NotYetSupportedError, ExitCode.REFUSED),
     (errors.BrokerError, ExitCode.UNREACHABLE),
 )
 """The first class that fits counts."""

@@ -56,7 +56,7 @@ class Invocation:
         """The broker that was chosen; nothing is connected.
 
         Raises:
-            BrokerConfig: the address cannot be used.
+            BrokerConfigError: the address cannot be used.
             RefusedError: it lives in one process only, so a command could never share it.
         """
         from tq_core.settings import resolve_broker

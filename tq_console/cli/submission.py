@@ -9,7 +9,7 @@ import msgspec
 
 from tq_console.cli.values import parse_duration_s, parse_moment_ms
 from tq_core import names
-from tq_core.errors import InvalidArguments, InvalidInput, UnknownTaskType
+from tq_core.errors import InvalidArgumentsError, InvalidInputError, UnknownTaskTypeError
 from tq_core.model import DEFAULT_PRIORITY, NewTask, TaskOptions
 from tq_core.roles import producer, registry
 from tq_core.roles.registry import PublishedType
@@ -65,13 +65,13 @@ class SubmissionRules:
         """What is known of a type; None where nothing is and that does not matter.
 
         Raises:
-            UnknownTaskType: others are known, this one is not.
+            UnknownTaskTypeError: others are known, this one is not.
         """
         found = self._types.get(names.check_task_type(task_type))
         if found is None and self._types and not self._is_forced:
             near = names.nearest(task_type, self._types)
             meant = f"did you mean {' or '.join(near)}?" if near else f"known: {_some(self._types)};"
-            raise UnknownTaskType(
+            raise UnknownTaskTypeError(
                 f"no worker has published the task type {task_type!r}: {meant} --force enqueues it all the same", near
             )
         return found
@@ -80,8 +80,8 @@ class SubmissionRules:
         """The arguments that a person means by `key=value` words.
 
         Raises:
-            InvalidInput: a word is not of that form.
-            InvalidArguments: a value does not fit the type's schema.
+            InvalidInputError: a word is not of that form.
+            InvalidArgumentsError: a value does not fit the type's schema.
         """
         found = self.published(task_type)
         of_type = found.schema if found and not self._is_forced else {}
@@ -90,12 +90,14 @@ class SubmissionRules:
         for text in texts:
             name, equals, value = text.partition("=")
             if not equals or not name:
-                raise InvalidInput(f"{text!r} is no argument: write key=value, or --data '{{\"key\": …}}' for JSON")
+                raise InvalidInputError(
+                    f"{text!r} is no argument: write key=value, or --data '{{\"key\": …}}' for JSON"
+                )
             if name in args:
-                raise InvalidInput(f"the argument {name!r} is given twice")
+                raise InvalidInputError(f"the argument {name!r} is given twice")
             try:
                 args[name] = schema.coerce_text(of_type, name, value)
-            except InvalidArguments as error:
+            except InvalidArgumentsError as error:
                 args[name] = value
                 problems |= error.problems
         if problems:
@@ -106,12 +108,12 @@ class SubmissionRules:
         """The queue and the task that a line asks for.
 
         Raises:
-            InvalidInput: something in it is not allowed; says what.
-            UnknownTaskType: no worker knows its type.
-            InvalidArguments: its arguments do not fit the type's schema.
+            InvalidInputError: something in it is not allowed; says what.
+            UnknownTaskTypeError: no worker knows its type.
+            InvalidArgumentsError: its arguments do not fit the type's schema.
         """
         if line.type is None:
-            raise InvalidInput('it has no "type": name one in the line, or one for all on the command line')
+            raise InvalidInputError('it has no "type": name one in the line, or one for all on the command line')
         found = self.published(line.type)
         queue = names.check_queue(line.queue or (found.queue if found else DEFAULT_QUEUE))
         task = producer.new_task(
@@ -126,7 +128,7 @@ class SubmissionRules:
             options=TaskOptions(timeout_s=_seconds("timeout", line.timeout), submitted_by=self._submitted_by),
         )
         if line.max_attempts == 0:
-            raise InvalidInput("max_attempts 0: must be from 1 to 1000")
+            raise InvalidInputError("max_attempts 0: must be from 1 to 1000")
         if task.chosen_name is not None:
             from tq_core.ids import chosen_id
 
@@ -138,10 +140,12 @@ class SubmissionRules:
         return queue, task
 
     @staticmethod
-    def _with_form(error: InvalidArguments, found: PublishedType | None) -> InvalidArguments:
+    def _with_form(error: InvalidArgumentsError, found: PublishedType | None) -> InvalidArgumentsError:
         if found is None:
             return error
-        return InvalidArguments(f"{error.message}; it takes {form(found)} (--force skips this check)", error.problems)
+        return InvalidArgumentsError(
+            f"{error.message}; it takes {form(found)} (--force skips this check)", error.problems
+        )
 
 
 def form(published: PublishedType) -> str:
@@ -166,7 +170,7 @@ def _seconds(what: str, value: float | str | None) -> float | None:
         try:
             return parse_duration_s(value)
         except ValueError as error:
-            raise InvalidInput(f"{what} {value!r}: write seconds, or a duration like 1.5s, 5m, 1h30m") from error
+            raise InvalidInputError(f"{what} {value!r}: write seconds, or a duration like 1.5s, 5m, 1h30m") from error
     return value
 
 
@@ -175,7 +179,7 @@ def _at_ms(value: float | str | None) -> int | None:
         try:
             return parse_moment_ms(value)
         except ValueError as error:
-            raise InvalidInput(f"at {value!r}: write 2030-01-31T18:00:00Z, or seconds since 1970") from error
+            raise InvalidInputError(f"at {value!r}: write 2030-01-31T18:00:00Z, or seconds since 1970") from error
     return None if value is None else round(value * 1000)
 
 

@@ -92,13 +92,13 @@ def _submit_one(invocation: Invocation, task_type: str, words: tuple[str, ...], 
 
 
 def _enqueue(invocation: Invocation, rules: SubmissionRules, line: TaskLine) -> str:
-    from tq_core.errors import DuplicateTask
+    from tq_core.errors import DuplicateTaskError
     from tq_core.roles import producer
 
     queue, task = rules.checked(line)
     (outcome,) = invocation.change(producer.enqueue(queue, [task]))
     if outcome.duplicate_of == "unique":
-        raise DuplicateTask(
+        raise DuplicateTaskError(
             f"the unique key {line.unique!r} is held by the task {outcome.task_id}, which has not ended: "
             "wait for it or cancel it",
             holder_id=outcome.task_id,
@@ -147,14 +147,14 @@ def _data(source: str | None) -> dict[str, Any]:
     """The JSON object that --data names.
 
     Raises:
-        InvalidInput: it is none.
-        PayloadTooLarge: it is too large to be looked at.
+        InvalidInputError: it is none.
+        PayloadTooLargeError: it is too large to be looked at.
     """
     if source is None:
         return {}
     import msgspec
 
-    from tq_core.errors import InvalidInput, PayloadTooLarge
+    from tq_core.errors import InvalidInputError, PayloadTooLargeError
 
     if source == "-":
         text = sys.stdin.buffer.read(MAX_DATA_BYTES + 1)
@@ -164,11 +164,13 @@ def _data(source: str | None) -> dict[str, Any]:
     else:
         text = source.encode("utf-8", "surrogateescape")
     if len(text) > MAX_DATA_BYTES:
-        raise PayloadTooLarge(f"--data holds more than {MAX_DATA_BYTES} bytes: store it elsewhere and pass its name")
+        raise PayloadTooLargeError(
+            f"--data holds more than {MAX_DATA_BYTES} bytes: store it elsewhere and pass its name"
+        )
     try:
         found = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"--data is no valid JSON: {error}") from error
+        raise InvalidInputError(f"--data is no valid JSON: {error}") from error
     if not isinstance(found, dict):
-        raise InvalidInput(f'--data must be a JSON object like {{"key": "value"}}, not {type(found).__name__}')
+        raise InvalidInputError(f'--data must be a JSON object like {{"key": "value"}}, not {type(found).__name__}')
     return found

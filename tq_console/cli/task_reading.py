@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tq_core.errors import NotFound
+from tq_core.errors import NotFoundError
 from tq_core.model import TaskState, TaskView
 from tq_core.names import nearest
 from tq_core.roles import inspector, operator
@@ -25,7 +25,7 @@ def known_queues(invocation: Invocation, queues: Sequence[str]) -> list[str] | N
     """The queues that were named, each known to exist; None when none was named: all.
 
     Raises:
-        NotFound: there is no such queue.
+        NotFoundError: there is no such queue.
     """
     if not queues:
         return None
@@ -34,7 +34,7 @@ def known_queues(invocation: Invocation, queues: Sequence[str]) -> list[str] | N
         if queue not in known:
             near = nearest(queue, known)
             hint = f": did you mean {' or '.join(near)}?" if near else ": see `tq queues list`"
-            raise NotFound(f"there is no queue {queue!r}{hint}")
+            raise NotFoundError(f"there is no queue {queue!r}{hint}")
     return list(dict.fromkeys(queues))
 
 

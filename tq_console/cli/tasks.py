@@ -132,7 +132,7 @@ def show_task(invocation: Invocation, task_id: str) -> None:
     """Prints one task whole.
 
     Raises:
-        NotFound: it is not there.
+        NotFoundError: it is not there.
     """
     from tq_console.cli.task_reading import WHOLE_PAYLOAD_BYTES, reveal
     from tq_console.view.records import task_detail

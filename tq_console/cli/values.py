@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
@@ -103,7 +103,7 @@ class Priority(click.ParamType):  # type: ignore[type-arg]  # generic in newer v
 
         try:
             return parse_priority(value)
-        except InvalidInput as error:
+        except InvalidInputError as error:
             self.fail(error.message, param, ctx)
 
 

@@ -10,7 +10,7 @@ from tq_console.cli.task_reading import reveal
 from tq_console.view.records import task_record
 from tq_console.view.task_page import error_text
 from tq_console.view.text import json_line
-from tq_core.errors import WaitTimeout
+from tq_core.errors import WaitTimeoutError
 from tq_core.model import TaskState
 from tq_core.roles import inspector
 from tq_core.tasks import handle
@@ -23,15 +23,15 @@ def print_end(invocation: Invocation, task_id: str, *, timeout_s: float | None) 
     """Waits for a task to end; prints its result, or on stderr how it ended badly; returns how to exit.
 
     Raises:
-        NotFound: it is not there.
-        WaitTimeout: it has not ended in time.
+        NotFoundError: it is not there.
+        WaitTimeoutError: it has not ended in time.
     """
     try:
         task = invocation.run(handle.wait(task_id, timeout_s=timeout_s))
-    except WaitTimeout as error:
+    except WaitTimeoutError as error:
         now = invocation.run(inspector.show_one(task_id))
         why = invocation.run(inspector.why(now))
-        raise WaitTimeout(f"{task_id} is still {now.state} after {timeout_s:g} s: {why}") from error
+        raise WaitTimeoutError(f"{task_id} is still {now.state} after {timeout_s:g} s: {why}") from error
     except KeyboardInterrupt as error:
         raise Interrupted(f"interrupted: {task_id} goes on; `tq tasks wait {task_id}` waits again") from error
     reveal(invocation, [task])

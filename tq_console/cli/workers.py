@@ -266,7 +266,7 @@ def _tell(invocation: Invocation, node_id: str, do: str, ack: Ack) -> ExitCode:
 
 
 def _nodes_named(invocation: Invocation, nodes: tuple[str, ...], *, is_all: bool) -> list[str]:
-    from tq_core.errors import NotFound
+    from tq_core.errors import NotFoundError
     from tq_core.roles import registry
 
     if bool(nodes) == is_all:
@@ -275,7 +275,7 @@ def _nodes_named(invocation: Invocation, nodes: tuple[str, ...], *, is_all: bool
     if is_all:
         live = [node.id for node in fleet.nodes if node.health != "lost"]
         if not live:
-            raise NotFound("there is no live node: start one with `tq-worker MODULE`")
+            raise NotFoundError("there is no live node: start one with `tq-worker MODULE`")
         return live
     return list(dict.fromkeys(match_id([node.id for node in fleet.nodes], name, what="node") for name in nodes))
 
@@ -294,10 +294,10 @@ def match_id(known: Sequence[str], name: str, *, what: str) -> str:
     """The id that is meant: itself, or the only one that ends like this.
 
     Raises:
-        NotFound: none is.
-        InvalidInput: several are.
+        NotFoundError: none is.
+        InvalidInputError: several are.
     """
-    from tq_core.errors import InvalidInput, NotFound
+    from tq_core.errors import InvalidInputError, NotFoundError
     from tq_core.names import nearest
 
     if name in known:
@@ -306,7 +306,7 @@ def match_id(known: Sequence[str], name: str, *, what: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise InvalidInput(f"{name!r} could be {' or '.join(found[:5])}: write more of the id")
+        raise InvalidInputError(f"{name!r} could be {' or '.join(found[:5])}: write more of the id")
     near = nearest(name, known)
     hint = f"did you mean {' or '.join(near)}?" if near else "see `tq workers list`"
-    raise NotFound(f"there is no {what} {name!r}: {hint}")
+    raise NotFoundError(f"there is no {what} {name!r}: {hint}")

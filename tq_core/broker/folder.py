@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tq_core.errors import BrokerConfig, InvalidInput
+from tq_core.errors import BrokerConfigError, InvalidInputError
 
 DEFAULT_NAME = "default"
 SOCKET_PATH_LIMIT_BYTES = 100
@@ -70,7 +70,7 @@ class BrokerFolder:
 def check_name(name: str) -> str:
     """Return the name of an embedded or in-memory broker, or refuse it."""
     if not _NAME.fullmatch(name):
-        raise InvalidInput(
+        raise InvalidInputError(
             f"broker name {name!r}: must be 1 to 32 of a-z, 0-9, _ and -, and start with a letter or a digit"
         )
     return name
@@ -95,7 +95,7 @@ def make_folder(folder: BrokerFolder) -> None:
     """Make the broker's folder where it is missing, and see that it is ours and can be written.
 
     Raises:
-        BrokerConfig: It belongs to another user, or the disk is full or read-only.
+        BrokerConfigError: It belongs to another user, or the disk is full or read-only.
     """
     try:
         _make_private(folder.path)
@@ -103,7 +103,7 @@ def make_folder(folder: BrokerFolder) -> None:
         for path in (folder.path, folder.data):
             owner = path.stat().st_uid
             if owner != os.geteuid():
-                raise BrokerConfig(
+                raise BrokerConfigError(
                     f"the folder {path} of the embedded broker {folder.name!r} belongs to user id {owner}, and this is "
                     f"user id {os.geteuid()}; run as that user, or point XDG_STATE_HOME at a folder of your own"
                 )
@@ -115,7 +115,7 @@ def check_space(folder: BrokerFolder) -> None:
     """Write and delete a small file in the data folder: a server on a full disk starts and then loses writes.
 
     Raises:
-        BrokerConfig: It cannot be written.
+        BrokerConfigError: It cannot be written.
     """
     probe = folder.data / f".probe-{os.getpid()}"
     try:
@@ -127,7 +127,7 @@ def check_space(folder: BrokerFolder) -> None:
         raise folder_problem(folder, error) from error
 
 
-def folder_problem(folder: BrokerFolder, error: OSError) -> BrokerConfig:
+def folder_problem(folder: BrokerFolder, error: OSError) -> BrokerConfigError:
     """Say in one line why the broker's folder cannot be used, and what to do."""
     where = f"the embedded broker {folder.name!r} cannot keep its data in {folder.path}"
     match error.errno:
@@ -145,7 +145,7 @@ def folder_problem(folder: BrokerFolder, error: OSError) -> BrokerConfig:
             cure = "a part of this path is a symbolic link that is not followed here; delete it"
         case _:
             cure = f"{error.strerror or error}; point XDG_STATE_HOME at a folder that can be written"
-    return BrokerConfig(f"{where}: {cure}")
+    return BrokerConfigError(f"{where}: {cure}")
 
 
 def socket_path(folder: BrokerFolder, environ: Mapping[str, str]) -> Path:
@@ -154,14 +154,14 @@ def socket_path(folder: BrokerFolder, environ: Mapping[str, str]) -> Path:
     The name carries a digest of the data folder, so two state folders never share a socket.
 
     Raises:
-        BrokerConfig: A folder on the way belongs to somebody else, or every candidate is too long.
+        BrokerConfigError: A folder on the way belongs to somebody else, or every candidate is too long.
     """
     digest = hashlib.blake2s(os.fsencode(folder.path.absolute()), digest_size=4).hexdigest()
     leaf = f"{folder.name}-{digest}.sock"
     candidates = [parent / leaf for parent in _socket_folders(environ)]
     fitting = [path for path in candidates if len(os.fsencode(path)) < SOCKET_PATH_LIMIT_BYTES]
     if not fitting:
-        raise BrokerConfig(
+        raise BrokerConfigError(
             f"the socket path {candidates[0]} is longer than {SOCKET_PATH_LIMIT_BYTES} bytes; "
             "point XDG_RUNTIME_DIR or TMPDIR at a folder with a short name"
         )
@@ -191,7 +191,7 @@ def make_socket_folder(path: Path) -> None:
     """Make the folder of sockets where it is missing, and refuse one that somebody else could have prepared.
 
     Raises:
-        BrokerConfig: It is a link, belongs to another user, or others may enter it.
+        BrokerConfigError: It is a link, belongs to another user, or others may enter it.
     """
     try:
         try:
@@ -200,7 +200,7 @@ def make_socket_folder(path: Path) -> None:
             pass
         found = path.lstat()
     except OSError as error:
-        raise BrokerConfig(
+        raise BrokerConfigError(
             f"the folder {path} for the embedded broker's socket cannot be made: {error.strerror}; "
             "point XDG_RUNTIME_DIR or TMPDIR at a folder of your own"
         ) from error
@@ -214,7 +214,7 @@ def make_socket_folder(path: Path) -> None:
         problem = f"may be entered by others (mode {stat.S_IMODE(found.st_mode):o})"
     else:
         return
-    raise BrokerConfig(
+    raise BrokerConfigError(
         f"the folder {path} for the embedded broker's socket {problem}, so it is not safe to use; "
         "delete it if it is yours, or point XDG_RUNTIME_DIR at a folder of your own"
     )

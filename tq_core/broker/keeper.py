@@ -31,7 +31,7 @@ from tq_core.broker.probe import Answer, ask
 from tq_core.broker.processes import mark
 from tq_core.broker.records import RunningServer, read_writer, write_running, write_writer
 from tq_core.broker.server_process import ServerProcess, explain_end, start_server
-from tq_core.errors import BrokerConfig, BrokerError, BrokerUnreachable
+from tq_core.errors import BrokerConfigError, BrokerError, BrokerUnreachableError
 
 WATCH_INTERVAL_S = 0.25
 """How often users are looked for; signals and the end of the server are noticed at once."""
@@ -79,7 +79,7 @@ class Keeper:
             BrokerError: It did not start; nothing of it is left.
         """
         if not self._server_lock.exclusive_by(Deadline(timeout_s)):
-            raise BrokerUnreachable(f"another server still runs in {self._folder.path}; `tq broker stop` ends it")
+            raise BrokerUnreachableError(f"another server still runs in {self._folder.path}; `tq broker stop` ends it")
         self._start_server(timeout_s)
 
     def watch(self) -> None:
@@ -119,7 +119,7 @@ class Keeper:
             if self._binary.is_kept:
                 writer = read_writer(folder)
                 if not self._binary.version.can_read(writer) and writer is not None:
-                    raise BrokerConfig(f"{self._binary} is {self._binary.version.label}, older than the data")
+                    raise BrokerConfigError(f"{self._binary} is {self._binary.version.label}, older than the data")
                 check_space(folder)
                 write_writer(folder, self._binary.version)
             self._socket.unlink(missing_ok=True)
@@ -152,14 +152,14 @@ class Keeper:
         # A server listens before it reads its data, and may yet find that it cannot.
         while (answer := ask(self._socket)) is not Answer.READY:
             if server.has_ended():
-                raise BrokerConfig(explain_end(self._folder, server))
+                raise BrokerConfigError(explain_end(self._folder, server))
             if self._is_told_to_stop:
-                raise BrokerUnreachable("told to stop while the server was starting")
+                raise BrokerUnreachableError("told to stop while the server was starting")
             if deadline.is_over:
                 if answer is Answer.LOADING:
                     log.info("it still reads its data after %g s", deadline.timeout_s)
                     return
-                raise BrokerUnreachable(
+                raise BrokerUnreachableError(
                     f"the server of the embedded broker {self._folder.name!r} did not answer within "
                     f"{deadline.timeout_s:g} s; see {self._folder.server_log}"
                 )
@@ -237,7 +237,7 @@ def _read_again(binary: ServerBinary) -> ServerBinary:
         return binary
     found = read_binary(binary.path, origin=binary.origin)
     if found is None:
-        raise BrokerConfig(f"{binary.path} is no longer a Redis server that runs here; install it again")
+        raise BrokerConfigError(f"{binary.path} is no longer a Redis server that runs here; install it again")
     return found
 
 
@@ -281,7 +281,7 @@ def main() -> None:
     except (BrokerError, OSError) as error:
         text = error.message if isinstance(error, BrokerError) else str(folder_problem(folder, error).message)
         log.error("no server: %s", text)  # noqa: TRY400 - one line is all there is to say
-        _report(int(report_fd), {"error": text, "is_config": not isinstance(error, BrokerUnreachable)})
+        _report(int(report_fd), {"error": text, "is_config": not isinstance(error, BrokerUnreachableError)})
         sys.exit(1)
     _report(int(report_fd), {})
     start_lock.close()

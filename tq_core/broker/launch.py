@@ -25,7 +25,7 @@ from tq_core.broker.locks import FileLock
 from tq_core.broker.probe import PROBE_TIMEOUT_S, Answer, ask
 from tq_core.broker.python_command import module_command, passed_on
 from tq_core.broker.records import RunningServer, read_running, read_writer
-from tq_core.errors import BrokerConfig, BrokerUnreachable
+from tq_core.errors import BrokerConfigError, BrokerUnreachableError
 
 ORPHAN_TIMEOUT_S = 3.0
 """How long a server without a keeper gets to end by itself: Linux has already told it to."""
@@ -40,7 +40,7 @@ def running_server(folder: BrokerFolder, deadline: Deadline) -> RunningServer | 
     """The server that answers now; waits for one that still reads its data. None where none answers.
 
     Raises:
-        BrokerUnreachable: It still reads its data at the deadline.
+        BrokerUnreachableError: It still reads its data at the deadline.
     """
     running = read_running(folder)
     if running is None or not running.keeper.is_alive:
@@ -50,7 +50,7 @@ def running_server(folder: BrokerFolder, deadline: Deadline) -> RunningServer | 
     while (answer := _ask(running, deadline)) is Answer.LOADING or (is_loading and answer is Answer.SILENT):
         is_loading = True  # and so it may be slow to answer
         if deadline.is_over:
-            raise BrokerUnreachable(
+            raise BrokerUnreachableError(
                 f"the server of the embedded broker {folder.name!r} was still reading its data after "
                 f"{deadline.timeout_s:g} s; try again in a moment, or raise TQ_EMBEDDED_START_TIMEOUT_S"
             )
@@ -66,8 +66,8 @@ def start_or_join(folder: BrokerFolder, environ: Mapping[str, str], deadline: De
     """Return a server that answers, started here where none runs; to be called with the start lock held by nobody.
 
     Raises:
-        BrokerConfig: The folder or the server program cannot be used.
-        BrokerUnreachable: There was none at the deadline.
+        BrokerConfigError: The folder or the server program cannot be used.
+        BrokerUnreachableError: There was none at the deadline.
     """
     start_lock = hold_start_lock(folder, deadline)
     try:
@@ -80,7 +80,7 @@ def hold_start_lock(folder: BrokerFolder, deadline: Deadline) -> FileLock:
     """Keep everyone else from starting and stopping the broker until the lock is closed.
 
     Raises:
-        BrokerUnreachable: Someone else held it until the deadline.
+        BrokerUnreachableError: Someone else held it until the deadline.
     """
     try:
         lock = FileLock(folder.start_lock)
@@ -89,7 +89,7 @@ def hold_start_lock(folder: BrokerFolder, deadline: Deadline) -> FileLock:
     if lock.exclusive_by(deadline):
         return lock
     lock.close()
-    raise BrokerUnreachable(
+    raise BrokerUnreachableError(
         f"another process was starting or stopping the embedded broker {folder.name!r} for {deadline.timeout_s:g} s; "
         f"try again, or see {folder.keeper_log}"
     )
@@ -110,7 +110,7 @@ def start_under_lock(
                 break
             _end_orphan(folder, is_patient=not orphan_deadline.is_over)
             if deadline.is_over:
-                raise BrokerUnreachable(
+                raise BrokerUnreachableError(
                     f"the server of the embedded broker {folder.name!r} runs and does not answer; "
                     f"`tq broker stop {folder.name}` ends it; see {folder.server_log}"
                 )
@@ -120,7 +120,7 @@ def start_under_lock(
     _start_keeper(folder, environ, start_lock, deadline)
     running = running_server(folder, deadline)
     if running is None:
-        raise BrokerUnreachable(
+        raise BrokerUnreachableError(
             f"the server of the embedded broker {folder.name!r} was started and then did not answer within "
             f"{deadline.timeout_s:g} s; see {folder.keeper_log}"
         )
@@ -131,7 +131,7 @@ def end_server(folder: BrokerFolder, deadline: Deadline) -> None:
     """End keeper and server, politely and then firmly; to be called with the start lock held.
 
     Raises:
-        BrokerUnreachable: One of them was still there at the deadline.
+        BrokerUnreachableError: One of them was still there at the deadline.
     """
     server_lock = FileLock(folder.server_lock)
     try:
@@ -141,7 +141,7 @@ def end_server(folder: BrokerFolder, deadline: Deadline) -> None:
         polite = Deadline(deadline.remaining_s * 2 / 3)
         while not server_lock.try_exclusive():
             if deadline.is_over:
-                raise BrokerUnreachable(
+                raise BrokerUnreachableError(
                     f"the embedded broker {folder.name!r} could not be stopped within {deadline.timeout_s:g} s; "
                     f"see {folder.keeper_log}"
                 )
@@ -196,17 +196,17 @@ def _start_keeper(folder: BrokerFolder, environ: Mapping[str, str], start_lock: 
     finally:
         os.close(read_fd)
     if report is None:
-        raise BrokerUnreachable(
+        raise BrokerUnreachableError(
             f"the embedded broker {folder.name!r} did not start within {deadline.timeout_s:g} s; "
             f"see {folder.keeper_log}, or raise TQ_EMBEDDED_START_TIMEOUT_S"
         )
     if not report:
-        raise BrokerUnreachable(
+        raise BrokerUnreachableError(
             f"the keeper of the embedded broker {folder.name!r} ended too early; see {folder.keeper_log}"
         )
     outcome = json.loads(report)
     if "error" in outcome:
-        raise (BrokerConfig if outcome["is_config"] else BrokerUnreachable)(outcome["error"])
+        raise (BrokerConfigError if outcome["is_config"] else BrokerUnreachableError)(outcome["error"])
 
 
 def _read_line(fd: int, deadline: Deadline) -> bytes | None:

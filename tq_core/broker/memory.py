@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tq_core.broker.binaries import FAKE_VERSION
 from tq_core.broker.folder import DEFAULT_NAME, check_name
-from tq_core.errors import BrokerConfig
+from tq_core.errors import BrokerConfigError
 
 if TYPE_CHECKING:
     import fakeredis
@@ -24,8 +24,8 @@ def memory_server(name: str = DEFAULT_NAME, *, version: tuple[int, ...] = FAKE_V
         version: The Redis to act like; counts when the server is made.
 
     Raises:
-        InvalidInput: The name is refused.
-        BrokerConfig: fakeredis is not installed.
+        InvalidInputError: The name is refused.
+        BrokerConfigError: fakeredis is not installed.
     """
     check_name(name)
     module = _fakeredis()
@@ -67,7 +67,7 @@ def _fakeredis() -> Any:
         import fakeredis
         import lupa  # noqa: F401 - scripts need it, and fakeredis says so only when the first one runs
     except ImportError as error:
-        raise BrokerConfig(
+        raise BrokerConfigError(
             "memory:// runs on fakeredis with Lua, which is not installed; pip install 'tq-console[embedded]'"
         ) from error
     return fakeredis

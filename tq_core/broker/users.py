@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tq_core.broker.deadline import Deadline
 from tq_core.broker.folder import BrokerFolder, folder_problem, make_folder
 from tq_core.broker.locks import FileLock, holders
-from tq_core.errors import BrokerUnreachable, RefusedError
+from tq_core.errors import BrokerUnreachableError, RefusedError
 
 _BLIP_S = 0.3
 """A keeper that looks for users holds the lock alone for a moment."""
@@ -32,8 +32,8 @@ class User:
         """Become a user.
 
         Raises:
-            BrokerConfig: The folder cannot be used.
-            BrokerUnreachable: The server was being stopped until the deadline.
+            BrokerConfigError: The folder cannot be used.
+            BrokerUnreachableError: The server was being stopped until the deadline.
         """
         folder = self.folder
         try:
@@ -43,7 +43,7 @@ class User:
             raise folder_problem(folder, error) from error
         if not lock.shared_by(deadline):
             lock.close()
-            raise BrokerUnreachable(
+            raise BrokerUnreachableError(
                 f"the embedded broker {folder.name!r} was being stopped for {deadline.timeout_s:g} s; "
                 f"try again, or see {folder.keeper_log}"
             )

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from tq_core import names
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 from tq_core.model import Attempt, TaskOptions, TaskState, TaskView
 
 PRIORITY_BAND = 2**45
@@ -94,7 +94,7 @@ def split_body(body: bytes) -> tuple[Header, bytes]:
     """The header and the payload of a body.
 
     Raises:
-        InvalidInput: this is no body.
+        InvalidInputError: this is no body.
     """
     try:
         score, created, task_type, max_attempts, unique, options, payload = body.split(b"|", 6)
@@ -107,7 +107,7 @@ def split_body(body: bytes) -> tuple[Header, bytes]:
             _decode_options(options) if options else _NO_OPTIONS,
         )
     except UNREADABLE as error:
-        raise InvalidInput(f"corrupt task body ({error}): {body[:80]!r}") from error
+        raise InvalidInputError(f"corrupt task body ({error}): {body[:80]!r}") from error
     return header, payload
 
 
@@ -201,7 +201,7 @@ def task_view(queue: str, raw: View) -> TaskView:
     score = int(float(raw.score)) if raw.score not in (b"inf", b"-inf") else 0
     try:
         header, payload = split_body(raw.body or b"")
-    except InvalidInput:
+    except InvalidInputError:
         header, payload = Header(0, 0, "?", 0, None, _NO_OPTIONS), raw.body or b""
     args, payload_text = _arguments(payload, is_whole=len(payload) == raw.payload_bytes)
     attempt, started_at_ms, duration_ms, worker_id = trail.failures, None, None, None

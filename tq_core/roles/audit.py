@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 from tq_core.keyspace import keys
 from tq_core.roles import registry
 from tq_core.transport.steps import Flow, Script
@@ -52,7 +52,7 @@ def audit(queues: Sequence[str] | None = None, *, limit: int = MAX_TASKS) -> Flo
     """Checks queues (all when None) and returns what disagrees; an empty list is the good answer.
 
     Raises:
-        InvalidInput: a queue holds more than `limit` tasks: the check would hold up the server.
+        InvalidInputError: a queue holds more than `limit` tasks: the check would hold up the server.
     """
     if queues is None:
         queues = list((yield from registry.queue_numbers()))
@@ -60,7 +60,9 @@ def audit(queues: Sequence[str] | None = None, *, limit: int = MAX_TASKS) -> Flo
     for queue in queues:
         word, total, *rest = yield Script("audit", keys.queue_prefix(queue), (limit, MAX_FINDINGS))
         if word == b"LARGE":
-            raise InvalidInput(f"{queue!r} keeps {total} tasks; checking more than {limit} would hold up the server")
+            raise InvalidInputError(
+                f"{queue!r} keeps {total} tasks; checking more than {limit} would hold up the server"
+            )
         flat = [text.decode("utf-8", "replace") for text in rest[0]]
         findings += [Finding(queue, flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
     return findings

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tq_core import names
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 from tq_core.keyspace import keys, wire
 from tq_core.transport.steps import Arg, Batch, Flow, Script
 
@@ -89,7 +89,7 @@ def decode_claim(queue: str, reply: list[Any]) -> Claim:
         header: wire.Header | None
         try:
             header, payload = wire.split_body(body)
-        except InvalidInput:
+        except InvalidInputError:
             header, payload = None, body
         trail = wire.parse_trail(trails[i]) if trails else wire.NO_TRAIL
         tasks.append(ClaimedTask(queue, task_id.decode(), token, header, payload, trail, claimed_at_ms))

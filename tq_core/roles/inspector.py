@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tq_core import ids
-from tq_core.errors import NotFound
+from tq_core.errors import NotFoundError
 from tq_core.keyspace import keys, wire
 from tq_core.model import WAITING_STATES, TaskState, TaskView
 from tq_core.roles import registry
@@ -233,7 +233,7 @@ def locate(task_ids: Sequence[str]) -> Flow[dict[str, str]]:
     """The queue of each id, from the id alone; ids of unknown queues are left out.
 
     Raises:
-        InvalidInput: something is no task id.
+        InvalidInputError: something is no task id.
     """
     homes = {task_id: ids.home_of(task_id) for task_id in task_ids}
     names_by_number: dict[int, str] = {}
@@ -252,7 +252,7 @@ def show(task_ids: Sequence[str], *, payload_max: int = SHOW_BYTES) -> Flow[list
     """All that is known of the named tasks; None for one that is not there (any more).
 
     Raises:
-        InvalidInput: something is no task id.
+        InvalidInputError: something is no task id.
     """
     homes = yield from locate(task_ids)
     by_queue: dict[str, list[str]] = {}
@@ -275,12 +275,12 @@ def show_one(task_id: str, *, payload_max: int = SHOW_BYTES) -> Flow[TaskView]:
     """All that is known of one task.
 
     Raises:
-        NotFound: it is not there (any more).
-        InvalidInput: this is no task id.
+        NotFoundError: it is not there (any more).
+        InvalidInputError: this is no task id.
     """
     (view,) = yield from show([task_id], payload_max=payload_max)
     if view is None:
-        raise NotFound(f"no task has the id {task_id!r}: it never existed, was deleted, or its retention is over")
+        raise NotFoundError(f"no task has the id {task_id!r}: it never existed, was deleted, or its retention is over")
     return view
 
 

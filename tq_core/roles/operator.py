@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tq_core import names
-from tq_core.errors import InvalidInput, NotFound
+from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.keyspace import keys, wire
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView
 from tq_core.roles import inspector, registry
@@ -83,7 +83,7 @@ def _nudge(worker_id: str, task_id: str, mode: str, actor: str) -> Flow[None]:
         yield from registry.send_command(
             worker_id.rpartition(".")[0], "kill_task", actor=actor, args={"task_id": task_id, "mode": mode}
         )
-    except NotFound:
+    except NotFoundError:
         return
 
 
@@ -114,7 +114,7 @@ def requeue_all(
 ) -> Flow[Bulk]:
     """Runs all tasks again that are in a terminal state now; those that fail again meanwhile are left alone."""
     if state not in TERMINAL_STATES:
-        raise InvalidInput(f"only ended tasks can be run again, not {state} ones")
+        raise InvalidInputError(f"only ended tasks can be run again, not {state} ones")
     detail, op = _encode({"by": actor, "why": why}), _op()
     until_ms = yield from registry.server_time_ms()
     done = 0
@@ -164,7 +164,7 @@ def purge(
 ) -> Flow[Bulk]:
     """Deletes the tasks that are in one state now; never running ones. What comes in meanwhile may go too (pending)."""
     if state not in WAITING_STATES | TERMINAL_STATES:
-        raise InvalidInput(f"{state} tasks cannot be purged: cancel or kill them")
+        raise InvalidInputError(f"{state} tasks cannot be purged: cancel or kill them")
     detail, op = _encode({"by": actor, "why": why}), _op()
     until: Arg = (yield from registry.server_time_ms()) if state.is_terminal else "+inf"
     (before,) = yield from inspector.stats([queue], minutes=1)
@@ -215,14 +215,14 @@ def configure_queue(queue: str, settings: dict[str, int | None], *, actor: str, 
         settings: Any of SETTINGS; max_size counts waiting tasks, keep_ms is an age, the others count ended tasks.
 
     Raises:
-        InvalidInput: an unknown setting or a negative value.
+        InvalidInputError: an unknown setting or a negative value.
     """
     args: list[Arg] = [actor, _op(), _encode({"by": actor, "why": why, "set": settings})]
     for name, value in settings.items():
         if name not in SETTINGS:
-            raise InvalidInput(f"{name!r} is no setting of a queue: use {', '.join(SETTINGS)}")
+            raise InvalidInputError(f"{name!r} is no setting of a queue: use {', '.join(SETTINGS)}")
         if value is not None and (isinstance(value, bool) or not 0 <= value < 2**45):
-            raise InvalidInput(f"{name} = {value!r}: must be a number from 0")
+            raise InvalidInputError(f"{name} = {value!r}: must be a number from 0")
         args += (name, "" if value is None else value)
     yield from registry.register_queue(queue)
     yield Script("configure", keys.queue_prefix(queue), args)
@@ -283,7 +283,7 @@ def _must_exist(queue: str) -> Flow[None]:
     if queue not in known:
         near = names.nearest(queue, known)
         hint = f": did you mean {' or '.join(near)}?" if near else ": see `tq queues list`"
-        raise NotFound(f"there is no queue {queue!r}{hint}")
+        raise NotFoundError(f"there is no queue {queue!r}{hint}")
 
 
 def _chunks(task_ids: Sequence[str]) -> Flow[Iterator[tuple[str, list[str]]]]:

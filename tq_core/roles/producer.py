@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tq_core import ids, names
-from tq_core.errors import BrokerError, DuplicateTask, InvalidInput, PayloadTooLarge, QueueFull
+from tq_core.errors import BrokerError, DuplicateTaskError, InvalidInputError, PayloadTooLargeError, QueueFullError
 from tq_core.keyspace import keys, wire
 from tq_core.model import DEFAULT_PRIORITY, NewTask, TaskOptions, parse_priority
 from tq_core.roles import registry
@@ -38,30 +38,32 @@ def encode_payload(args: dict[str, Any] | bytes, *, max_bytes: int = MAX_PAYLOAD
         args: The arguments, or the JSON object as its text.
 
     Raises:
-        InvalidInput: they are no JSON object or hold what JSON cannot.
-        PayloadTooLarge: encoded they exceed max_bytes.
+        InvalidInputError: they are no JSON object or hold what JSON cannot.
+        PayloadTooLargeError: encoded they exceed max_bytes.
     """
     if isinstance(args, bytes):
         if len(args) <= max_bytes:
             try:
                 args = msgspec.json.decode(args)
             except wire.UNREADABLE as error:
-                raise InvalidInput(f"the arguments are no valid JSON: {error}") from error
+                raise InvalidInputError(f"the arguments are no valid JSON: {error}") from error
         else:
             raise _too_large(len(args), max_bytes)
     if not isinstance(args, dict):
-        raise InvalidInput(f'the arguments must be a JSON object like {{"key": "value"}}, not {type(args).__name__}')
+        raise InvalidInputError(
+            f'the arguments must be a JSON object like {{"key": "value"}}, not {type(args).__name__}'
+        )
     try:
         payload = _encode(args)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidInput(f"the arguments cannot be written as JSON: {error}") from error
+        raise InvalidInputError(f"the arguments cannot be written as JSON: {error}") from error
     if len(payload) > max_bytes:
         raise _too_large(len(payload), max_bytes)
     return payload
 
 
-def _too_large(size: int, limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(
+def _too_large(size: int, limit: int) -> PayloadTooLargeError:
+    return PayloadTooLargeError(
         f"the arguments take {size} bytes, the limit is {limit}: store the data elsewhere and pass its name"
     )
 
@@ -86,18 +88,18 @@ def new_task(
         name: Chosen name; the id becomes NAME@QUEUE.
 
     Raises:
-        InvalidInput: a value is not allowed.
-        PayloadTooLarge: the arguments are too large.
+        InvalidInputError: a value is not allowed.
+        PayloadTooLargeError: the arguments are too large.
     """
     names.check_task_type(task_type)
     if not 0 <= delay_s * 1000 <= MAX_DELAY_MS:
-        raise InvalidInput(f"a delay of {delay_s} s: must be from 0 to ten years")
+        raise InvalidInputError(f"a delay of {delay_s} s: must be from 0 to ten years")
     if at_ms is not None and not 0 <= at_ms < 2**52:
-        raise InvalidInput(f"a due time of {at_ms} ms: must be milliseconds since 1970")
+        raise InvalidInputError(f"a due time of {at_ms} ms: must be milliseconds since 1970")
     if isinstance(max_attempts, bool) or not 1 <= max_attempts <= 1000:
-        raise InvalidInput(f"max_attempts {max_attempts}: must be from 1 to 1000")
+        raise InvalidInputError(f"max_attempts {max_attempts}: must be from 1 to 1000")
     if options and options.timeout_s is not None and not 0 < options.timeout_s <= 31_536_000:
-        raise InvalidInput(f"a timeout of {options.timeout_s} s: must be above 0 and at most one year")
+        raise InvalidInputError(f"a timeout of {options.timeout_s} s: must be above 0 and at most one year")
     if unique_key is not None:
         names.encode_unique_key(unique_key)
     return NewTask(
@@ -123,13 +125,13 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) 
         number: The queue's number if the caller knows it; a wrong one is noticed and looked up.
 
     Raises:
-        QueueFull: the queue may not hold that many; nothing was written.
+        QueueFullError: the queue may not hold that many; nothing was written.
     """
     names.check_queue(queue)
     if not tasks:
         return []
     if len(tasks) > MAX_BATCH:
-        raise InvalidInput(f"{len(tasks)} tasks in one call: at most {MAX_BATCH}")
+        raise InvalidInputError(f"{len(tasks)} tasks in one call: at most {MAX_BATCH}")
     if number is None:
         number = yield from registry.register_queue(queue)
     for _ in range(3):
@@ -144,7 +146,7 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) 
             return [_enqueued(task_id, answer) for task_id, answer in zip(task_ids, rest, strict=True)]
         if word == b"FULL":
             depth, max_size = int(rest[0]), int(rest[1])
-            raise QueueFull(
+            raise QueueFullError(
                 f"{queue!r} holds {depth} of at most {max_size} waiting tasks and {len(tasks)} more do not fit: "
                 "raise its limit or add workers",
                 queue=queue,
@@ -159,12 +161,12 @@ def enqueue_one(queue: str, task: NewTask, *, number: int | None = None) -> Flow
     """Enqueues one task and returns its id; a task that is there already under the same chosen id counts as enqueued.
 
     Raises:
-        QueueFull: the queue may not hold more.
-        DuplicateTask: a live task holds its unique key.
+        QueueFullError: the queue may not hold more.
+        DuplicateTaskError: a live task holds its unique key.
     """
     (outcome,) = yield from enqueue(queue, [task], number=number)
     if outcome.duplicate_of == "unique":
-        raise DuplicateTask(
+        raise DuplicateTaskError(
             f"the unique key {task.unique_key!r} is held by the task {outcome.task_id} of {queue!r}: "
             "wait for it or cancel it",
             holder_id=outcome.task_id,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tq_core import names
-from tq_core.errors import BrokerError, NotFound, SchemaTooNew
+from tq_core.errors import BrokerError, NotFoundError, SchemaTooNewError
 from tq_core.keyspace import keys, wire
 from tq_core.transport.steps import Arg, Block, Command, Flow, Script
 
@@ -30,7 +30,7 @@ def register_queue(queue: str) -> Flow[int]:
     """Gives the queue its number, or finds the one it has.
 
     Raises:
-        SchemaTooNew: a newer tq wrote this queue.
+        SchemaTooNewError: a newer tq wrote this queue.
     """
     names.check_queue(queue)
     wanted = ""
@@ -43,7 +43,7 @@ def register_queue(queue: str) -> Flow[int]:
         if word == b"OK":
             return int(number)
         if word == b"SCHEMA":
-            raise SchemaTooNew(
+            raise SchemaTooNewError(
                 f"the queue {queue!r} was written by a newer tq (schema {rest[0].decode()}, this one knows "
                 f"{keys.SCHEMA_VERSION}): upgrade this program"
             )
@@ -261,7 +261,7 @@ def send_command(node_id: str, do: str, *, actor: str, args: dict[str, Any] | No
     """Puts a command into a node's inbox and returns the command's id; `await_ack` waits for the answer.
 
     Raises:
-        NotFound: no live node has this id.
+        NotFoundError: no live node has this id.
     """
     assert do in COMMANDS, do
     command = NodeCommand(id=secrets.token_hex(8), do=do, by=actor, args=args or {})
@@ -272,7 +272,7 @@ def send_command(node_id: str, do: str, *, actor: str, args: dict[str, Any] | No
         is_idempotent=False,
     )
     if word == b"GONE":
-        raise NotFound(f"no live node has the id {node_id!r}: see `tq workers list`")
+        raise NotFoundError(f"no live node has the id {node_id!r}: see `tq workers list`")
     return command.id
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tq_core.errors import InvalidArguments, InvalidInput
+from tq_core.errors import InvalidArgumentsError, InvalidInputError
 from tq_core.roles import producer
 from tq_core.tasks.context import TaskContext
 from tq_core.tasks.json_schema import SchemaWriter, default_of
@@ -33,7 +33,7 @@ class Arguments:
             local_names: What was visible where the handler was defined, for hints that are text.
 
         Raises:
-            InvalidInput: a parameter cannot be given by name as JSON; says which and why.
+            InvalidInputError: a parameter cannot be given by name as JSON; says which and why.
         """
         self.task_type = task_type
         self.context_parameter: str | None = None
@@ -49,7 +49,7 @@ class Arguments:
         try:
             signature = inspect.signature(handler)
         except (TypeError, ValueError) as error:
-            raise InvalidInput(f"the task {self.task_type!r}: its handler has no signature ({error})") from error
+            raise InvalidInputError(f"the task {self.task_type!r}: its handler has no signature ({error})") from error
         for name, parameter in signature.parameters.items():
             hint = self._hint(hints, name, parameter)
             if _is_context(hint):
@@ -106,8 +106,8 @@ class Arguments:
             raise self._refused(name, "the context is given by name: make it an ordinary parameter")
         self.context_parameter = name
 
-    def _refused(self, name: str, why: str) -> InvalidInput:
-        return InvalidInput(f"the task {self.task_type!r}, parameter {name!r}: {why}")
+    def _refused(self, name: str, why: str) -> InvalidInputError:
+        return InvalidInputError(f"the task {self.task_type!r}, parameter {name!r}: {why}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ class Arguments:
         """A call's arguments by name.
 
         Raises:
-            InvalidArguments: there are too many, or one is given twice.
+            InvalidArgumentsError: there are too many, or one is given twice.
         """
         if not args:
             return kwargs
@@ -134,9 +134,9 @@ class Arguments:
         """Arguments as a payload, checked as the worker will check it.
 
         Raises:
-            InvalidArguments: they do not fit the schema.
-            InvalidInput: they hold what JSON cannot.
-            PayloadTooLarge: encoded they exceed max_bytes.
+            InvalidArgumentsError: they do not fit the schema.
+            InvalidInputError: they hold what JSON cannot.
+            PayloadTooLargeError: encoded they exceed max_bytes.
         """
         payload = producer.encode_payload(dict(args), max_bytes=max_bytes)
         self.bind(payload)
@@ -146,7 +146,7 @@ class Arguments:
         """A payload as the keywords of a call: checked and converted; defaults are left to Python.
 
         Raises:
-            InvalidArguments: with one problem for each field.
+            InvalidArgumentsError: with one problem for each field.
         """
         try:
             fields = _decode_fields(payload)
@@ -168,14 +168,14 @@ class Arguments:
             raise self._problems(problems)
         return out
 
-    def _problems(self, problems: dict[str, str]) -> InvalidArguments:
+    def _problems(self, problems: dict[str, str]) -> InvalidArgumentsError:
         return invalid_arguments(self.task_type, problems)
 
 
-def invalid_arguments(task_type: str, problems: dict[str, str]) -> InvalidArguments:
+def invalid_arguments(task_type: str, problems: dict[str, str]) -> InvalidArgumentsError:
     """The refusal of a task's arguments: its text names every field."""
     listed = "; ".join(f"{name}: {what}" for name, what in problems.items())
-    return InvalidArguments(f"{task_type}: {listed}", problems)
+    return InvalidArgumentsError(f"{task_type}: {listed}", problems)
 
 
 def problem_text(error: BaseException) -> str:

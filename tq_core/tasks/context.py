@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from tq_core.errors import SoftTimeout, TaskInterrupted
+from tq_core.errors import SoftTimeoutError, TaskInterruptedError
 
 MAX_TEXT_CHARS = 200
 MAX_LOG_CHARS = 2_000
@@ -96,14 +96,14 @@ class TaskContext:
         """Ends the handler here if it should stop; to be called now and then by long plain functions.
 
         Raises:
-            TaskInterrupted: it should stop. Derives from BaseException: `except Exception` lets it pass.
-            SoftTimeout: its time is nearly up; raised once.
+            TaskInterruptedError: it should stop. Derives from BaseException: `except Exception` lets it pass.
+            SoftTimeoutError: its time is nearly up; raised once.
         """
         if self._cancelled.is_set():
-            raise TaskInterrupted(self.cancel_reason or "cancelled")
+            raise TaskInterruptedError(self.cancel_reason or "cancelled")
         if self._soft_deadline is not None and time.monotonic() >= self._soft_deadline:
             self._soft_deadline = None
-            raise SoftTimeout(f"the task {self.task_id} has used its soft timeout: finish or give up now")
+            raise SoftTimeoutError(f"the task {self.task_id} has used its soft timeout: finish or give up now")
 
     def wait_cancelled(self, timeout_s: float) -> bool:
         """Sleeps in a plain function, but wakes at once when the task is cancelled; returns whether it is."""

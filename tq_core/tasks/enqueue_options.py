@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from tq_core import ids, names
-from tq_core.errors import InvalidInput
+from tq_core.errors import InvalidInputError
 from tq_core.model import DEFAULT_PRIORITY, NewTask, RetryPolicy, TaskOptions
 from tq_core.roles import producer
 
@@ -72,12 +72,12 @@ def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) 
     """Checks options once, for any number of tasks.
 
     Raises:
-        InvalidInput: a value is not allowed.
+        InvalidInputError: a value is not allowed.
     """
     unknown = options.keys() - EnqueueOptions.__annotations__.keys()
     if unknown:
         listed = ", ".join(sorted(unknown))
-        raise InvalidInput(f"{listed}: no such option; there are {', '.join(EnqueueOptions.__annotations__)}")
+        raise InvalidInputError(f"{listed}: no such option; there are {', '.join(EnqueueOptions.__annotations__)}")
     unique = options.get("unique", defaults.is_unique)
     retry = options.get("retry")
     queue = names.check_queue(options.get("queue", defaults.queue))
@@ -111,7 +111,7 @@ def unique_key_of(task_type: str, payload: bytes) -> str:
 
 def _at_ms(at: Any) -> int:
     if not isinstance(at, dt.datetime) or at.tzinfo is None:
-        raise InvalidInput(
+        raise InvalidInputError(
             f"at={at!r}: give a datetime with a time zone, such as datetime.now(UTC) + timedelta(hours=1)"
         )
     return round(at.timestamp() * 1000)

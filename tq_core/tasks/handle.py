@@ -7,7 +7,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from tq_core.errors import NotFound, TaskCancelled, TaskFailed, WaitTimeout
+from tq_core.errors import NotFoundError, TaskCancelledError, TaskFailedError, WaitTimeoutError
 from tq_core.model import TaskState, TaskView
 from tq_core.roles import inspector, operator
 from tq_core.transport.steps import Flow, Pause
@@ -49,10 +49,10 @@ class TaskHandle(Generic[R]):
             timeout_s: None = as long as it takes.
 
         Raises:
-            TaskFailed: it is in the DLQ.
-            TaskCancelled: it was cancelled, killed or expired.
-            WaitTimeout: it had not ended in time; it goes on.
-            NotFound: it is not there (any more).
+            TaskFailedError: it is in the DLQ.
+            TaskCancelledError: it was cancelled, killed or expired.
+            WaitTimeoutError: it had not ended in time; it goes on.
+            NotFoundError: it is not there (any more).
         """
         return self._result_of(await self._task_queue.run(wait(self.id, timeout_s=timeout_s)))
 
@@ -64,7 +64,7 @@ class TaskHandle(Generic[R]):
         """All that is known of the task now.
 
         Raises:
-            NotFound: it is not there (any more).
+            NotFoundError: it is not there (any more).
         """
         return await self._task_queue.run(inspector.show_one(self.id))
 
@@ -83,7 +83,7 @@ class TaskHandle(Generic[R]):
             Whether anything was to be stopped: False when the task had ended before.
 
         Raises:
-            NotFound: it is not there (any more).
+            NotFoundError: it is not there (any more).
         """
         done = await self._task_queue.run(operator.cancel([self.id], actor=actor or this_actor(), why=why, kill=kill))
         return self._stopped(done)
@@ -107,9 +107,11 @@ class TaskHandle(Generic[R]):
         if task.state is TaskState.CANCELLED:
             by, why = error.get("by"), error.get("why")
             told = (f" by {by}" if by else "") + (f": {why}" if why else "")
-            raise TaskCancelled(f"the task {task.id} ({task.type}) was {reason or 'cancelled'}{told}", reason=reason)
+            raise TaskCancelledError(
+                f"the task {task.id} ({task.type}) was {reason or 'cancelled'}{told}", reason=reason
+            )
         what = ": ".join(str(error[part]) for part in ("type", "message") if error.get(part))
-        raise TaskFailed(
+        raise TaskFailedError(
             f"the task {task.id} ({task.type}) failed, reason {reason}, after attempt {task.attempt} of "
             f"{task.max_attempts}: {what or 'no detail'}",
             reason=reason,
@@ -121,8 +123,8 @@ def wait(task_id: str, *, timeout_s: float | None = None) -> Flow[TaskView]:
     """Waits until a task has ended, asking again at growing intervals; returns how it ended.
 
     Raises:
-        WaitTimeout: it had not ended in time.
-        NotFound: it is not there (any more).
+        WaitTimeoutError: it had not ended in time.
+        NotFoundError: it is not there (any more).
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     pause_s = FIRST_POLL_S
@@ -134,7 +136,9 @@ def wait(task_id: str, *, timeout_s: float | None = None) -> Flow[TaskView]:
             return task
         left_s = pause_s if deadline is None else deadline - time.monotonic()
         if left_s <= 0:
-            raise WaitTimeout(f"the task {task_id} was still {task.state} after {timeout_s} s: it goes on without you")
+            raise WaitTimeoutError(
+                f"the task {task_id} was still {task.state} after {timeout_s} s: it goes on without you"
+            )
         yield Pause(min(pause_s, left_s))
         pause_s = min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
 
@@ -148,5 +152,5 @@ def this_actor() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _not_found(task_id: str) -> NotFound:
-    return NotFound(f"no task has the id {task_id!r}: it never existed, was deleted, or its retention is over")
+def _not_found(task_id: str) -> NotFoundError:
+    return NotFoundError(f"no task has the id {task_id!r}: it never existed, was deleted, or its retention is over")

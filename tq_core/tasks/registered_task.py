@@ -45,7 +45,7 @@ class Task(TaskDefinition, Generic[P, C, R]):
         """This task with options: `.options(priority="high").enqueue(...)`.
 
         Raises:
-            InvalidInput: a value is not allowed.
+            InvalidInputError: a value is not allowed.
         """
         return BoundTask(self, options)
 
@@ -53,9 +53,9 @@ class Task(TaskDefinition, Generic[P, C, R]):
         """Has a worker run the task; the keywords are its arguments and nothing else.
 
         Raises:
-            InvalidArguments: they do not fit the handler's type hints.
-            QueueFull: the queue may not hold more.
-            DuplicateTask: a live task holds its unique key.
+            InvalidArgumentsError: they do not fit the handler's type hints.
+            QueueFullError: the queue may not hold more.
+            DuplicateTaskError: a live task holds its unique key.
         """
         return await self._plain.enqueue(*args, **kwargs)
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tq_core.errors import InvalidArguments
+from tq_core.errors import InvalidArgumentsError
 from tq_core.tasks.arguments import problem_text
 
 MAX_DEPTH = 100
@@ -76,12 +76,12 @@ def decode_args(payload: bytes) -> dict[str, Any]:
     """Arguments as `check_against` wants them, from the JSON that is sent.
 
     Raises:
-        InvalidArguments: it is no JSON object.
+        InvalidArgumentsError: it is no JSON object.
     """
     try:
         return msgspec.json.decode(payload, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidArguments(f"the arguments are no JSON object: {error}") from error
+        raise InvalidArgumentsError(f"the arguments are no JSON object: {error}") from error
 
 
 def coerce_text(schema: Mapping[str, Any], field: str, text: str) -> Any:
@@ -91,12 +91,12 @@ def coerce_text(schema: Mapping[str, Any], field: str, text: str) -> Any:
     a lone boolean also as yes, no, on or off, and a field that takes anything is text unless it is JSON.
 
     Raises:
-        InvalidArguments: nothing that it could mean fits.
+        InvalidArgumentsError: nothing that it could mean fits.
     """
     properties, _, additional = _object_parts(schema)
     wanted = properties.get(field, additional)
     if wanted is False:
-        raise InvalidArguments(f"{field}: unknown", {field: "unknown"})
+        raise InvalidArgumentsError(f"{field}: unknown", {field: "unknown"})
     check = _Check(schema)
     problem = ""
     for value in _readings(text, check.kinds(_schema(wanted), 0)):
@@ -105,7 +105,7 @@ def coerce_text(schema: Mapping[str, Any], field: str, text: str) -> Any:
             return value
         problem = problem or found
     problem = (problem or "no value of its type can be written like that")[:MAX_PROBLEM_CHARS]
-    raise InvalidArguments(f"{field}: {problem}", {field: problem})
+    raise InvalidArgumentsError(f"{field}: {problem}", {field: problem})
 
 
 def _readings(text: str, kinds: frozenset[str]) -> Iterable[Any]:

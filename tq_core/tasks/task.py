@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from tq_core import names
-from tq_core.errors import InvalidInput, InvalidResult
+from tq_core.errors import InvalidInputError, InvalidResultError
 from tq_core.model import DEFAULT_PRIORITY, RetryPolicy, parse_priority
 from tq_core.roles import producer, registry
 from tq_core.tasks.arguments import Arguments, return_hint
@@ -34,7 +34,7 @@ class TaskSettings(TypedDict, total=False):
     timeout_s: float | None
     """Hard limit of one attempt; exceeding it is a failed attempt."""
     soft_timeout_s: float | None
-    """When SoftTimeout is raised inside the handler, so that it can finish tidily."""
+    """When SoftTimeoutError is raised inside the handler, so that it can finish tidily."""
     isolate: bool
     """Run each task in a process of its own."""
     priority: str | int
@@ -54,7 +54,7 @@ class TaskDefinition:
     timeout_s: float | None = None
     """Hard limit of one attempt; a task's own option beats it."""
     soft_timeout_s: float | None = None
-    """When SoftTimeout is raised inside the handler."""
+    """When SoftTimeoutError is raised inside the handler."""
     priority: int = DEFAULT_PRIORITY
     is_unique: bool = False
     """Whether the same arguments may be live only once."""
@@ -79,7 +79,7 @@ class TaskDefinition:
         """A payload as the handler's keywords, without the context.
 
         Raises:
-            InvalidArguments: it does not fit the schema.
+            InvalidArgumentsError: it does not fit the schema.
         """
         return self.arguments.bind(payload)
 
@@ -87,22 +87,22 @@ class TaskDefinition:
         """What the handler returned, as JSON.
 
         Raises:
-            InvalidResult: it cannot be stored.
+            InvalidResultError: it cannot be stored.
         """
         if inspect.iscoroutine(value):
             value.close()
-            raise InvalidResult(
+            raise InvalidResultError(
                 f"{self.name} ran and returned a coroutine that nobody awaits: is a decorator between the handler and "
                 "`task`? Make it `async def`"
             )
         try:
             result = _encode(value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise InvalidResult(
+            raise InvalidResultError(
                 f"{self.name} ran, but its result ({type(value).__name__}) cannot be written as JSON: {error}"
             ) from error
         if len(result) > self.max_result_bytes:
-            raise InvalidResult(
+            raise InvalidResultError(
                 f"{self.name} ran, but its result takes {len(result)} bytes and the limit is {self.max_result_bytes}: "
                 "store it elsewhere and return its name"
             )
@@ -137,24 +137,28 @@ def describe(handler: Any, settings: TaskSettings, *, local_names: Mapping[str, 
         local_names: What was visible where the handler was defined.
 
     Raises:
-        InvalidInput: a value is not allowed; names the task and what is wrong.
+        InvalidInputError: a value is not allowed; names the task and what is wrong.
     """
     if not callable(handler) or inspect.isclass(handler):
-        raise InvalidInput(f"{handler!r} cannot be a task's handler: decorate a function")
+        raise InvalidInputError(f"{handler!r} cannot be a task's handler: decorate a function")
     unknown = settings.keys() - TaskSettings.__annotations__.keys()
     if unknown:
         listed = ", ".join(sorted(unknown))
-        raise InvalidInput(f"{listed}: task() has no such setting; it has {', '.join(TaskSettings.__annotations__)}")
+        raise InvalidInputError(
+            f"{listed}: task() has no such setting; it has {', '.join(TaskSettings.__annotations__)}"
+        )
     task_type = names.check_task_type(settings.get("name") or _own_name(handler))
     function = inspect.unwrap(handler)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise InvalidInput(f"the task {task_type!r} is a generator: a handler returns one result")
+        raise InvalidInputError(f"the task {task_type!r} is a generator: a handler returns one result")
     hard_s, soft_s = settings.get("timeout_s"), settings.get("soft_timeout_s")
     for word, limit_s in (("timeout_s", hard_s), ("soft_timeout_s", soft_s)):
         if limit_s is not None and not 0 < limit_s <= MAX_TIMEOUT_S:
-            raise InvalidInput(f"the task {task_type!r}, {word} {limit_s}: must be above 0 and at most one year")
+            raise InvalidInputError(f"the task {task_type!r}, {word} {limit_s}: must be above 0 and at most one year")
     if hard_s is not None and soft_s is not None and soft_s >= hard_s:
-        raise InvalidInput(f"the task {task_type!r}: its soft_timeout_s {soft_s} must be below its timeout_s {hard_s}")
+        raise InvalidInputError(
+            f"the task {task_type!r}: its soft_timeout_s {soft_s} must be below its timeout_s {hard_s}"
+        )
     return {
         "name": task_type,
         "handler": handler,
@@ -175,7 +179,7 @@ def describe(handler: Any, settings: TaskSettings, *, local_names: Mapping[str, 
 def _own_name(handler: object) -> str:
     name = getattr(handler, "__name__", "")
     if not name or name == "<lambda>":
-        raise InvalidInput(f"{handler!r} has no name of its own: give one, task(name=...)")
+        raise InvalidInputError(f"{handler!r} has no name of its own: give one, task(name=...)")
     return str(name)
 
 

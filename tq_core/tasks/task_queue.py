@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from tq_core import ids, names, settings
-from tq_core.errors import BrokerUnreachable, DuplicateTask, InvalidInput, TqError, UnknownTaskType
+from tq_core.errors import BrokerUnreachableError, DuplicateTaskError, InvalidInputError, TqError, UnknownTaskTypeError
 from tq_core.model import NewTask, RetryPolicy
 from tq_core.roles import producer, registry
 from tq_core.tasks import schema
@@ -114,7 +114,7 @@ class TaskQueue:
         `TaskContext` gets the context; put it first.
 
         Raises:
-            InvalidInput: the function cannot be a task, or the name is taken; says what to change.
+            InvalidInputError: the function cannot be a task, or the name is taken; says what to change.
         """
         # Hints that are text may name what is local to the function in which the handler is defined.
         local_names = dict(sys._getframe(1).f_locals)  # noqa: SLF001 - there is no other way
@@ -128,7 +128,7 @@ class TaskQueue:
             task: Task[..., Any, Any] = Task(task_queue=self, **fields)
             if task.name in self.tasks:
                 taken = self.tasks[task.name].handler
-                raise InvalidInput(
+                raise InvalidInputError(
                     f"the task type {task.name!r} is defined twice, by {_place(taken)} and {_place(function)}: "
                     "give one of them another name, task(name=...)"
                 )
@@ -159,10 +159,10 @@ class TaskQueue:
         check the arguments. With `queue=` a type that no worker has published yet is accepted unchecked.
 
         Raises:
-            UnknownTaskType: it is neither defined here nor published, and no queue was given.
-            InvalidArguments: the arguments do not fit.
-            QueueFull: the queue may not hold more.
-            DuplicateTask: a live task holds its unique key.
+            UnknownTaskTypeError: it is neither defined here nor published, and no queue was given.
+            InvalidArgumentsError: the arguments do not fit.
+            QueueFullError: the queue may not hold more.
+            DuplicateTaskError: a live task holds its unique key.
         """
         (payload,), submitted = await self.run(self._prepare(task_type, [args or {}], options))
         return await self.submit(submitted, payload)
@@ -211,7 +211,7 @@ class TaskQueue:
         """A handle on a task by its id.
 
         Raises:
-            InvalidInput: this is no task id.
+            InvalidInputError: this is no task id.
         """
         ids.home_of(task_id)
         return TaskHandle(self, task_id)
@@ -251,7 +251,7 @@ class TaskQueue:
             known = {**self._published, **self.tasks}
             nearest = names.nearest(task_type, known)
             hint = f"did you mean {' or '.join(map(repr, nearest))}? If not, start" if nearest else "start"
-            raise UnknownTaskType(
+            raise UnknownTaskTypeError(
                 f"no task type {task_type!r} is defined here or published by a worker: {hint} a worker that has it, "
                 "or say which queue it goes to",
                 nearest,
@@ -270,7 +270,7 @@ class TaskQueue:
 
     def _send_all(self, submitted: Submission, payloads: Sequence[bytes]) -> Flow[list[producer.Enqueued]]:
         if submitted.template.chosen_name is not None and len(payloads) > 1:
-            raise InvalidInput(f"{len(payloads)} tasks cannot share the id {submitted.template.chosen_name!r}")
+            raise InvalidInputError(f"{len(payloads)} tasks cannot share the id {submitted.template.chosen_name!r}")
         outcomes: list[producer.Enqueued] = []
         for batch in _batches(payloads):
             try:
@@ -284,7 +284,7 @@ class TaskQueue:
     def _handle_of(self, submitted: Submission, outcomes: list[producer.Enqueued]) -> TaskHandle[Any]:
         (outcome,) = outcomes
         if outcome.duplicate_of == "unique":
-            raise DuplicateTask(
+            raise DuplicateTaskError(
                 f"a task of {submitted.queue!r} like this one is live, {outcome.task_id}: wait for it or cancel it",
                 holder_id=outcome.task_id,
             )
@@ -300,7 +300,7 @@ class TaskQueue:
         """The broker that this queue is on, or would be.
 
         Raises:
-            BrokerConfig: the address cannot be used.
+            BrokerConfigError: the address cannot be used.
         """
         if self._address is None:
             self._address = settings.resolve_broker(self._url, context=self._context)
@@ -329,7 +329,7 @@ class TaskQueue:
             opened = await asyncio.to_thread(self._open)
         try:
             return await opened.on_loops.run(flow)
-        except BrokerUnreachable:
+        except BrokerUnreachableError:
             if opened.broker.is_embedded:
                 await self.aclose()  # the next use starts it again
             raise
@@ -339,7 +339,7 @@ class TaskQueue:
         opened = self._open()
         try:
             return opened.in_threads.run(flow)
-        except BrokerUnreachable:
+        except BrokerUnreachableError:
             if opened.broker.is_embedded:
                 self.close()  # the next use starts it again
             raise
@@ -415,7 +415,7 @@ def _max_payload_bytes() -> int:
     if not text:
         return producer.MAX_PAYLOAD_BYTES
     if not (text.isascii() and text.isdigit() and int(text) > 1):
-        raise InvalidInput(f"TQ_MAX_PAYLOAD_BYTES={text!r}: must be a number of bytes above 1")
+        raise InvalidInputError(f"TQ_MAX_PAYLOAD_BYTES={text!r}: must be a number of bytes above 1")
     return int(text)
 
 

@@ -51,8 +51,8 @@ def open_endpoint(address: BrokerAddress, *, client_name: str = "tq") -> OpenBro
         client_name: What the server's list of clients shows.
 
     Raises:
-        BrokerConfig: what the address needs is not installed or not usable.
-        BrokerUnreachable: the embedded broker did not start in time.
+        BrokerConfigError: what the address needs is not installed or not usable.
+        BrokerUnreachableError: the embedded broker did not start in time.
     """
     notice = address.notice or ""
     match address.scheme:

@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tq_core.errors import BrokerError, BrokerRefused, BrokerTooOld, BrokerUnreachable
+from tq_core.errors import BrokerError, BrokerRefusedError, BrokerTooOldError, BrokerUnreachableError
 
 OLDEST_REDIS = (6, 2)
 CONNECT_TIMEOUT_S = 2.0
@@ -118,23 +118,25 @@ def translate(error: BaseException, display: str) -> BrokerError:
     if isinstance(error, redis_errors.AuthenticationError) or text.startswith(
         ("NOAUTH", "WRONGPASS", "invalid username-password")
     ):
-        return BrokerRefused(
+        return BrokerRefusedError(
             f"{display} does not accept this user and password ({text}): put them into the URL, redis://USER:PASSWORD@HOST"
         )
     if text.startswith("NOPERM") or "The user executing the script can't" in text:
-        return BrokerRefused(
+        return BrokerRefusedError(
             f"{display} does not allow this user to do that ({text}): give it the commands and the keys tq:*"
         )
     if text.startswith("OOM"):
-        return BrokerRefused(
+        return BrokerRefusedError(
             f"{display} is out of memory and takes no new tasks; running ones can finish: raise maxmemory or purge"
         )
     if text.startswith("MISCONF"):
-        return BrokerRefused(f"{display} cannot save to its disk and refuses writes ({text}): free space on the server")
+        return BrokerRefusedError(
+            f"{display} cannot save to its disk and refuses writes ({text}): free space on the server"
+        )
     if text.startswith("READONLY"):
-        return BrokerRefused(f"{display} is a read-only replica: connect to the primary")
+        return BrokerRefusedError(f"{display} is a read-only replica: connect to the primary")
     if is_connection_lost(error) or is_transient(error):
-        return BrokerUnreachable(f"no usable connection to {display} ({text}): is Redis running there?")
+        return BrokerUnreachableError(f"no usable connection to {display} ({text}): is Redis running there?")
     return BrokerError(f"{display} answered with an error: {text}")
 
 
@@ -145,10 +147,10 @@ def check_version(info: dict[str, Any], display: str) -> None:
         info: INFO's section `server`; empty where the server does not tell (fakeredis, some proxies): accepted.
 
     Raises:
-        BrokerTooOld: its version is below OLDEST_REDIS.
+        BrokerTooOldError: its version is below OLDEST_REDIS.
     """
     version = str(info.get("redis_version", ""))
     numbers = version.split(".")[:2]
     if len(numbers) == 2 and all(n.isdigit() for n in numbers) and tuple(map(int, numbers)) < OLDEST_REDIS:
         oldest = ".".join(map(str, OLDEST_REDIS))
-        raise BrokerTooOld(f"{display} runs Redis {version}; tq needs {oldest} or newer: upgrade the server")
+        raise BrokerTooOldError(f"{display} runs Redis {version}; tq needs {oldest} or newer: upgrade the server")

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tq_core.errors import SoftTimeout, TaskInterrupted
+from tq_core.errors import SoftTimeoutError, TaskInterruptedError
 from tq_core.model import RetryPolicy
 from tq_core.tasks.context import TaskContext, running_in
 from tq_core.tasks.task import TaskDefinition
@@ -85,7 +85,7 @@ class TaskProcess:
             return asyncio.run(self._call_async(definition, kwargs, context))
         self._listen()
         if definition.soft_timeout_s is not None:
-            self._after(definition.soft_timeout_s, lambda: self._interrupt(SoftTimeout))
+            self._after(definition.soft_timeout_s, lambda: self._interrupt(SoftTimeoutError))
         with running_in(context):
             return definition.encode_result(definition.handler(**kwargs))
 
@@ -129,7 +129,7 @@ class TaskProcess:
             except RuntimeError:
                 return
         elif message.is_firm:
-            self._interrupt(TaskInterrupted)
+            self._interrupt(TaskInterruptedError)
 
     def _interrupt(self, error: type[BaseException]) -> None:
         with self._guard:

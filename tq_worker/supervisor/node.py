@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from tq_core import settings as broker_settings
-from tq_core.errors import BrokerConfig, BrokerError, BrokerUnreachable, RefusedError, TqError
+from tq_core.errors import BrokerConfigError, BrokerError, BrokerUnreachableError, RefusedError, TqError
 from tq_core.roles import registry
 from tq_core.roles.registry import NodeInfo
 from tq_core.transport import backend
@@ -337,9 +337,9 @@ class Node:
 
 
 def _exit_code(error: TqError) -> int:
-    if isinstance(error, BrokerUnreachable):
+    if isinstance(error, BrokerUnreachableError):
         return EXIT_UNREACHABLE
-    if isinstance(error, BrokerConfig):
+    if isinstance(error, BrokerConfigError):
         return EXIT_USAGE
     return EXIT_REFUSED if isinstance(error, BrokerError | RefusedError) else EXIT_FAILED
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
-from tq_core.errors import SoftTimeout
+from tq_core.errors import SoftTimeoutError
 from tq_core.tasks.context import running_in
 from tq_worker.worker.run import Outcome, Run
 
@@ -35,7 +35,7 @@ class CoroutineExecution:
         self.task.cancel(why)
 
     def warn(self) -> None:
-        """Raises SoftTimeout where the handler waits."""
+        """Raises SoftTimeoutError where the handler waits."""
         if self._warnable is not None:
             self._warnable.warn()
 
@@ -63,14 +63,14 @@ class CoroutineExecution:
 
 
 class Warnable(Coroutine[Any, Any, Any]):
-    """A handler's coroutine in which one cancellation becomes a SoftTimeout."""
+    """A handler's coroutine in which one cancellation becomes a SoftTimeoutError."""
 
     def __init__(self, inner: Coroutine[Any, Any, Any], task: asyncio.Task[Any]) -> None:
         self._inner, self._task = inner, task
         self._is_warning = False
 
     def warn(self) -> None:
-        """Raises SoftTimeout where the handler waits."""
+        """Raises SoftTimeoutError where the handler waits."""
         if not self._task.done():
             self._is_warning = True
             self._task.cancel()
@@ -83,7 +83,7 @@ class Warnable(Coroutine[Any, Any, Any]):
         if self._is_warning and isinstance(error, asyncio.CancelledError):
             self._is_warning = False
             self._task.uncancel()
-            error = SoftTimeout("the task has used its soft timeout: finish or give up now")
+            error = SoftTimeoutError("the task has used its soft timeout: finish or give up now")
         if trace is not None:
             error = error.with_traceback(trace)
         return self._inner.throw(error)

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 from tq_core import settings
 from tq_core.broker_url import BrokerScheme
-from tq_core.errors import BrokerConfig, TqError
+from tq_core.errors import BrokerConfigError, TqError
 from tq_core.settings import BrokerAddress
 from tq_core.transport import backend
 from tq_worker import frames
@@ -70,7 +70,7 @@ def run_worker(arguments: list[str]) -> None:
     try:
         code = _run(setup, mailbox, channel, Board(given.board), log)
     except TqError as error:
-        exit_code = EXIT_REFUSED if isinstance(error, AppRefused | BrokerConfig) else 1
+        exit_code = EXIT_REFUSED if isinstance(error, AppRefused | BrokerConfigError) else 1
         channel.send(frames.Refused(message=error.message, exit_code=exit_code))
         code = EXIT_REFUSED
     finally:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from tq_core.errors import BrokerError, HardTimeout
+from tq_core.errors import BrokerError, HardTimeoutError
 from tq_core.roles import consumer
 from tq_core.tasks.context import TaskContext
 from tq_core.tasks.task import TaskDefinition
@@ -222,7 +222,7 @@ class Floor:
         if ending is not None and ending.kind in _ASKED:
             return Verdict("cancel", _ASKED[ending.kind], {"message": ending.why}, 0)
         why = ending.why if ending is not None else "it held up the event loop past its timeout"
-        error = HardTimeout(f"{run.type_name}: {why}; it did not stop, and its process was ended")
+        error = HardTimeoutError(f"{run.type_name}: {why}; it did not stop, and its process was ended")
         return classify(error, run.definition, run.task.attempt, retry=header.options.retry)
 
     # --- running -> ended ---
@@ -265,7 +265,7 @@ class Floor:
         error = outcome.error
         if ending is not None and ending.kind == "timeout":
             trace = error.__traceback__ if error is not None else None
-            error = HardTimeout(f"{run.type_name}: {ending.why}").with_traceback(trace)
+            error = HardTimeoutError(f"{run.type_name}: {ending.why}").with_traceback(trace)
         elif error is None:
             assert ending is not None
             self._fail(run, Verdict("cancel", _ASKED.get(ending.kind, ending.kind), {"message": ending.why}, 0))

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from tq_core.errors import TaskInterrupted, TqError
+from tq_core.errors import TaskInterruptedError, TqError
 from tq_worker import frames
 from tq_worker.exits import describe_exit
 from tq_worker.isolated import messages
@@ -67,7 +67,7 @@ class IsolatedExecution:
             return
         self._tell(messages.Stop(why=why, is_firm=True))
         if self.zygote is None:
-            self.end(Outcome(error=TaskInterrupted(why)))
+            self.end(Outcome(error=TaskInterruptedError(why)))
 
     def end(self, outcome: Outcome) -> None:
         """Reports the end, once."""

@@ -31,8 +31,9 @@ def settle(
         blocker: The task that holds up the loop. Unless it is a victim it stays on the board, so that the supervisor
             counts it as a crash and has it run alone, where it holds up nobody.
     """
-    for delivery in outbox.take():
-        _try(runner, delivery.flow())
+    while outbox:
+        for delivery in outbox.take():
+            _try(runner, delivery.flow())
     spared: dict[str, list[consumer.ClaimedTask]] = {}
     for run in list(hold.runs.values()):
         if run.stage in (Stage.ENDED, Stage.GONE) or (run is blocker and run not in victims):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tq_core.errors import BrokerError, BrokerRefused, BrokerUnreachable
+from tq_core.errors import BrokerError, BrokerRefusedError, BrokerUnreachableError
 from tq_core.roles import consumer
 from tq_core.transport.runner import AsyncRunner
 from tq_core.transport.steps import Flow
@@ -81,11 +81,12 @@ class Pump:
 
     async def settled(self) -> None:
         """Returns when everything that there was to say has been said."""
-        while self._outbox or self._lost or not self._is_idle.is_set():
+        while True:
+            self._is_idle.clear()
             self._outbox.changed.set()
             await self._is_idle.wait()
-            if self._lost:
-                await asyncio.sleep(FIRST_WAIT_S)
+            if not self._outbox and not self._due_lost():
+                return
 
     async def quiet(self) -> None:
         """Returns when no claim is on its way; with claiming closed none follows."""
@@ -111,7 +112,7 @@ class Pump:
         except BrokerError as error:
             if queue is not None:
                 self._lost.append((queue, nonce, 0.0))
-            if isinstance(error, BrokerUnreachable | BrokerRefused):
+            if isinstance(error, BrokerUnreachableError | BrokerRefusedError):
                 self._outbox.put_back(deliveries)
                 self._not_heard(error)
             else:
@@ -123,6 +124,8 @@ class Pump:
                 self._lost.append((queue, nonce, 0.0))
             raise
         self._heard()
+        if deliveries:
+            crash_points.reach("after_ack")
         for delivery, result in zip(deliveries, results, strict=False):
             delivery.told(result)
         for entry in lost:
@@ -164,7 +167,7 @@ class Pump:
         while deliveries:
             try:
                 result = await self._runner.run(together([deliveries[0].flow()]))
-            except (BrokerUnreachable, BrokerRefused) as away:
+            except (BrokerUnreachableError, BrokerRefusedError) as away:
                 self._outbox.put_back(deliveries)
                 self._not_heard(away)
                 return

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from tq_core.errors import SoftTimeout, TaskInterrupted
+from tq_core.errors import SoftTimeoutError, TaskInterruptedError
 from tq_core.tasks.context import running_in
 from tq_worker.worker.run import Outcome, Run
 
@@ -44,15 +44,15 @@ class ThreadExecution:
         """Nothing: a plain function is asked by its context's flag, which the caller has set."""
 
     def interrupt(self, why: str) -> None:  # noqa: ARG002 - as for every kind of execution
-        """Raises TaskInterrupted inside the handler; a handler that waits in C sees it when it comes back."""
+        """Raises TaskInterruptedError inside the handler; a handler that waits in C sees it when it comes back."""
         self.is_unwanted = True
         if self.worker is not None and not self.is_interrupted:
-            self.is_interrupted = self.worker.interrupt(self, TaskInterrupted)
+            self.is_interrupted = self.worker.interrupt(self, TaskInterruptedError)
 
     def warn(self) -> None:
-        """Raises SoftTimeout inside the handler."""
+        """Raises SoftTimeoutError inside the handler."""
         if self.worker is not None and not self.is_interrupted:
-            self.worker.interrupt(self, SoftTimeout, retire=False)
+            self.worker.interrupt(self, SoftTimeoutError, retire=False)
 
 
 class ThreadPool:
@@ -146,14 +146,14 @@ class _Thread(threading.Thread):
             try:
                 # An empty context: what one handler sets does not reach the next.
                 outcome = contextvars.Context().run(self._serve, execution)
-            except (TaskInterrupted, SoftTimeout) as late:
+            except (TaskInterruptedError, SoftTimeoutError) as late:
                 outcome = Outcome(error=late)
             self._pool.report(execution.run, outcome)
 
     def _serve(self, execution: ThreadExecution) -> Outcome:
         try:
             outcome = self._call(execution)
-        except (TaskInterrupted, SoftTimeout) as late:
+        except (TaskInterruptedError, SoftTimeoutError) as late:
             # Raised between the handler's end and the moment the lock was taken.
             outcome = Outcome(error=late)
         while True:
@@ -165,7 +165,7 @@ class _Thread(threading.Thread):
                     _forget_raise(self.ident or 0, None)
                     self._is_raised = False
                 return outcome
-            except (TaskInterrupted, SoftTimeout):
+            except (TaskInterruptedError, SoftTimeoutError):
                 continue
 
     def _call(self, execution: ThreadExecution) -> Outcome:
@@ -173,7 +173,7 @@ class _Thread(threading.Thread):
             self._current = execution
             execution.worker = self
         if execution.is_unwanted:
-            return Outcome(error=TaskInterrupted("stopped before it started"))
+            return Outcome(error=TaskInterruptedError("stopped before it started"))
         try:
             return Outcome(result=execution.call())
         except BaseException as error:  # noqa: BLE001 - a handler's seam: what it raises ends the attempt, not the thread

@@ -28,7 +28,7 @@ for i = 5, #ARGV, 2 do
       local trail = trail_of(id)
       trail.unknown = trail.unknown + 1
       keep_trail(id, trail)
-      local detail = '{"type":"UnknownTaskType","message":"no worker of this queue knows this task type"}'
+      local detail = '{"type":"UnknownTaskTypeError","message":"no worker of this queue knows this task type"}'
       if trail.unknown >= tonumber(ARGV[4]) then
         word = 'failed'
         note_attempt(id, token, 'unknown_type', trail.failures, 0, detail)
