@@ -1,4 +1,4 @@
-"""tq: a task queue on Redis. What programs that define and enqueue tasks need is here; see `tq_core.tasks.task_queue`."""
+"""tq: a task queue on Redis. What programs need is here; see `tq_core.tasks.task_queue`."""
 
 from __future__ import annotations
 

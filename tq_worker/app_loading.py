@@ -16,7 +16,7 @@ SAMPLES = "tq_worker.samples"
 _HELP = "give MODULE or MODULE:OBJECT, where OBJECT is a tq_core.TaskQueue"
 
 
-class AppRefused(TqError):
+class AppRefusedError(TqError):
     """The users' code cannot be loaded."""
 
     code = "app_refused"
@@ -33,7 +33,7 @@ def load_apps(specs: tuple[str, ...], app_dir: str) -> LoadedApps:
     """Imports the modules, the folder first on the path, and collects their task types.
 
     Raises:
-        AppRefused: one of them cannot be used; says which, why and where.
+        AppRefusedError: one of them cannot be used; says which, why and where.
     """
     folder = str(Path(app_dir).resolve())
     if sys.path[:1] != [folder]:
@@ -48,11 +48,11 @@ def load_apps(specs: tuple[str, ...], app_dir: str) -> LoadedApps:
         found.append(task_queue)
         for name, definition in task_queue.tasks.items():
             if name in tasks:
-                raise AppRefused(
+                raise AppRefusedError(
                     f"the task type {name!r} is defined by both {origin[name]} and {spec}: rename one of them"
                 )
             if not callable(definition.handler):
-                raise AppRefused(f"the handler of {name!r} in {spec} is no function but {definition.handler!r}")
+                raise AppRefusedError(f"the handler of {name!r} in {spec} is no function but {definition.handler!r}")
             tasks[name], origin[name] = definition, spec
     return LoadedApps(found, tasks)
 
@@ -61,7 +61,7 @@ def _load(spec: str, folder: str) -> TaskQueue:
     module_name, _, path = spec.partition(":")
     if not all(part.isidentifier() for part in module_name.split(".")):
         hint = f"; for the file {module_name} say {_module_of(module_name)}" if module_name.endswith(".py") else ""
-        raise AppRefused(f"{spec!r} does not name a module: {_HELP}{hint}")
+        raise AppRefusedError(f"{spec!r} does not name a module: {_HELP}{hint}")
     module = _import(module_name, folder)
     if path:
         return _named(module, module_name, path)
@@ -69,11 +69,11 @@ def _load(spec: str, folder: str) -> TaskQueue:
     if len(queues) == 1:
         return vars(module)[next(iter(queues.values()))]  # type: ignore[no-any-return]
     if not queues:
-        raise AppRefused(
+        raise AppRefusedError(
             f"the module {module_name!r} has no TaskQueue in it: write `tq = TaskQueue()` there, or {_HELP}"
         )
     names = sorted(queues.values())
-    raise AppRefused(
+    raise AppRefusedError(
         f"the module {module_name!r} has {len(names)} TaskQueues: say which, e.g. {module_name}:{names[0]} "
         f"(found {', '.join(names)})"
     )
@@ -87,9 +87,9 @@ def _named(module: Any, module_name: str, path: str) -> TaskQueue:
         except AttributeError:
             known = sorted(name for name, found in vars(module).items() if isinstance(found, TaskQueue))
             hint = f"; it has {', '.join(known)}" if known else ""
-            raise AppRefused(f"the module {module_name!r} has no {path!r}{hint}") from None
+            raise AppRefusedError(f"the module {module_name!r} has no {path!r}{hint}") from None
     if not isinstance(value, TaskQueue):
-        raise AppRefused(f"{module_name}:{path} is no TaskQueue but {type(value).__name__}: {_HELP}")
+        raise AppRefusedError(f"{module_name}:{path} is no TaskQueue but {type(value).__name__}: {_HELP}")
     return value
 
 
@@ -102,11 +102,11 @@ def _import(name: str, folder: str) -> Any:
             and error.name is not None
             and f"{name}.".startswith(f"{error.name}.")
         ):
-            raise AppRefused(
+            raise AppRefusedError(
                 f"there is no module {error.name!r} in {folder} or among the installed ones: check the name, or give "
                 "--app-dir"
             ) from None
-        raise AppRefused(f"cannot import {name!r}: {_cause(error)}") from None
+        raise AppRefusedError(f"cannot import {name!r}: {_cause(error)}") from None
 
 
 def _cause(error: BaseException) -> str:

@@ -155,7 +155,7 @@ def test_a_fault_in_a_library_counts_for_the_code_that_called_it() -> None:
     assert fingerprint(raised(lambda: parse("{"))) != fingerprint(raised(through_another))
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")
 
@@ -163,7 +163,7 @@ class Broken(Exception):
 @pytest.mark.parametrize(
     "error",
     [
-        Broken(),
+        BrokenError(),
         ValueError("\ud800 lone surrogate"),
         ValueError("x" * 1_000_000),
         ValueError("\x1b[31m\x00"),

@@ -32,7 +32,7 @@ _decode_json = msgspec.json.Decoder().decode
 _NO_OPTIONS = TaskOptions()
 
 UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
-"""What msgspec raises for bytes that are no JSON of the type: also for half a character, and for a thousand brackets."""
+"""What msgspec raises for bytes that are no JSON of the type: half a character and a thousand brackets too."""
 
 
 class Header(msgspec.Struct, frozen=True):

@@ -305,4 +305,4 @@ def _op() -> str:
 
 
 def _encode(detail: dict[str, Any]) -> bytes:
-    return msgspec.json.encode({k: v for k, v in detail.items() if v != ""})
+    return wire.encode_detail({k: v for k, v in detail.items() if v != ""})

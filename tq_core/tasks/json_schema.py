@@ -1,8 +1,8 @@
 """Type hints to JSON schema: what `msgspec` accepts for a type, said so that a program without the code can check it.
 
 msgspec's own generator is not used because it says less than its decoder checks (a datetime is any string, keys of
-`dict[int, ...]` are any text). `tq_core.tasks.schema.check_against` reads what is written here; a property test holds the
-three together. Where a class checks values by code of its own (`__post_init__`), only the class can know.
+`dict[int, ...]` are any text). `tq_core.tasks.schema.check_against` reads what is written here; a property test holds
+the three together. Where a class checks values by code of its own (`__post_init__`), only the class can know.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What can be asked of Redis, as values: nothing here does I/O.
 
 A *flow* is a generator that yields steps and returns a result. The roles (producer, consumer, operator, ...) are
-written once, as flows; `tq_core.transport.runner` runs a flow either asynchronously or synchronously. So no logic exists twice, and a
-flow can be tested by hand-feeding it replies.
+written once, as flows; `tq_core.transport.runner` runs them, asynchronously or synchronously. So no logic exists
+twice, and a flow can be tested by hand-feeding it replies.
 
     def cancel(...) -> Flow[Cancelled]:
         reply = yield Script("cancel", prefix, args)

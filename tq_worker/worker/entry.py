@@ -17,7 +17,7 @@ from tq_core.errors import BrokerConfigError, TqError
 from tq_core.settings import BrokerAddress
 from tq_core.transport import backend
 from tq_worker import frames
-from tq_worker.app_loading import AppRefused, LoadedApps, load_apps
+from tq_worker.app_loading import AppRefusedError, LoadedApps, load_apps
 from tq_worker.board import Board
 from tq_worker.code_version import code_version
 from tq_worker.lifecycle_log import LifecycleLog
@@ -70,7 +70,7 @@ def run_worker(arguments: list[str]) -> None:
     try:
         code = _run(setup, mailbox, channel, Board(given.board), log)
     except TqError as error:
-        exit_code = EXIT_REFUSED if isinstance(error, AppRefused | BrokerConfigError) else 1
+        exit_code = EXIT_REFUSED if isinstance(error, AppRefusedError | BrokerConfigError) else 1
         channel.send(frames.Refused(message=error.message, exit_code=exit_code))
         code = EXIT_REFUSED
     finally:
@@ -145,12 +145,12 @@ def _load(setup: frames.Setup) -> tuple[BrokerAddress, LoadedApps]:
         addresses = {queue.address.url: queue.address for queue in apps.task_queues}
         if len(addresses) > 1:
             shown = ", ".join(sorted(address.display_url for address in addresses.values()))
-            raise AppRefused(
+            raise AppRefusedError(
                 f"the task queues are on different brokers ({shown}): start one tq-worker for each, or give --url"
             )
         (told,) = addresses.values()
     if told.scheme == BrokerScheme.MEMORY:
-        raise AppRefused(
+        raise AppRefusedError(
             "memory:// lives inside one process and cannot be shared: use embedded:// or redis://, or "
             "tq_worker.inline.InlineWorker inside your program"
         )
