@@ -59,7 +59,9 @@ def open_endpoint(address: BrokerAddress, *, client_name: str = "tq") -> OpenBro
         case BrokerScheme.EMBEDDED:
             lease = open_embedded(address.name) if address.name else open_embedded()
             lines = [line for line in (notice, lease.notice) if line]
-            endpoint = connection.endpoint(lease.url, display=address.display_url, client_name=client_name)
+            endpoint = connection.endpoint(
+                lease.url, display=address.display_url, client_name=client_name, revive=lease.revive
+            )
             return OpenBroker(endpoint, address, "; ".join(lines), lease.close)
         case BrokerScheme.MEMORY:
             return OpenBroker(_memory_endpoint(address), address, notice)

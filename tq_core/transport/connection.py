@@ -42,9 +42,13 @@ class Endpoint:
     open_sync: Callable[[float], redis.Redis]
     clock_ms: Callable[[], int] | None = None
     """Replaces the server's clock; tests only."""
+    revive: Callable[[], object] | None = None
+    """Starts the server again where it has gone; blocks. Only our own embedded broker can be."""
 
 
-def endpoint(url: str, *, display: str, client_name: str = "tq") -> Endpoint:
+def endpoint(
+    url: str, *, display: str, client_name: str = "tq", revive: Callable[[], object] | None = None
+) -> Endpoint:
     """The endpoint of a server by redis-py's URL: redis://, rediss:// or unix://."""
 
     def open_async(timeout_s: float, is_shared: bool) -> redis.asyncio.Redis:
@@ -58,7 +62,7 @@ def endpoint(url: str, *, display: str, client_name: str = "tq") -> Endpoint:
     def open_sync(timeout_s: float) -> redis.Redis:
         return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_settings(timeout_s, client_name))
 
-    return Endpoint(display=display, open_async=open_async, open_sync=open_sync)
+    return Endpoint(display=display, open_async=open_async, open_sync=open_sync, revive=revive)
 
 
 def _settings(timeout_s: float, client_name: str) -> dict[str, Any]:

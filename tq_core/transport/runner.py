@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import redis.exceptions as redis_errors
 
+from tq_core.errors import BrokerError
 from tq_core.keyspace import script_loader
 from tq_core.transport import connection
 from tq_core.transport.connection import Endpoint
@@ -58,6 +59,7 @@ class _Attempts:
         self._endpoint, self._step = endpoint, step
         self._deadline = time.monotonic() + retry_for_s
         self._wait_s = _FIRST_WAIT_S
+        self._is_revived = False
         # redis-py raises LOADING out of a pipeline, whatever the other commands were answered.
         self._may_be_partly_done = isinstance(step, Batch)
 
@@ -68,6 +70,18 @@ class _Attempts:
             self._may_be_partly_done = not all(map(connection.is_transient, errors)) or len(errors) < len(replies)
             raise errors[0]
         return replies
+
+    @property
+    def may_revive(self) -> bool:
+        """Whether the server is one that we can start again, and has not been tried for this step."""
+        first, self._is_revived = not self._is_revived, True
+        return first and self._endpoint.revive is not None
+
+    def revive(self) -> None:
+        """Starts the server again; that it cannot be is said by the next try."""
+        with contextlib.suppress(BrokerError):
+            assert self._endpoint.revive is not None
+            self._endpoint.revive()
 
     def wait_s(self, error: BaseException) -> float:
         """Seconds until the next try.
@@ -144,6 +158,8 @@ class SyncRunner:
                     client.execute_command("SCRIPT LOAD", script_loader.source(step.name).text)
                     return client.execute_command(*_wire(step, self._now()))
             except _SENDABLE as error:
+                if connection.is_connection_lost(error) and attempts.may_revive:
+                    attempts.revive()
                 time.sleep(attempts.wait_s(error))
 
     def _now(self) -> str:
@@ -244,6 +260,8 @@ class AsyncRunner:
                     await clients.client.execute_command("SCRIPT LOAD", script_loader.source(step.name).text)
                     return await clients.client.execute_command(*_wire(step, self._now()))
             except _SENDABLE as error:
+                if connection.is_connection_lost(error) and attempts.may_revive:
+                    await asyncio.to_thread(attempts.revive)
                 await asyncio.sleep(attempts.wait_s(error))
 
     def _now(self) -> str:
