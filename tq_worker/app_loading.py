@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 from typing import Any
 
-from tq_core.errors import TqError
+import tq_core
+from tq_core.errors import InvalidInputError, TqError
 from tq_core.tasks.task import TaskDefinition
 from tq_core.tasks.task_queue import TaskQueue
 
 SAMPLES = "tq_worker.samples"
+_OURS = tuple(str(Path(tq_core.__file__).parent.parent / name) + os.sep for name in ("tq_core", "tq_worker"))
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _HELP = "give MODULE or MODULE:OBJECT, where OBJECT is a tq_core.TaskQueue"
 
 
-class AppRefusedError(TqError):
+class AppRefusedError(InvalidInputError):
     """The users' code cannot be loaded."""
 
     code = "app_refused"
@@ -58,10 +63,14 @@ def load_apps(specs: tuple[str, ...], app_dir: str) -> LoadedApps:
 
 
 def _load(spec: str, folder: str) -> TaskQueue:
-    module_name, _, path = spec.partition(":")
+    module_name, colon, path = spec.partition(":")
+    if module_name.endswith(".py"):
+        said = f"{_module_of(module_name)}{colon}{path}"
+        raise AppRefusedError(f"{spec!r} names a file: say {said} for the module in it")
     if not all(part.isidentifier() for part in module_name.split(".")):
-        hint = f"; for the file {module_name} say {_module_of(module_name)}" if module_name.endswith(".py") else ""
-        raise AppRefusedError(f"{spec!r} does not name a module: {_HELP}{hint}")
+        raise AppRefusedError(f"{spec!r} does not name a module: {_HELP}")
+    if colon and not path:
+        raise AppRefusedError(f"{spec} names no object: {_HELP}")
     module = _import(module_name, folder)
     if path:
         return _named(module, module_name, path)
@@ -106,17 +115,20 @@ def _import(name: str, folder: str) -> Any:
                 f"there is no module {error.name!r} in {folder} or among the installed ones: check the name, or give "
                 "--app-dir"
             ) from None
-        raise AppRefusedError(f"cannot import {name!r}: {_cause(error)}") from None
+        raise AppRefusedError(f"cannot import {name!r}: {_cause(error, folder)}") from None
 
 
-def _cause(error: BaseException) -> str:
-    text = str(error).splitlines()[0] if str(error) else ""
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _cause(error: BaseException, folder: str) -> str:
+    """One line: what was raised, and the line of the users' code that it came from."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
+    lines = (error.message if isinstance(error, TqError) else str(error)).splitlines()
+    name = "" if isinstance(error, TqError) else type(error).__name__
+    said = ": ".join(filter(None, [name, lines[0] if lines else ""]))
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
-    theirs = [f for f in frames if not f.filename.startswith((str(Path(__file__).parent), sys.prefix, sys.base_prefix))]
-    known = theirs or frames
+    in_folder = [f for f in frames if f.filename.startswith(folder + os.sep) and not f.filename.startswith(_OURS)]
+    elsewhere = [f for f in frames if not f.filename.startswith((*_OURS, *_LIBRARIES))]
+    known = in_folder or elsewhere or frames
     return f"{said} ({known[-1].filename}:{known[-1].lineno})" if known else said
 
 

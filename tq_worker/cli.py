@@ -60,7 +60,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @click.option(
     "--processes",
     metavar="N",
-    type=click.IntRange(0, settings.MAX_PROCESSES),
+    type=click.IntRange(1, settings.MAX_PROCESSES),
     envvar="TQ_PROCESSES",
     show_default=f"CPUs, at most {settings.MOST_DEFAULT_PROCESSES}",
     help="Worker processes.",

@@ -34,7 +34,6 @@ _MAX_LINE_BYTES = 4000
 _MAX_VALUE_CHARS = 600
 
 _json = msgspec.json.Encoder()
-_Line = tuple[float, int, str, dict[str, Any]]
 
 _UNSAFE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _UNSAFE |= {ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"}
@@ -45,6 +44,34 @@ _UNSAFE |= {code: f"\\u{code:04x}" for code in (*range(0x200B, 0x2010), *range(0
 def escape(text: str) -> str:
     """Text of a task as it may be shown on a terminal: one line, no control codes."""
     return text.translate(_UNSAFE)
+
+
+class Labels:
+    """Fields that several lines share, put together once."""
+
+    __slots__ = ("_as_json", "_as_text", "_fields")
+
+    def __init__(self, **fields: str | int) -> None:
+        self._fields = fields
+        self._as_text: str | None = None
+        self._as_json: bytes | None = None
+
+    @property
+    def text(self) -> str:
+        if self._as_text is None:
+            self._as_text = _pairs(self._fields)
+        return self._as_text
+
+    @property
+    def json(self) -> bytes:
+        """The members of a JSON object, without its braces."""
+        if self._as_json is None:
+            self._as_json = _members(self._fields)
+        return self._as_json
+
+
+_NO_LABELS = Labels()
+_Line = tuple[float, int, str, Labels, dict[str, Any]]
 
 
 class LifecycleLog:
@@ -71,12 +98,13 @@ class LifecycleLog:
         """Changes what is written from now on."""
         self.level = LEVELS[level]
 
-    def write(self, level: str, event: str, /, **fields: Any) -> None:
+    def write(self, level: str, event: str, labels: Labels = _NO_LABELS, /, **fields: Any) -> None:
         """Adds a line.
 
         Args:
             level: One of LEVELS.
             event: ASSIGNED, STARTED and so on for tasks, a lower-case word for the daemon.
+            labels: Fields that come before the others.
             fields: In the order in which they are shown; None is left out. `text` is shown first.
         """
         number = LEVELS[level]
@@ -85,7 +113,7 @@ class LifecycleLog:
         if len(self._lines) >= _MAX_WAITING:
             self._left_out += 1
             return
-        self._lines.append((time.time(), number, event, fields))
+        self._lines.append((time.time(), number, event, labels, fields))
         if not self._wake.is_set():
             self._wake.set()
 
@@ -123,7 +151,7 @@ class LifecycleLog:
         if self._left_out:
             count, self._left_out = self._left_out, 0
             text = f"{count} lines left out: they were not read fast enough"
-            self._put(render((time.time(), LEVELS["warning"], "log", {"text": text})))
+            self._put(render((time.time(), LEVELS["warning"], "log", _NO_LABELS, {"text": text})))
 
     def _put(self, raw: bytes) -> None:
         with contextlib.suppress(OSError):  # nobody reads any more: the tasks matter, not the lines
@@ -132,21 +160,28 @@ class LifecycleLog:
 
 
 def _as_json(line: _Line) -> bytes:
-    at, level, event, fields = line
-    shown: dict[str, Any] = {"time": _stamp(at), "level": _NAMES[level], "event": event}
-    for name, value in fields.items():
-        if value is not None:
-            shown[name] = _short(value) if isinstance(value, str) else value
-    return _json.encode(shown) + b"\n"
+    at, level, event, labels, fields = line
+    head = _members({"time": _stamp(at), "level": _NAMES[level], "event": event})
+    return b"{%s}\n" % b",".join(filter(None, (head, labels.json, _members(fields))))
 
 
 def _as_text(line: _Line) -> bytes:
-    at, level, event, fields = line
-    text = fields.get("text")
-    said = f"{_shown(text)} " if text else ""
-    rest = " ".join([f"{k}={_shown(v)}" for k, v in fields.items() if v is not None and k != "text"])
-    whole = f"{_stamp(at)} {_PADDED[level]} {event:<9} {said}{rest}"
-    return whole.encode("utf-8", "replace")[:_MAX_LINE_BYTES] + b"\n"
+    at, level, event, labels, fields = line
+    text = fields.pop("text", None)
+    words = [f"{_stamp(at)} {_PADDED[level]} {event:<9}"]
+    if text:
+        words.append(_shown(text))
+    words += filter(None, (labels.text, _pairs(fields)))
+    return " ".join(words).encode("utf-8", "replace")[:_MAX_LINE_BYTES] + b"\n"
+
+
+def _pairs(fields: dict[str, Any]) -> str:
+    return " ".join([f"{name}={_shown(value)}" for name, value in fields.items() if value is not None])
+
+
+def _members(fields: dict[str, Any]) -> bytes:
+    shown = {n: _short(v) if isinstance(v, str) else v for n, v in fields.items() if v is not None}
+    return _json.encode(shown)[1:-1]
 
 
 def _shown(value: object) -> str:

@@ -123,10 +123,13 @@ class WorkerChild:
             self._answers.pop(number, None)
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends the process a signal; does nothing when it is dead."""
+        """Sends the process a signal; does nothing when it is dead.
+
+        Not asyncio's send_signal, which may collect a dead child behind its own watcher's back and lose the exit code.
+        """
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                os.kill(self._process.pid, number)
 
     def _send(self, frame: frames.FromSupervisor) -> None:
         if self._writer is not None and not self._writer.is_closing():

@@ -14,13 +14,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from tq_core import settings as broker_settings
-from tq_core.errors import BrokerConfigError, BrokerError, BrokerUnreachableError, RefusedError, TqError
+from tq_core.errors import BrokerError, TqError
 from tq_core.roles import registry
 from tq_core.roles.registry import NodeInfo
 from tq_core.transport import backend
 from tq_core.transport.runner import AsyncRunner
-from tq_worker import frames
+from tq_worker import exit_codes, frames
 from tq_worker.ending import end_all
+from tq_worker.exit_codes import exit_code_of
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import NodeSettings, new_node_id
 from tq_worker.supervisor import aftermath, upkeep
@@ -29,12 +30,6 @@ from tq_worker.supervisor.control import ControlDesk
 from tq_worker.supervisor.heartbeat import NodeHeartbeat
 from tq_worker.supervisor.seat import Seat
 from tq_worker.supervisor.signals import Signals
-
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 4
-EXIT_REFUSED = 5
 
 RETRY_FOR_S = 2.0
 SCALE_TIMEOUT_S = 9.0
@@ -80,7 +75,7 @@ class Node:
             await self._left.wait()
         await self._close_seats()
         await self._sign_off()
-        return EXIT_OK, ""
+        return exit_codes.OK, ""
 
     # --- starting ---
 
@@ -100,7 +95,7 @@ class Node:
             return child.refused.exit_code, child.refused.message
         if child.ready is None:
             seat.close()
-            return EXIT_FAILED, "the first worker died while it loaded your code; what it wrote stands above"
+            return exit_codes.FAILED, "the first worker died while it loaded your code; what it wrote stands above"
         working = asyncio.create_task(seat.working.wait())
         seating = self._seat_tasks[seat]
         leaving = asyncio.create_task(self._left.wait())
@@ -110,7 +105,7 @@ class Node:
         leaving.cancel()
         if self._failure is not None:
             seat.close()
-            return _exit_code(self._failure), self._failure.message
+            return exit_code_of(self._failure), self._failure.message
         return None
 
     async def admit(self, child: WorkerChild) -> bool:
@@ -334,14 +329,6 @@ class Node:
         task = asyncio.create_task(work)
         self._services.append(task)
         task.add_done_callback(lambda done: self._services.remove(done) if done in self._services else None)
-
-
-def _exit_code(error: TqError) -> int:
-    if isinstance(error, BrokerUnreachableError):
-        return EXIT_UNREACHABLE
-    if isinstance(error, BrokerConfigError):
-        return EXIT_USAGE
-    return EXIT_REFUSED if isinstance(error, BrokerError | RefusedError) else EXIT_FAILED
 
 
 def _version() -> str:

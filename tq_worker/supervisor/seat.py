@@ -36,6 +36,9 @@ class Keeper(Protocol):
     def died(self, child: WorkerChild, exit_code: int) -> None:
         """A worker is dead: its tasks must be given back."""
 
+    def beat_soon(self) -> None:
+        """Shows a change at once."""
+
     async def admit(self, child: WorkerChild) -> bool:
         """A worker has loaded its code; returns whether it may begin."""
 
@@ -91,6 +94,7 @@ class Seat:
         if child.ready is not None and await self._node.admit(child):
             child.go(is_paused=self._node.is_paused)
             self.working.set()
+            self._node.beat_soon()
 
     async def _watch(self, child: WorkerChild) -> None:
         """Ends a worker that holds still altogether: frozen, or inside code that never lets go of the interpreter."""

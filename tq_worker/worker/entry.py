@@ -13,19 +13,19 @@ from queue import SimpleQueue
 
 from tq_core import settings
 from tq_core.broker_url import BrokerScheme
-from tq_core.errors import BrokerConfigError, TqError
+from tq_core.errors import RefusedError, TqError
 from tq_core.settings import BrokerAddress
 from tq_core.transport import backend
-from tq_worker import frames
+from tq_worker import exit_codes, frames
 from tq_worker.app_loading import AppRefusedError, LoadedApps, load_apps
 from tq_worker.board import Board
 from tq_worker.code_version import code_version
+from tq_worker.exit_codes import exit_code_of
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import DEFAULT_QUEUE
 from tq_worker.worker.channel import Channel, ChannelThread
 from tq_worker.worker.process import WorkerProcess
 
-EXIT_REFUSED = 2
 STDERR = 2
 
 
@@ -66,13 +66,12 @@ def run_worker(arguments: list[str]) -> None:
     setup = mailbox.frames.get()
     assert isinstance(setup, frames.Setup)
     log = LifecycleLog(STDERR, style=setup.log_format, level=setup.log_level)
-    code = 1
+    code = exit_codes.FAILED
     try:
         code = _run(setup, mailbox, channel, Board(given.board), log)
     except TqError as error:
-        exit_code = EXIT_REFUSED if isinstance(error, AppRefusedError | BrokerConfigError) else 1
-        channel.send(frames.Refused(message=error.message, exit_code=exit_code))
-        code = EXIT_REFUSED
+        code = exit_code_of(error)
+        channel.send(frames.Refused(message=error.message, exit_code=code))
     finally:
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
@@ -150,8 +149,8 @@ def _load(setup: frames.Setup) -> tuple[BrokerAddress, LoadedApps]:
             )
         (told,) = addresses.values()
     if told.scheme == BrokerScheme.MEMORY:
-        raise AppRefusedError(
-            "memory:// lives inside one process and cannot be shared: use embedded:// or redis://, or "
+        raise RefusedError(
+            f"{told.display_url} lives inside one process and cannot be shared: use embedded:// or redis://, or "
             "tq_worker.inline.InlineWorker inside your program"
         )
     return told, apps

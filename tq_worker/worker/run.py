@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tq_core.roles.consumer import ClaimedTask
     from tq_core.tasks.context import TaskContext
     from tq_core.tasks.task import TaskDefinition
+    from tq_worker.lifecycle_log import Labels
 
 
 class Stage(enum.IntEnum):
@@ -71,6 +72,7 @@ class Run:
         "execution",
         "hard_deadline",
         "kill_asked",
+        "labels",
         "ladder",
         "place",
         "progress",
@@ -101,6 +103,8 @@ class Run:
         self.progress: tuple[float, str] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.ladder: asyncio.TimerHandle | None = None
+        self.labels: Labels | None = None
+        """What every line of the log says of it."""
         self.answer: list[Any] = []
         """Who is to be told when it has ended."""
 

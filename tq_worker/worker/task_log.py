@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tq_core.roles.consumer import Outcome
-from tq_worker.lifecycle_log import LifecycleLog
+from tq_worker.lifecycle_log import Labels, LifecycleLog
 from tq_worker.verdict import Verdict
 from tq_worker.worker.run import Run
 
@@ -73,14 +73,14 @@ class TaskLog:
             self._write("info", "LOG", run, text=text)
 
     def _write(self, level: str, event: str, run: Run, **more: Any) -> None:
-        task = run.task
-        self._log.write(
-            level,
-            event,
-            type=run.type_name,
-            task_id=task.id,
-            queue=task.queue,
-            attempt=task.attempt,
-            worker_id=self._worker_id,
-            **more,
-        )
+        labels = run.labels
+        if labels is None:
+            task = run.task
+            labels = run.labels = Labels(
+                type=run.type_name,
+                task_id=task.id,
+                queue=task.queue,
+                attempt=task.attempt,
+                worker_id=self._worker_id,
+            )
+        self._log.write(level, event, labels, **more)

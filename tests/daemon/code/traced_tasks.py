@@ -1,0 +1,215 @@
+"""Tasks for the tests of the daemon: each writes down when it starts and ends, in a file that outlives its process."""
+
+# Handlers that wait and block are what is tested here.
+# ruff: noqa: ASYNC110, ASYNC240, ASYNC251, T201, TID251
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from tq_core import RetryPolicy, TaskContext, TaskQueue, current_context
+
+tq = TaskQueue()
+once = RetryPolicy(max_attempts=1)
+_trace = os.open(os.environ["TRACE_FILE"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def note(word: str) -> None:
+    context = current_context()
+    assert context is not None
+    os.write(_trace, f"{word} {context.task_id} {os.getpid()}\n".encode())
+
+
+def wait_for_file(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(0.005)
+
+
+@tq.task(retry=once)
+async def count(n: int) -> int:
+    note("start")
+    return n + 1
+
+
+@tq.task(retry=once)
+def count_plain(n: int) -> int:
+    note("start")
+    return n + 1
+
+
+@tq.task(retry=once, isolate=True)
+def count_isolated(n: int) -> dict[str, int]:
+    note("start")
+    print("a handler may print what it likes")
+    return {"n": n + 1, "pid": os.getpid()}
+
+
+@tq.task(retry=once)
+async def wait(gate: str) -> str:
+    """Runs until the file `gate` exists."""
+    note("start")
+    while not Path(gate).exists():
+        await asyncio.sleep(0.01)
+    note("end")
+    return "through"
+
+
+@tq.task(retry=once)
+async def wait_tidily(gate: str) -> str:
+    note("start")
+    try:
+        while not Path(gate).exists():
+            await asyncio.sleep(0.01)
+    finally:
+        note("tidied")
+    return "through"
+
+
+@tq.task(retry=once)
+async def ignore_cancel(gate: str) -> str:
+    note("start")
+    while not Path(gate).exists():
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            note("ignored")
+    return "through"
+
+
+@tq.task(retry=once)
+def wait_in_python(gate: str) -> str:
+    """A plain function that can be interrupted between two bytecodes."""
+    note("start")
+    try:
+        wait_for_file(gate)
+    finally:
+        note("tidied")
+    return "through"
+
+
+@tq.task(retry=once)
+def wait_in_c(seconds: float) -> str:
+    """A plain function that cannot be interrupted."""
+    note("start")
+    time.sleep(seconds)
+    return "slept"
+
+
+@tq.task(retry=once)
+async def block_loop(seconds: float) -> str:
+    """Holds up the event loop, as no async handler should."""
+    note("start")
+    time.sleep(seconds)
+    return "slept"
+
+
+@tq.task(retry=once)
+def ask_for_cancel(context: TaskContext) -> str:
+    note("start")
+    while not context.wait_cancelled(0.01):
+        pass
+    context.check_cancelled()
+    return "not reached"
+
+
+@tq.task(retry=once, timeout_s=0.3)
+async def slow_async() -> None:
+    note("start")
+    await asyncio.sleep(60)
+
+
+@tq.task(retry=once, timeout_s=0.3)
+def slow_plain() -> None:
+    note("start")
+    wait_for_file("/nonexistent")
+
+
+@tq.task(retry=once, timeout_s=0.3, isolate=True)
+def slow_isolated() -> None:
+    note("start")
+    time.sleep(60)
+
+
+@tq.task(retry=RetryPolicy(max_attempts=3, initial_delay_s=0.05))
+async def fail_twice(context: TaskContext) -> str:
+    note("start")
+    if context.attempt < 3:
+        raise ValueError(f"attempt {context.attempt}\x1b[31m\nof three")
+    return "at last"
+
+
+@tq.task(retry=once)
+def leave_by(how: str) -> None:
+    note("start")
+    if how == "SystemExit":
+        sys.exit(3)
+    if how == "KeyboardInterrupt":
+        raise KeyboardInterrupt
+    if how == "RecursionError":
+        leave_by.handler(how)
+    if how == "unserialisable":
+        return object()  # type: ignore[return-value]
+    raise BaseExceptionGroup("several", [ValueError(how)])
+
+
+@tq.task(retry=once)
+async def leave_async_by(how: str) -> None:
+    note("start")
+    await asyncio.sleep(0)
+    if how == "SystemExit":
+        sys.exit(3)
+    if how == "KeyboardInterrupt":
+        raise KeyboardInterrupt
+    if how == "CancelledError":
+        raise asyncio.CancelledError
+    raise GeneratorExit(how)
+
+
+@tq.task(retry=once)
+def die(how: str) -> None:
+    """Takes its process with it."""
+    note("start")
+    if how == "os._exit":
+        os._exit(9)
+    if how == "segfault":
+        ctypes.string_at(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@tq.task(retry=once)
+async def wait_then_count(seconds: float) -> str:
+    """A healthy neighbour: short, but long enough to be running when its process dies."""
+    note("start")
+    await asyncio.sleep(seconds)
+    return "healthy"
+
+
+@tq.task(retry=once, isolate=True)
+def die_isolated(how: str) -> None:
+    note("start")
+    if how == "os._exit":
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@tq.task(retry=once, isolate=True)
+def wait_isolated(gate: str) -> str:
+    note("start")
+    wait_for_file(gate)
+    return "through"
+
+
+@tq.task(retry=once)
+def report_progress(gate: str, context: TaskContext) -> str:
+    note("start")
+    context.progress(0.25, "a quarter")
+    context.log("said by the handler \x1b[2J")
+    wait_for_file(gate)
+    return threading.current_thread().name

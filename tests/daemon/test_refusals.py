@@ -1,0 +1,134 @@
+"""What cannot be run is said in one line, with what to do, and no Python traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.site import CODE, Site
+
+DEAD = "redis://127.0.0.1:1/0"
+
+
+def refused(site: Site, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    node = site.run_node(*arguments, env=env)
+    code = node.wait()
+    assert "Traceback" not in node.log, node.log
+    return code, node.log
+
+
+@pytest.mark.parametrize(
+    ("apps", "said"),
+    [
+        (["nowhere"], "there is no module 'nowhere'"),
+        (["traced_tasks.py"], "'traced_tasks.py' names a file: say traced_tasks for the module"),
+        (["two_queues"], "has 2 TaskQueues: say which, e.g. two_queues:first"),
+        (["two_queues:third"], "has no 'third'; it has first, second"),
+        (["two_queues:nothing"], "two_queues:nothing is no TaskQueue but int"),
+        (["traced_tasks:"], "traced_tasks: names no object"),
+        (["json"], "the module 'json' has no TaskQueue in it"),
+    ],
+)
+def test_code_that_cannot_be_used_ends_the_node(site: Site, apps: list[str], said: str) -> None:
+    code, log = refused(site, *apps, "--app-dir", str(CODE))
+
+    assert code == 2, log
+    assert said in log
+    assert log.count("\n") == 1, log
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import no_such_thing\n", "ModuleNotFoundError: No module named 'no_such_thing' (FILE:1)"),
+        ("x = 1\n\nraise RuntimeError('first\\nsecond')\n", "RuntimeError: first (FILE:3)"),
+        ("def f(:\n", "SyntaxError: "),
+        ("import sys\nsys.exit(0)\n", "SystemExit: 0 (FILE:2)"),
+        ("from tq_core import TaskQueue\ntq = TaskQueue()\ntq.task(7)\n", "7 cannot be a task's handler"),
+    ],
+)
+def test_code_that_does_not_import_is_named_with_its_line(site: Site, tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+
+    code, log = refused(site, "mine", "--app-dir", str(tmp_path))
+
+    assert code == 2, log
+    assert said.replace("FILE", str(file)) in log
+    assert str(file) in log
+    assert log.count("\n") == 1, log
+
+
+def test_the_working_directory_comes_first(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("from tq_core import TaskQueue\ntq = TaskQueue('memory://x')\n")
+    monkeypatch.chdir(tmp_path)
+
+    code, log = refused(site, "mine")
+
+    assert code == 5, log
+    assert "memory://x lives inside one process" in log
+
+
+def test_a_broker_that_cannot_be_reached_ends_the_node(site: Site) -> None:
+    code, log = refused(site, "traced_tasks", "--app-dir", str(CODE), "--url", DEAD)
+
+    assert code == 4, log
+    assert "no usable connection to redis://127.0.0.1:1/0" in log
+
+
+def test_a_password_is_never_shown(site: Site) -> None:
+    code, log = refused(site, "traced_tasks", "--app-dir", str(CODE), "--url", "redis://me:geheim@127.0.0.1:1/0")
+
+    assert code == 4, log
+    assert "geheim" not in log
+
+
+def test_the_default_broker_can_be_forbidden(site: Site) -> None:
+    code, log = refused(site, "traced_tasks", "--app-dir", str(CODE), env={"TQ_URL": "", "TQ_REQUIRE_URL": "1"})
+
+    assert code == 4, log
+    assert "TQ_REQUIRE_URL" in log
+
+
+def test_no_argument_shows_how_it_is_done(site: Site) -> None:
+    code, log = refused(site)
+
+    assert code == 2
+    assert "tq-worker app " in log
+    assert "tq-worker --samples" in log
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--slots", "0"], ["--processes", "-1"], ["--queues", " , "], ["--queues", "a b"], ["--order", "random"]],
+)
+def test_options_that_make_no_sense_are_refused(site: Site, arguments: list[str]) -> None:
+    code, log = refused(site, "traced_tasks", *arguments)
+
+    assert code == 2, log
+    assert arguments[0] in log
+
+
+def test_the_url_beats_the_one_in_the_code(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        f"from tq_core import TaskQueue\ntq = TaskQueue('{DEAD}')\n\n\n"
+        "@tq.task\ndef first() -> str:\n    return tq.enqueue_sync('second').id\n\n\n"
+        "@tq.task(isolate=True)\ndef second() -> str:\n    return tq.enqueue_sync('third').id\n\n\n"
+        "@tq.task\ndef third() -> str:\n    return 'there'\n"
+    )
+    site.run_node("mine", "--app-dir", str(tmp_path), "--url", site.url, "--processes", "1")
+
+    view = site.ended(site.put("first"))
+    for _ in range(2):
+        view = site.ended(str(view.result))
+
+    assert view.result == "there"
+
+
+def test_the_samples_run_without_any_code(site: Site) -> None:
+    node = site.run_node("--samples", "--processes", "1")
+
+    site.wait_working(node)
+
+    assert site.node_info(node).types

@@ -1,0 +1,173 @@
+"""Tasks run, in every way there is, and what becomes of each is recorded."""
+
+from __future__ import annotations
+
+import json
+
+from tests.daemon.site import Site
+from tests.waiting import wait_until
+
+HUNDRED = 100
+
+
+def test_a_node_runs_all_tasks_each_once(site: Site) -> None:
+    ids = site.put_many("count", HUNDRED) + site.put_many("count_plain", HUNDRED)
+
+    site.start("--processes", "2")
+
+    assert site.all_ended() == {"completed": 2 * HUNDRED}
+    assert site.runs() == dict.fromkeys(ids, 1)
+    assert site.view(ids[7]).result == 8
+    assert site.counters() == {"enqueued": 2 * HUNDRED, "completed": 2 * HUNDRED}
+
+
+def test_an_isolated_task_has_a_process_of_its_own_and_may_print(site: Site) -> None:
+    ids = site.put_many("count_isolated", 5)
+    node = site.start()
+
+    assert site.all_ended() == {"completed": 5}
+    results = [site.view(task_id).result for task_id in ids]
+    assert [result["n"] for result in results] == [1, 2, 3, 4, 5]
+    assert len({result["pid"] for result in results}) == 5
+    assert site.worker_of(node).pid not in {result["pid"] for result in results}
+    assert node.log.count("a handler may print what it likes") == 5
+
+
+def test_code_that_starts_a_thread_on_import_is_not_forked(site: Site) -> None:
+    site.start(app="threaded_tasks")
+    ids = [site.put("own_pid") for _ in range(3)]
+
+    assert site.all_ended() == {"completed": 3}
+    assert len({site.view(task_id).result for task_id in ids}) == 3
+
+
+def test_a_failing_task_is_retried_and_its_history_kept(site: Site) -> None:
+    node = site.start("--log-format", "json")
+    task_id = site.put_with({"max_attempts": 3}, "fail_twice")
+
+    view = site.ended(task_id)
+
+    assert (view.state, view.result, view.attempt) == ("completed", "at last", 3)
+    assert [(a.outcome, a.detail["type"]) for a in view.history] == [("retrying", "ValueError")] * 2
+    assert site.runs_of(task_id) == 3
+    events = [line for line in map(json.loads, node.log.splitlines()) if line.get("task_id") == task_id]
+    assert [line["event"] for line in events] == [
+        *("ASSIGNED", "STARTED", "ERROR", "REQUEUED"),
+        *("ASSIGNED", "STARTED", "ERROR", "REQUEUED"),
+        *("ASSIGNED", "STARTED", "COMPLETED"),
+    ]
+    assert events[-1]["attempt"] == 3
+    assert events[-1]["worker_id"] == site.worker_of(node).worker_id
+
+
+def test_text_of_a_task_cannot_steer_the_terminal(site: Site) -> None:
+    node = site.start()
+    site.ended(site.put_with({"max_attempts": 3}, "fail_twice"))
+
+    error = next(line for line in node.log.splitlines() if " ERROR " in line and "fail_twice" in line)
+    assert r"attempt 1\x1b[31m\nof three" in error
+    assert "\x1b" not in node.log
+
+
+def test_whatever_a_handler_raises_ends_its_attempt_and_not_the_worker(site: Site) -> None:
+    ways = [
+        ("leave_by", how) for how in ("SystemExit", "KeyboardInterrupt", "RecursionError", "unserialisable", "group")
+    ]
+    ways += [("leave_async_by", how) for how in ("SystemExit", "KeyboardInterrupt", "CancelledError", "GeneratorExit")]
+    node = site.started()
+    pid = site.worker_of(node).pid
+
+    views = {way: site.ended(site.put(way[0], how=way[1])) for way in ways}
+
+    assert {way: view.state for way, view in views.items()} == dict.fromkeys(ways, "failed")
+    reasons = {way: view.error["reason"] for way, view in views.items() if view.error}
+    assert reasons == {**dict.fromkeys(ways, "error"), ("leave_by", "unserialisable"): "bad_result"}
+    assert site.ended(site.put("count", n=1)).state == "completed"
+    assert site.worker_of(node).pid == pid
+
+
+def test_a_task_of_unknown_type_is_given_back_and_fails_at_last(site: Site) -> None:
+    site.start()
+    task_id = site.put("never_heard_of")
+    wait_until(lambda: site.counters().get("released"), 10, "the first release")
+    assert site.view(task_id).state == "retrying"
+    # Two more releases would take twice ten seconds: what is due is moved instead.
+    for _ in range(2):
+        site.driver.raw.zadd(site.driver.key("retrying"), {task_id: 1})
+        wait_until(lambda: site.driver.raw.zscore(site.driver.key("retrying"), task_id) != 1.0, 10, "a release")
+
+    view = site.ended(task_id)
+
+    assert (view.state, view.error and view.error["reason"]) == ("failed", "unknown_type")
+    assert view.attempt == 0
+
+
+def test_a_task_whose_body_is_corrupt_fails_alone(site: Site) -> None:
+    bad, good = site.put("count", n=1), site.put("count", n=2)
+    site.driver.raw.hset(site.driver.key("bodies"), bad, b"\xff\x00 no body")
+
+    site.start()
+
+    assert site.ended(good).state == "completed"
+    assert site.driver.state(bad) == "failed"
+    assert site.runs_of(bad) == 0
+
+
+def test_arguments_that_do_not_fit_fail_for_good_without_a_run(site: Site) -> None:
+    site.start()
+    task_id = site.put_with({"max_attempts": 5}, "count", n="many")
+
+    view = site.ended(task_id)
+
+    assert (view.state, view.error and view.error["reason"], view.attempt) == ("failed", "bad_arguments", 1)
+    assert site.runs_of(task_id) == 0
+
+
+def test_a_delayed_task_runs_when_it_is_due(site: Site) -> None:
+    site.started()
+    task_id = site.put_with({"delay_s": 0.4}, "count", n=1)
+    assert site.view(task_id).state == "scheduled"
+
+    view = site.ended(task_id)
+
+    assert view.state == "completed"
+    assert view.started_at_ms is not None
+    assert view.started_at_ms - view.created_at_ms >= 400
+
+
+def test_progress_and_words_of_a_handler_are_shown(site: Site) -> None:
+    gate = site.gate()
+    node = site.started()
+    task_id = site.put("report_progress", gate=str(gate))
+
+    slot = wait_until(
+        lambda: next((s for s in site.worker_of(node).running if s.progress is not None), None), 10, "a heartbeat"
+    )
+    assert slot is not None
+    assert (slot.task_id, slot.type, slot.progress) == (task_id, "report_progress", 0.25)
+    wait_until(lambda: "said by the handler" in node.log, 5, "the line")
+    gate.touch()
+    assert str(site.ended(task_id).result).startswith("tq-task-")
+
+
+def test_several_queues_take_turns(site: Site) -> None:
+    first = site.put_many("count", 40)
+    second = [site.put("count", queue="other", n=n) for n in range(40)]
+
+    site.start("--queues", "default,other", "--slots", "2", "--order", "fair")
+
+    wait_until(lambda: len(site.trace()) == 80, 20, "all to run")
+    half = [task_id for _, task_id, _ in site.trace()[:40]]
+    assert 10 <= len(set(half) & set(first)) <= 30
+    assert 10 <= len(set(half) & set(second)) <= 30
+
+
+def test_in_strict_order_the_first_queue_goes_first(site: Site) -> None:
+    late = site.put_many("count", 30)
+    early = [site.put("count", queue="urgent", n=n) for n in range(30)]
+
+    site.start("--queues", "urgent,default", "--slots", "2", "--order", "strict")
+
+    wait_until(lambda: len(site.trace()) == 60, 20, "all to run")
+    assert [task_id for _, task_id, _ in site.trace()][:30] == early
+    assert {task_id for _, task_id, _ in site.trace()[30:]} == set(late)

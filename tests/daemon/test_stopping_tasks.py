@@ -1,0 +1,158 @@
+"""Tasks that are to stop before they end by themselves: asked, out of time, killed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.daemon.site import ACTOR, Site
+from tests.waiting import wait_until
+from tq_core.model import TaskOptions
+
+
+@pytest.mark.parametrize("kind", ["wait_tidily", "ask_for_cancel", "wait_isolated"])
+def test_a_running_task_that_listens_can_be_cancelled(site: Site, kind: str) -> None:
+    site.started("--lease", "60")
+    task_id = site.put_with(
+        {"max_attempts": 5}, kind, **({} if kind == "ask_for_cancel" else {"gate": str(site.gate())})
+    )
+    site.wait_started(task_id)
+    if kind == "wait_isolated":
+        # A plain function that never looks: only a kill ends it.
+        site.cancel(task_id, kill=True)
+    else:
+        site.cancel(task_id)
+
+    view = site.ended(task_id)
+
+    assert view.state == "cancelled"
+    assert view.error is not None
+    assert view.error["by"] == ACTOR
+    assert view.error["reason"] == ("killed" if kind == "wait_isolated" else "cancelled")
+    assert site.counters() == {"enqueued": 1, "cancelled": 1}
+
+
+@pytest.mark.parametrize("kind", ["wait", "wait_in_python"])
+def test_a_killed_task_ends_without_its_process(site: Site, kind: str) -> None:
+    gate = site.gate()
+    node = site.started("--lease", "60")
+    neighbour = site.put("wait", gate=str(gate))
+    task_id = site.put(kind, gate=str(site.gate()))
+    pid = site.wait_started(neighbour)
+    site.wait_started(task_id)
+
+    site.cancel(task_id, kill=True)
+
+    view = site.ended(task_id)
+    assert (view.state, view.error and view.error["reason"]) == ("cancelled", "killed")
+    gate.touch()
+    assert site.ended(neighbour).state == "completed"
+    assert site.worker_of(node).pid == pid
+    assert site.ended(site.put("count_plain", n=1)).state == "completed"
+
+
+@pytest.mark.parametrize("kind", ["wait_in_c", pytest.param("ignore_cancel", marks=pytest.mark.slow), "block_loop"])
+def test_killing_a_task_that_does_not_stop_costs_its_neighbours_nothing(site: Site, kind: str) -> None:
+    gate = site.gate()
+    node = site.started("--lease", "60")
+    long_one = site.put("wait", gate=str(gate))
+    short_one = site.put("wait_then_count", seconds=1.0)
+    site.wait_started(long_one)
+    pid = site.wait_started(short_one)
+    args = {"gate": str(site.gate())} if kind == "ignore_cancel" else {"seconds": 60}
+    stubborn = site.put(kind, **args)
+    site.wait_started(stubborn)
+
+    site.cancel(stubborn, kill=True)
+
+    view = site.ended(stubborn)
+    assert (view.state, view.error and view.error["reason"]) == ("cancelled", "killed"), view
+    wait_until(lambda: [w.pid for w in site.workers_of(node)] not in ([], [pid]), 15, "the next worker")
+    gate.touch()
+    assert site.all_ended() == {"completed": 2, "cancelled": 1}
+    assert site.runs_of(stubborn) == 1
+    assert [site.view(task_id).crashes for task_id in (long_one, short_one)] == [0, 0]
+    assert "crashed" not in site.counters()
+    assert site.runs_of(long_one) == 2
+    if kind != "block_loop":
+        assert site.runs_of(short_one) == 1  # it was given the time to finish
+
+
+@pytest.mark.parametrize("kind", ["slow_async", "slow_plain", "slow_isolated"])
+def test_a_task_that_runs_too_long_fails_with_the_reason(site: Site, kind: str) -> None:
+    node = site.started()
+    pid = site.worker_of(node).pid
+    task_id = site.put(kind)
+
+    view = site.ended(task_id)
+
+    assert (view.state, view.error and view.error["reason"]) == ("failed", "timeout")
+    assert view.duration_ms is not None
+    assert 300 <= view.duration_ms < 5000
+    assert site.worker_of(node).pid == pid
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["wait_in_c", "block_loop"])
+def test_a_task_out_of_time_that_cannot_be_stopped_ends_its_process_alone(site: Site, kind: str) -> None:
+    gate = site.gate()
+    site.started("--lease", "60")
+    neighbour = site.put("wait", gate=str(gate))
+    site.wait_started(neighbour)
+    task_id = site.put_with({"options": TaskOptions(timeout_s=0.3)}, kind, seconds=60)
+
+    view = site.ended(task_id)
+
+    assert (view.state, view.error and view.error["reason"]) == ("failed", "timeout")
+    gate.touch()
+    assert site.ended(neighbour).crashes == 0
+    assert site.runs_of(task_id) == 1
+
+
+def test_a_handler_that_holds_up_the_loop_does_not_cost_its_lease(site: Site) -> None:
+    node = site.started("--lease", "1.5", "--heartbeat", "0.3")
+    task_id = site.put("block_loop", seconds=4)
+    pid = site.wait_started(task_id)
+
+    lag = wait_until(lambda: site.worker_of(node).loop_lag_ms > 1000, 10, "the lag to be shown")
+    view = site.ended(task_id)
+
+    assert lag
+    assert (view.state, view.lost) == ("completed", 0)
+    assert site.runs_of(task_id) == 1
+    assert site.worker_of(node).pid == pid
+    assert f"task {task_id}, holds up the event loop" in node.log
+
+
+def test_an_interrupted_thread_does_not_carry_the_interruption_to_the_next_task(site: Site) -> None:
+    site.started("--slots", "1")
+    for _ in range(5):
+        task_id = site.put("wait_in_python", gate=str(site.gate()))
+        site.wait_started(task_id)
+        after = [site.put("count_plain", n=n) for n in range(3)]
+        site.cancel(task_id, kill=True)
+        assert [site.ended(i).state for i in after] == ["completed"] * 3
+        assert site.view(task_id).state == "cancelled"
+
+
+def test_a_task_that_is_gone_cannot_be_killed(site: Site) -> None:
+    node = site.started()
+
+    answer = site.command(node, "kill_task", task_id="00000000000000000000000000")
+
+    assert not answer.ok
+    assert answer.text == "no worker of this node holds the task"
+
+
+def test_killing_an_isolated_task_ends_what_it_started(site: Site) -> None:
+    site.started("--lease", "60")
+    task_id = site.put("wait_isolated", gate=str(site.gate()))
+    pid = site.wait_started(task_id)
+
+    site.cancel(task_id, kill=True)
+
+    assert site.ended(task_id).state == "cancelled"
+    wait_until(lambda: pid not in site.processes(), 5, "its process to be gone")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
