@@ -648,7 +648,8 @@ def test_loops_that_end_without_notice_leave_no_connection_to_the_next(q: QueueD
 def test_a_program_that_closes_nothing_ends_without_a_word(q: QueueDriver) -> None:
     program = """
         import asyncio, sys
-        from tq_core import connection, producer, runner
+        from tq_core.roles import producer
+        from tq_core.transport import connection, runner
 
         runner = runner.AsyncRunner(connection.endpoint(sys.argv[1], display="x"))
         for _ in range(2):
