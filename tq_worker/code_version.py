@@ -6,6 +6,10 @@ import functools
 import importlib.metadata
 import os
 import sys
+import sysconfig
+from collections.abc import Iterator
+
+_INSTALLED = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib")})
 
 
 def code_version(module: str = "") -> str:
@@ -26,9 +30,16 @@ def _package_version(package: str) -> str:
     declared = getattr(sys.modules.get(package), "__version__", None)
     if isinstance(declared, str):
         return declared
-    for distribution in importlib.metadata.packages_distributions().get(package, ()):
+    for distribution in (package, *_distributions_of(package)):
         try:
             return importlib.metadata.version(distribution)
         except importlib.metadata.PackageNotFoundError:
             continue
     return ""
+
+
+def _distributions_of(package: str) -> Iterator[str]:
+    """Distributions under another name than the package's; found only by reading all there are, which takes a while."""
+    file = getattr(sys.modules.get(package), "__file__", None)
+    if file and file.startswith(_INSTALLED):
+        yield from importlib.metadata.packages_distributions().get(package, ())

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import signal
+from typing import Final
+
+DUMP_SIGNAL: Final = signal.SIGUSR2
+"""Makes a worker write down its threads' stacks, even while its interpreter is held up."""
 
 
 def describe_exit(code: int) -> str:

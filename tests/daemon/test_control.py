@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.daemon.site import Site
 from tests.waiting import wait_until
 
@@ -15,7 +17,7 @@ def test_a_paused_node_claims_nothing_until_it_is_resumed(site: Site) -> None:
     ids = site.put_many("count", 20)
     assert site.node_info(node).state == "paused"
     # Longer than a worker waits before it looks on suspicion.
-    site.driver.raw.blpop("nothing", 2)
+    site.driver.raw.blpop("nothing", 1.5)
     assert site.driver.depths() == {"pending": 20}
 
     assert site.command(node, "resume").ok
@@ -144,12 +146,24 @@ def test_stacks_show_where_each_task_is(site: Site) -> None:
 
 def test_stacks_are_told_while_the_event_loop_hangs(site: Site) -> None:
     node = site.started()
-    task_id = site.put("block_loop", seconds=3)
+    task_id = site.put("block_loop", seconds=1.5)
     site.wait_started(task_id)
 
     (text,) = site.command(node, "stacks").data.values()
 
     assert "in block_loop" in text
+
+
+@pytest.mark.slow
+def test_stacks_are_told_while_the_interpreter_is_held_up(site: Site) -> None:
+    node = site.started("--lease", "60")
+    task_id = site.put("hold_interpreter", seconds=4)
+    site.wait_started(task_id)
+
+    (text,) = site.command(node, "stacks").data.values()
+
+    assert "in hold_interpreter" in text
+    assert site.ended(task_id).state == "completed"
 
 
 def test_the_log_level_can_be_changed(site: Site) -> None:

@@ -133,6 +133,7 @@ def test_a_worker_that_dies_again_and_again_is_started_more_slowly(site: Site) -
     assert "4 workers in a row died within seconds; the next one starts in 2 s" in node.log
 
 
+@pytest.mark.slow
 def test_a_frozen_node_cannot_overwrite_what_another_one_did(site: Site) -> None:
     gate = site.gate()
     frozen = site.started("--lease", "2")

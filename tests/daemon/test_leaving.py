@@ -68,6 +68,20 @@ def test_a_second_signal_stops_at_once_and_still_gives_everything_back(site: Sit
     assert site.counters() == {"enqueued": 4, "released": 4}
 
 
+@pytest.mark.slow
+def test_a_handler_that_holds_up_the_loop_cannot_hold_up_the_end(site: Site) -> None:
+    node = site.started("--drain-timeout", "0.3", "--lease", "60")
+    neighbour = site.put("wait", gate=str(site.gate()))
+    site.wait_started(neighbour)
+    site.wait_started(site.put("block_loop", seconds=30))
+
+    node.signal(signal.SIGTERM)
+
+    assert node.wait() == 0
+    assert site.driver.depths() == {"pending": 2}
+    assert site.counters() == {"enqueued": 2, "released": 2}
+
+
 def test_a_storm_of_signals_changes_nothing(site: Site) -> None:
     node = site.started("--processes", "2")
     ids = [site.put("wait_then_count", seconds=0.3) for _ in range(6)]

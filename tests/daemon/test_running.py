@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 from tests.daemon.site import Site
 from tests.waiting import wait_until
@@ -50,6 +51,7 @@ def test_a_failing_task_is_retried_and_its_history_kept(site: Site) -> None:
     assert (view.state, view.result, view.attempt) == ("completed", "at last", 3)
     assert [(a.outcome, a.detail["type"]) for a in view.history] == [("retrying", "ValueError")] * 2
     assert site.runs_of(task_id) == 3
+    wait_until(lambda: "COMPLETED" in node.log, 5, "the last line")
     events = [line for line in map(json.loads, node.log.splitlines()) if line.get("task_id") == task_id]
     assert [line["event"] for line in events] == [
         *("ASSIGNED", "STARTED", "ERROR", "REQUEUED"),
@@ -171,3 +173,17 @@ def test_in_strict_order_the_first_queue_goes_first(site: Site) -> None:
     wait_until(lambda: len(site.trace()) == 60, 20, "all to run")
     assert [task_id for _, task_id, _ in site.trace()][:30] == early
     assert {task_id for _, task_id, _ in site.trace()[30:]} == set(late)
+
+
+def test_what_a_handler_sets_in_its_context_stays_there(site: Site) -> None:
+    ids = [site.put(kind, word="mine") for kind in ("say_async", "say_plain") for _ in range(20)]
+    site.start("--slots", "1")
+
+    assert {site.ended(task_id).result for task_id in ids} == {"on import"}
+
+
+def test_programs_that_a_handler_starts_take_signals_as_usual(site: Site) -> None:
+    site.start()
+    ids = [site.put("end_a_program"), site.put("end_a_program_isolated")]
+
+    assert [site.ended(task_id).result for task_id in ids] == [[-signal.SIGTERM, -signal.SIGINT]] * 2

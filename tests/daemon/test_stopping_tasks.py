@@ -52,7 +52,9 @@ def test_a_killed_task_ends_without_its_process(site: Site, kind: str) -> None:
     assert site.ended(site.put("count_plain", n=1)).state == "completed"
 
 
-@pytest.mark.parametrize("kind", ["wait_in_c", pytest.param("ignore_cancel", marks=pytest.mark.slow), "block_loop"])
+@pytest.mark.parametrize(
+    "kind", ["wait_in_c", *[pytest.param(kind, marks=pytest.mark.slow) for kind in ("ignore_cancel", "block_loop")]]
+)
 def test_killing_a_task_that_does_not_stop_costs_its_neighbours_nothing(site: Site, kind: str) -> None:
     gate = site.gate()
     node = site.started("--lease", "60")
@@ -79,17 +81,16 @@ def test_killing_a_task_that_does_not_stop_costs_its_neighbours_nothing(site: Si
         assert site.runs_of(short_one) == 1  # it was given the time to finish
 
 
-@pytest.mark.parametrize("kind", ["slow_async", "slow_plain", "slow_isolated"])
-def test_a_task_that_runs_too_long_fails_with_the_reason(site: Site, kind: str) -> None:
+def test_a_task_that_runs_too_long_fails_with_the_reason(site: Site) -> None:
+    kinds = ["slow_async", "slow_plain", "slow_isolated"]
     node = site.started()
     pid = site.worker_of(node).pid
-    task_id = site.put(kind)
+    ids = [site.put(kind) for kind in kinds]
 
-    view = site.ended(task_id)
+    views = [site.ended(task_id) for task_id in ids]
 
-    assert (view.state, view.error and view.error["reason"]) == ("failed", "timeout")
-    assert view.duration_ms is not None
-    assert 300 <= view.duration_ms < 5000
+    assert [(view.state, view.error and view.error["reason"]) for view in views] == [("failed", "timeout")] * 3
+    assert all(view.duration_ms is not None and 300 <= view.duration_ms < 5000 for view in views)
     assert site.worker_of(node).pid == pid
 
 
@@ -110,6 +111,7 @@ def test_a_task_out_of_time_that_cannot_be_stopped_ends_its_process_alone(site: 
     assert site.runs_of(task_id) == 1
 
 
+@pytest.mark.slow
 def test_a_handler_that_holds_up_the_loop_does_not_cost_its_lease(site: Site) -> None:
     node = site.started("--lease", "1.5", "--heartbeat", "0.3")
     task_id = site.put("block_loop", seconds=4)
@@ -156,3 +158,12 @@ def test_killing_an_isolated_task_ends_what_it_started(site: Site) -> None:
     wait_until(lambda: pid not in site.processes(), 5, "its process to be gone")
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_handler_can_tidy_up_when_its_time_is_nearly_over(site: Site) -> None:
+    kinds = ["soft_async", "soft_plain", "soft_async_isolated", "soft_plain_isolated"]
+    site.start()
+
+    ids = {kind: site.put(kind) for kind in kinds}
+
+    assert {kind: site.ended(task_id).result for kind, task_id in ids.items()} == dict.fromkeys(kinds, "tidy")

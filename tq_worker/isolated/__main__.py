@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 
-signal.signal(signal.SIGINT, signal.SIG_IGN)
+# Not SIG_IGN, which programs that a handler starts would inherit.
+signal.signal(signal.SIGINT, lambda *_: None)
 
 import os  # noqa: E402
 import socket  # noqa: E402
@@ -16,7 +17,7 @@ from tq_worker.isolated.zygote import serve  # noqa: E402
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[2]))
     # A terminal's or a service manager's signal to the whole group is for the supervisor; this one ends by EOF.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: None)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
     os.set_inheritable(int(sys.argv[1]), False)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tq_core.errors import BrokerError
 from tq_core.roles import consumer, registry
-from tq_core.transport.runner import AsyncRunner
 from tq_core.transport.steps import Flow
 from tq_worker.board import Noted
 from tq_worker.exits import describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
+
+if TYPE_CHECKING:
+    from tq_core.transport.runner import AsyncRunner
 
 T = TypeVar("T")
 

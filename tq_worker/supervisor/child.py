@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +17,10 @@ from typing import Any
 import msgspec
 
 from tq_worker import board, frames
+from tq_worker.exits import DUMP_SIGNAL
 
 LAST_WORDS_S = 1.0
+DUMPED_WITHIN_S = 0.5
 GONE = frames.Answer(number=0, ok=False, text="the worker is gone")
 
 
@@ -58,6 +61,7 @@ class WorkerChild:
         """Runs the worker from its start to its death; returns the exit code, negative for a signal."""
         ours, theirs = socket.socketpair()
         self.board_fd = board.new_file()
+        self._dump = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the worker
         try:
             with theirs:
                 self._process = await asyncio.create_subprocess_exec(
@@ -68,9 +72,11 @@ class WorkerChild:
                     str(theirs.fileno()),
                     "--board",
                     str(self.board_fd),
+                    "--dump",
+                    str(self._dump.fileno()),
                     self.worker_id,
                     stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(), self.board_fd),
+                    pass_fds=(theirs.fileno(), self.board_fd, self._dump.fileno()),
                 )
             reader, self._writer = await asyncio.open_connection(sock=ours, limit=frames.MAX_FRAME_BYTES)
             self._send(self.setup)
@@ -84,6 +90,7 @@ class WorkerChild:
         finally:
             self.is_working = False
             self.decided.set()
+            self._dump.close()
             for answer in self._answers.values():
                 if not answer.done():
                     answer.set_result(GONE)
@@ -121,6 +128,21 @@ class WorkerChild:
             return frames.Answer(number=number, ok=False, text=f"no answer within {timeout_s:g} s")
         finally:
             self._answers.pop(number, None)
+
+    async def stacks(self, *, timeout_s: float) -> str:
+        """What the worker's threads and tasks are doing.
+
+        One that does not answer, because its interpreter is held up, is made to write down its threads by a signal.
+        """
+        answer = await self.order("stacks", timeout_s=timeout_s)
+        if answer.ok or not self.is_working:
+            return answer.text
+        self._dump.truncate(0)
+        self._dump.seek(0)
+        self.signal(DUMP_SIGNAL)
+        await asyncio.sleep(DUMPED_WITHIN_S)
+        self._dump.seek(0)
+        return "the interpreter is held up; its threads:\n" + self._dump.read().decode("utf-8", "replace")
 
     def signal(self, number: signal.Signals) -> None:
         """Sends the process a signal; does nothing when it is dead.

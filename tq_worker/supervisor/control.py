@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Any
 from tq_core.errors import BrokerError
 from tq_core.roles import registry
 from tq_core.roles.registry import Ack, NodeCommand
-from tq_core.transport.connection import Endpoint
-from tq_core.transport.runner import AsyncRunner
 from tq_worker.lifecycle_log import LEVELS
 from tq_worker.settings import MAX_PROCESSES, MAX_SLOTS
 from tq_worker.supervisor.child import WorkerChild
 
 if TYPE_CHECKING:
+    from tq_core.transport.connection import Endpoint
     from tq_worker.supervisor.node import Node
 
 ASK_EVERY_S = 5.0
 AFTER_ERROR_S = 1.0
 ACK_RETRY_FOR_S = 30.0
 ORDER_TIMEOUT_S = 9.0
+STACKS_TIMEOUT_S = 2.0
 KILL_TIMEOUT_S = 20.0
 CLEANED_UP_S = 5.0
 
@@ -40,6 +40,8 @@ class ControlDesk:
     """Reads the inbox of one node."""
 
     def __init__(self, node: Node, endpoint: Endpoint) -> None:
+        from tq_core.transport.runner import AsyncRunner
+
         self._node = node
         self._runner = AsyncRunner(endpoint, retry_for_s=0.0)
         self._answering = AsyncRunner(endpoint, retry_for_s=ACK_RETRY_FOR_S)
@@ -172,8 +174,8 @@ class ControlDesk:
 
     async def _stacks(self, worker_id: object) -> Ack:
         children = [child for child in self._working() if worker_id in (None, child.worker_id)]
-        answers = await asyncio.gather(*(child.order("stacks", timeout_s=ORDER_TIMEOUT_S) for child in children))
-        data = {child.worker_id: answer.text for child, answer in zip(children, answers, strict=True)}
+        texts = await asyncio.gather(*(child.stacks(timeout_s=STACKS_TIMEOUT_S) for child in children))
+        data = {child.worker_id: text for child, text in zip(children, texts, strict=True)}
         return Ack(ok=bool(data), text=f"{len(data)} workers", data=data)
 
     async def _log_level(self, level: str) -> Ack:

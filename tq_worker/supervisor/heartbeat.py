@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from tq_core.errors import BrokerError
 from tq_core.roles import registry
 from tq_core.roles.registry import NodeInfo, PublishedType
-from tq_core.transport.runner import AsyncRunner
+
+if TYPE_CHECKING:
+    from tq_core.transport.runner import AsyncRunner
 
 PUBLISH_EVERY_S = 3600.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import itertools
 import os
 import platform
@@ -11,14 +12,11 @@ import socket
 import time
 from collections.abc import Coroutine
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tq_core import settings as broker_settings
 from tq_core.errors import BrokerError, TqError
 from tq_core.roles import registry
 from tq_core.roles.registry import NodeInfo
-from tq_core.transport import backend
-from tq_core.transport.runner import AsyncRunner
 from tq_worker import exit_codes, frames
 from tq_worker.ending import end_all
 from tq_worker.exit_codes import exit_code_of
@@ -31,9 +29,13 @@ from tq_worker.supervisor.heartbeat import NodeHeartbeat
 from tq_worker.supervisor.seat import Seat
 from tq_worker.supervisor.signals import Signals
 
-RETRY_FOR_S = 2.0
+if TYPE_CHECKING:
+    from tq_core.transport.runner import AsyncRunner
+
+LINK_MODULE = "tq_worker.supervisor.broker_link"
 SCALE_TIMEOUT_S = 9.0
 CLEANED_UP_S = 5.0
+SIGN_OFF_S = 3.0
 HURRY_CLEANED_UP_S = 2.0
 
 
@@ -66,7 +68,9 @@ class Node:
         """Runs the node to its end; returns the exit code and what went wrong, one line, for stderr."""
         Signals(leave=self._signalled, hurry=self.hurry).install()
         self._open_seat()
+        loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, LINK_MODULE))
         refusal = await self._first_worker()
+        await loading
         if refusal is not None:
             await self._close_seats()
             return refusal
@@ -123,11 +127,11 @@ class Node:
     async def _open(self, ready: frames.Ready) -> None:
         if ready.notice:
             self.log.write("info", "broker", text=ready.notice)
-        address = broker_settings.resolve_broker(ready.url)
-        broker = await asyncio.to_thread(backend.open_endpoint, address, client_name=f"tq-node-{self.node_id}")
+        from tq_worker.supervisor.broker_link import open_link
+
+        broker, runner = await asyncio.to_thread(open_link, ready.url, self.node_id)
         if broker.notice:
             self.log.write("warning", "broker", text=broker.notice)
-        runner = AsyncRunner(broker.endpoint, retry_for_s=RETRY_FOR_S)
         self._broker = broker
         self._first = ready
         for queue in ready.queues:
@@ -318,8 +322,9 @@ class Node:
             return
         await self.cleaned_up(HURRY_CLEANED_UP_S if self._is_hurried else CLEANED_UP_S)
         await end_all(self._services)
-        with contextlib.suppress(BrokerError):
-            await self._runner.run(registry.depart("node", [self.node_id]))
+        with contextlib.suppress(BrokerError, TimeoutError):
+            async with asyncio.timeout(SIGN_OFF_S):
+                await self._runner.run(registry.depart("node", [self.node_id]))
         self.log.write("info", "node", text=f"{self.node_id} has left")
         await self._runner.aclose()
         await asyncio.to_thread(self._broker.close)

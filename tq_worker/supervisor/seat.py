@@ -18,6 +18,8 @@ KILL_AFTER_S = 10.0
 """How long past its deadline a worker may take to leave."""
 SILENT_MIN_S = 10.0
 LOADING_WARN_S = 30.0
+NOT_STARTED = 71
+"""In place of an exit code: the system had no process to give."""
 
 
 class Keeper(Protocol):
@@ -73,6 +75,9 @@ class Seat:
             watching = asyncio.create_task(self._watch(child))
             try:
                 code = await child.live()
+            except OSError as error:
+                code = NOT_STARTED
+                self._node.log.write("error", "worker", text=f"cannot be started: {error}", worker_id=child.worker_id)
             finally:
                 admitting.cancel()
                 watching.cancel()
@@ -108,20 +113,15 @@ class Seat:
                 return
 
     async def _wait_before_next(self, child: WorkerChild, code: int) -> None:
-        log, node_text = self._node.log, describe_exit(code)
-        if child.refused is not None:
-            self._backoff.died(time.monotonic())
-            log.write("error", "worker", text=f"cannot run: {child.refused.message}", worker_id=child.worker_id)
-        elif child.retiring and code >= 0:
-            log.write("warning", "worker", text=f"ended itself: {child.retiring}", worker_id=child.worker_id)
-            return
-        elif code == 0:
-            log.write("info", "worker", text="left", worker_id=child.worker_id)
+        log = self._node.log
+        if code == 0 or (child.retiring and code > 0):
+            text = f"ended itself: {child.retiring}" if child.retiring else "left"
+            log.write("warning" if child.retiring else "info", "worker", text=text, worker_id=child.worker_id)
             return
         wait_s = self._backoff.died(child.started_at)
-        if child.refused is None:
-            again = f"the next one starts in {wait_s:g} s" if wait_s else "the next one starts"
-            log.write("error", "worker", text=f"{node_text}; {again}", worker_id=child.worker_id)
+        again = f"the next one starts in {wait_s:g} s" if wait_s else "the next one starts"
+        how = f"cannot run: {child.refused.message}" if child.refused is not None else describe_exit(code)
+        log.write("error", "worker", text=f"{how}; {again}", worker_id=child.worker_id)
         if self._backoff.is_crash_loop:
             text = f"{self._backoff.quick_deaths} workers in a row died within seconds"
             log.write("error", "crash_loop", text=f"{text}; the next one starts in {wait_s:g} s")

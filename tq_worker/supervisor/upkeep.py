@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tq_core.errors import BrokerError
 from tq_core.roles import maintenance, registry
-from tq_core.transport.runner import AsyncRunner
 from tq_worker.flows import together
 from tq_worker.lifecycle_log import LifecycleLog
+
+if TYPE_CHECKING:
+    from tq_core.transport.runner import AsyncRunner
 
 EVERY_S = 1.0
 JITTER = 0.25

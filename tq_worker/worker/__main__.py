@@ -1,10 +1,12 @@
-"""Entry of a worker process; its supervisor starts it: `python -m tq_worker.worker --channel FD --board FD ID`."""
+"""Entry of a worker process; its supervisor starts it: `python -m tq_worker.worker ... ID`."""
 
 from __future__ import annotations
 
 import signal
 
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; it is meant for the supervisor
+# Ctrl-C reaches the whole terminal; it is meant for the supervisor. Not SIG_IGN, which programs that a handler starts
+# would inherit.
+signal.signal(signal.SIGINT, lambda *_: None)
 
 import sys  # noqa: E402
 

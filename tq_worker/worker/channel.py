@@ -68,21 +68,31 @@ class ChannelThread(threading.Thread):
         received: Callable[[frames.FromSupervisor], None],
         orphaned: Callable[[], None],
         tick: Callable[[], None],
+        fault: Callable[[Exception], None],
     ) -> None:
         super().__init__(name="tq-channel", daemon=True)
+        self._fault = fault
+        self._is_orphan = False
+        self._never = threading.Event()
         self._channel, self._received, self._orphaned, self._tick = channel, received, orphaned, tick
 
     def run(self) -> None:
-        is_orphan = False
         while True:
-            if is_orphan:
-                threading.Event().wait(TICK_S)
+            try:
+                self._pass()
+            except Exception as error:  # noqa: BLE001 - one pass of a service: without it nobody could stop this process
+                self._fault(error)
+
+    def _pass(self) -> None:
+        if self._is_orphan:
+            self._never.wait(TICK_S)
+        else:
+            try:
+                frame = self._channel.receive(TICK_S)
+            except EOFError:
+                self._is_orphan = True
+                self._orphaned()
             else:
-                try:
-                    frame = self._channel.receive(TICK_S)
-                    if frame is not None:
-                        self._received(frame)
-                except EOFError:
-                    is_orphan = True
-                    self._orphaned()
-            self._tick()
+                if frame is not None:
+                    self._received(frame)
+        self._tick()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
@@ -18,11 +19,13 @@ class CoroutineExecution:
 
     is_alone = False
 
-    def __init__(self, run: Run, kwargs: dict[str, Any], ended: Ended) -> None:
+    def __init__(
+        self, run: Run, kwargs: dict[str, Any], ended: Ended, *, context: contextvars.Context | None = None
+    ) -> None:
         self._run, self._ended = run, ended
         self._is_ended = False
         self._warnable: Warnable | None = None
-        self.task = asyncio.get_running_loop().create_task(self._drive(kwargs))
+        self.task = asyncio.get_running_loop().create_task(self._drive(kwargs), context=context)
 
     def cancel(self, why: str) -> None:
         """Cancels the asyncio task: CancelledError is raised where the handler waits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import logging
 import os
@@ -21,6 +22,7 @@ from tq_worker.app_loading import AppRefusedError, LoadedApps, load_apps
 from tq_worker.board import Board
 from tq_worker.code_version import code_version
 from tq_worker.exit_codes import exit_code_of
+from tq_worker.exits import DUMP_SIGNAL
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import DEFAULT_QUEUE
 from tq_worker.worker.channel import Channel, ChannelThread
@@ -35,6 +37,7 @@ class _Mailbox:
     def __init__(self) -> None:
         self.frames: SimpleQueue[frames.FromSupervisor] = SimpleQueue()
         self.process: WorkerProcess | None = None
+        self.log: LifecycleLog | None = None
 
     def received(self, frame: frames.FromSupervisor) -> None:
         if self.process is None:
@@ -47,6 +50,10 @@ class _Mailbox:
             os._exit(1)
         self.process.orphaned()
 
+    def fault(self, error: Exception) -> None:
+        if self.log is not None:
+            self.log.write("error", "fault", text=f"channel: {type(error).__name__}: {error}")
+
     def tick(self) -> None:
         if self.process is not None:
             self.process.tick()
@@ -57,15 +64,21 @@ def run_worker(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m tq_worker.worker", description=__doc__)
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--board", type=int, required=True)
+    parser.add_argument("--dump", type=int, required=True)
     parser.add_argument("worker_id")
     given = parser.parse_args(arguments)
+    for fd in (given.channel, given.board, given.dump):
+        os.set_inheritable(fd, False)
+    faulthandler.register(DUMP_SIGNAL, given.dump, all_threads=True)
     channel = Channel(given.channel)
     mailbox = _Mailbox()
     # From here on the end of the supervisor is noticed, whatever the users' code does while it is imported.
-    ChannelThread(channel, received=mailbox.received, orphaned=mailbox.orphaned, tick=mailbox.tick).start()
+    ChannelThread(
+        channel, received=mailbox.received, orphaned=mailbox.orphaned, tick=mailbox.tick, fault=mailbox.fault
+    ).start()
     setup = mailbox.frames.get()
     assert isinstance(setup, frames.Setup)
-    log = LifecycleLog(STDERR, style=setup.log_format, level=setup.log_level)
+    log = mailbox.log = LifecycleLog(STDERR, style=setup.log_format, level=setup.log_level)
     code = exit_codes.FAILED
     try:
         code = _run(setup, mailbox, channel, Board(given.board), log)

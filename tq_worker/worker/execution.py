@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +28,9 @@ INSIST_AFTER_S = 1.0
 """How long a handler may take to stop before it is told again."""
 STUCK_AFTER_S = 2.0
 """How long it may ignore that before its process has to end for it."""
+
+STRANDED_AFTER_S = 1.0
+"""How long a claimed task may wait for a slot: it was fetched ahead while tasks were short, and then they were not."""
 
 _ASKED = {"cancel": "cancelled", "kill": "killed"}
 
@@ -54,7 +58,10 @@ class Floor:
     ) -> None:
         self._tasks, self._worker_id = tasks, worker_id
         self._hold, self._board, self._outbox, self._log, self._stuck = hold, board, outbox, log, stuck
-        self._threads = ThreadPool(self.ended)
+        # What the users' code has set while it was loaded; each handler gets a copy. Without it a task that is started
+        # because another ended would inherit what that one has set.
+        self._context = contextvars.copy_context()
+        self._threads = ThreadPool(self.ended, self._context)
         self.isolation: Isolation | None = None
         outbox.recorded = self._recorded
 
@@ -80,6 +87,12 @@ class Floor:
         hold = self._hold
         while hold.waiting and hold.running < hold.slots and self._board.has_room:
             self._start(hold.waiting.popleft())
+
+    def give_back_stranded(self) -> None:
+        """Gives back what has waited too long for a slot here: another worker may have one."""
+        waiting = self._hold.waiting
+        while waiting and time.monotonic() - waiting[0].claimed_at > STRANDED_AFTER_S:
+            self.release(waiting.popleft(), "no slot became free for it here")
 
     def _start(self, run: Run) -> None:
         task = run.task
@@ -126,19 +139,23 @@ class Floor:
         crash_points.reach("in_handler")
         if timeout_s is not None:
             run.hard_deadline = run.started + timeout_s
-            run.timer = asyncio.get_running_loop().call_later(timeout_s, self._timed_out, run, timeout_s)
+            run.timer = asyncio.get_running_loop().call_later(
+                timeout_s, self._timed_out, run, timeout_s, context=self._context
+            )
         if is_alone:
             assert self.isolation is not None
             run.execution = self.isolation.start(run)
             return
         execution: CoroutineExecution | ThreadExecution
         if definition.is_async:
-            execution = CoroutineExecution(run, kwargs, self.ended)
+            execution = CoroutineExecution(run, kwargs, self.ended, context=self._context.copy())
         else:
             execution = self._threads.start(run, kwargs)
         run.execution = execution
         if definition.soft_timeout_s is not None:
-            run.ladder = asyncio.get_running_loop().call_later(definition.soft_timeout_s, execution.warn)
+            run.ladder = asyncio.get_running_loop().call_later(
+                definition.soft_timeout_s, execution.warn, context=self._context
+            )
 
     # --- stopping ---
 

@@ -36,11 +36,11 @@ def settle(
             _try(runner, delivery.flow())
     spared: dict[str, list[consumer.ClaimedTask]] = {}
     for run in list(hold.runs.values()):
-        if run.stage in (Stage.ENDED, Stage.GONE) or (run is blocker and run not in victims):
+        if run is blocker and run not in victims:
             continue
         if verdict := victims.get(run):
             _try(runner, _failed(run, verdict))
-        else:
+        elif run.stage in (Stage.WAITING, Stage.RUNNING):
             spared.setdefault(run.task.queue, []).append(run.task)
         if run.place is not None:
             board.wipe(run.place)

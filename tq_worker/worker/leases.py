@@ -69,6 +69,14 @@ class LeaseKeeper(threading.Thread):
         self._hurry.set()
 
     def run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._keep()
+            except Exception as error:  # noqa: BLE001 - one pass of a service: without it every task would lose its lease
+                self._log.write("error", "fault", text=f"leases: {type(error).__name__}: {error}")
+                self._stopping.wait(CHECK_EVERY_S)
+
+    def _keep(self) -> None:
         next_renewal = next_beat = 0.0
         while not self._stopping.is_set():
             now = time.monotonic()

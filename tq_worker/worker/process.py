@@ -21,7 +21,7 @@ from tq_worker.settings import DRAIN_TIMEOUT_S
 from tq_worker.worker import last_rites, stacks
 from tq_worker.worker.channel import Channel
 from tq_worker.worker.claiming import Claiming
-from tq_worker.worker.execution import Floor
+from tq_worker.worker.execution import STRANDED_AFTER_S, Floor
 from tq_worker.worker.hold import Hold
 from tq_worker.worker.isolation import ProcessIsolation
 from tq_worker.worker.leases import LeaseKeeper, LeaseNews, Meter, rss_bytes
@@ -36,6 +36,8 @@ EXIT_LEFT = 0
 EXIT_RETIRED = 3
 """The process ended itself for the sake of a task that would not stop."""
 
+WARM_UP_AFTER_S = 2.0
+"""When the users' code is loaded a second time, to be forked for isolated tasks: not while the node is starting."""
 NEIGHBOUR_GRACE_S = 3.0
 ORPHAN_GRACE_S = 2.0
 RETRY_FOR_S = 1.0
@@ -87,7 +89,8 @@ class WorkerProcess:
             log=task_log,
             stuck=self._retire,
         )
-        self._floor.isolation = ProcessIsolation(setup, url=self._told_url, ended=self._floor.ended)
+        self._isolation = ProcessIsolation(setup, url=self._told_url, ended=self._floor.ended)
+        self._floor.isolation = self._isolation
         self._claiming = Claiming(
             runner,
             self._queues,
@@ -119,6 +122,9 @@ class WorkerProcess:
         self._left = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, self._leave, DRAIN_TIMEOUT_S, "SIGTERM")
         self._watchdog.beat()
+        self._look_after_stranded()
+        if any(definition.is_isolated for definition in self._tasks.values()):
+            loop.call_later(WARM_UP_AFTER_S, self._isolation.warm_up)
         self._keeper.start()
         pumping = loop.create_task(self._pump.run())
         pumping.add_done_callback(self._pump_ended)
@@ -134,6 +140,11 @@ class WorkerProcess:
                 # This process ends on purpose: what it could not say about its tasks is no crash of theirs.
                 self._board.wipe(run.place)
         return self._exit_code
+
+    def _look_after_stranded(self) -> None:
+        self._floor.give_back_stranded()
+        assert self._loop is not None
+        self._loop.call_later(STRANDED_AFTER_S / 2, self._look_after_stranded)
 
     def _pump_ended(self, pumping: asyncio.Task[None]) -> None:
         if not pumping.cancelled() and (error := pumping.exception()) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Run:
 
     __slots__ = (
         "answer",
+        "claimed_at",
         "context",
         "deadline",
         "definition",
@@ -87,6 +89,7 @@ class Run:
         self.task = task
         self.deadline = deadline
         """End of the lease by this process' monotonic clock; moved by the lease keeper."""
+        self.claimed_at = time.monotonic()
         self.stage = Stage.WAITING
         self.definition: TaskDefinition | None = None
         self.context: TaskContext | None = None

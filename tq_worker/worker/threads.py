@@ -58,8 +58,9 @@ class ThreadExecution:
 class ThreadPool:
     """Threads for plain functions: started when needed, as many at most as tasks run at once."""
 
-    def __init__(self, ended: Ended) -> None:
+    def __init__(self, ended: Ended, context: contextvars.Context | None = None) -> None:
         self._ended = ended
+        self.context = context or contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
         self._work: SimpleQueue[ThreadExecution | None] = SimpleQueue()
         self._idle = 0
@@ -144,8 +145,8 @@ class _Thread(threading.Thread):
             if execution is None:
                 return
             try:
-                # An empty context: what one handler sets does not reach the next.
-                outcome = contextvars.Context().run(self._serve, execution)
+                # A copy: what one handler sets does not reach the next.
+                outcome = self._pool.context.copy().run(self._serve, execution)
             except (TaskInterruptedError, SoftTimeoutError) as late:
                 outcome = Outcome(error=late)
             self._pool.report(execution.run, outcome)

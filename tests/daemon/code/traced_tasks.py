@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 from tq_core import RetryPolicy, TaskContext, TaskQueue, current_context
+from tq_core.errors import SoftTimeoutError
 
 tq = TaskQueue()
 once = RetryPolicy(max_attempts=1)
@@ -213,3 +216,67 @@ def report_progress(gate: str, context: TaskContext) -> str:
     context.log("said by the handler \x1b[2J")
     wait_for_file(gate)
     return threading.current_thread().name
+
+
+@tq.task(retry=once)
+def hold_interpreter(seconds: int) -> None:
+    """Does not let go of the interpreter, as a bad extension module would."""
+    note("start")
+    ctypes.PyDLL(None).sleep(seconds)
+
+
+async def _use_soft_time() -> str:
+    note("start")
+    try:
+        await asyncio.sleep(60)
+    except SoftTimeoutError:
+        await asyncio.sleep(0.01)
+        return "tidy"
+    return "not reached"
+
+
+def _use_soft_time_plainly() -> str:
+    note("start")
+    try:
+        wait_for_file("/nonexistent")
+    except SoftTimeoutError:
+        return "tidy"
+    return "not reached"
+
+
+tq.task(name="soft_async", retry=once, soft_timeout_s=0.3)(_use_soft_time)
+tq.task(name="soft_plain", retry=once, soft_timeout_s=0.3)(_use_soft_time_plainly)
+tq.task(name="soft_async_isolated", retry=once, soft_timeout_s=0.3, isolate=True)(_use_soft_time)
+tq.task(name="soft_plain_isolated", retry=once, soft_timeout_s=0.3, isolate=True)(_use_soft_time_plainly)
+
+said = contextvars.ContextVar("said", default="nothing")
+said.set("on import")
+
+
+@tq.task(retry=once)
+async def say_async(word: str) -> str:
+    before = said.get()
+    said.set(word)
+    await asyncio.sleep(0)
+    return before
+
+
+@tq.task(retry=once)
+def say_plain(word: str) -> str:
+    before = said.get()
+    said.set(word)
+    return before
+
+
+@tq.task(retry=once)
+def end_a_program() -> list[int]:
+    """What a program that the handler starts does when it is told to end."""
+    codes = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        program = subprocess.Popen(["/bin/sleep", "30"])
+        program.send_signal(number)
+        codes.append(program.wait(10))
+    return codes
+
+
+tq.task(name="end_a_program_isolated", retry=once, isolate=True)(end_a_program.handler)

@@ -1,0 +1,121 @@
+"""Lines of the log: whole, safe, and never in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+
+from tests.waiting import wait_until
+from tq_worker.lifecycle_log import Labels, LifecycleLog, escape
+
+
+def read_all(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, 65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def lines_of(write: object, *, style: str = "text", level: str = "info") -> list[str]:
+    reading, writing = os.pipe()
+    log = LifecycleLog(writing, style=style, level=level)
+    write(log)  # type: ignore[operator]
+    log.close()
+    os.close(writing)
+    text = read_all(reading).decode()
+    os.close(reading)
+    return text.splitlines()
+
+
+def test_text_and_json_say_the_same() -> None:
+    def write(log: LifecycleLog) -> None:
+        log.write("error", "ERROR", Labels(task_id="t1", attempt=2), text="it broke", duration_ms=7, reason=None)
+
+    (text,) = lines_of(write)
+    (raw,) = lines_of(write, style="json")
+
+    assert text.split(" ", 1)[1] == "ERROR   ERROR     it broke task_id=t1 attempt=2 duration_ms=7"
+    found = json.loads(raw)
+    assert text.startswith(found.pop("time")[:16])
+    assert found == {
+        "level": "error",
+        "event": "ERROR",
+        "task_id": "t1",
+        "attempt": 2,
+        "text": "it broke",
+        "duration_ms": 7,
+    }
+
+
+def test_what_could_steer_a_terminal_is_escaped() -> None:
+    hostile = "a\x1b[2Jb\nc\x07\x9b31m\u202egnp.exe\u200b"
+
+    assert escape(hostile) == r"a\x1b[2Jb\nc\x07\x9b31m\u202egnp.exe\u200b"
+    (line,) = lines_of(lambda log: log.write("info", "LOG", Labels(type=hostile), text=hostile))
+    assert all(character.isprintable() for character in line)
+
+
+def test_lines_below_the_level_are_not_written() -> None:
+    def write(log: LifecycleLog) -> None:
+        log.write("info", "STARTED", text="no")
+        log.set_level("debug")
+        log.write("debug", "x", text="yes")
+
+    assert [line.split()[-1] for line in lines_of(write, level="warning")] == ["yes"]
+
+
+def test_a_very_long_text_is_cut() -> None:
+    (line,) = lines_of(lambda log: log.write("info", "LOG", text="x" * 100_000))
+
+    assert len(line) < 1000
+    assert line.endswith("…")
+
+
+def test_lines_of_many_writers_stay_whole() -> None:
+    reading, writing = os.pipe()
+    logs = [LifecycleLog(os.dup(writing)) for _ in range(4)]
+    os.close(writing)
+    found: list[bytes] = []
+    reader = threading.Thread(target=lambda: found.append(read_all(reading)))
+    reader.start()
+    for n in range(2000):
+        for number, log in enumerate(logs):
+            log.write("info", "COMPLETED", Labels(worker_id=f"w{number}", n=n), text="a result")
+    for log in logs:
+        log.close()
+        os.close(log._fd)
+    reader.join(10)
+    os.close(reading)
+
+    lines = found[0].decode().splitlines()
+    assert len(lines) == 8000
+    assert {line.split(" ", 1)[1].split("worker_id")[0] for line in lines} == {"INFO    COMPLETED a result "}
+
+
+def test_a_reader_that_is_too_slow_holds_up_nobody() -> None:
+    reading, writing = os.pipe()
+    log = LifecycleLog(writing)
+    for n in range(60_000):
+        log.write("info", "COMPLETED", Labels(n=n), text="x" * 50)
+    found: list[bytes] = []
+    reader = threading.Thread(target=lambda: found.append(read_all(reading)))
+    reader.start()
+    log.close()
+    os.close(writing)
+    reader.join(20)
+    os.close(reading)
+
+    lines = found[0].decode().splitlines()
+    assert len(lines) < 60_000
+    assert sum("lines left out" in line for line in lines) >= 1
+
+
+def test_nobody_reading_at_all_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    log = LifecycleLog(writing)
+    log.write("info", "LOG", text="into the void")
+    log.close()
+    os.close(writing)
+    wait_until(lambda: not log._lines, 5, "the line to be gone")
