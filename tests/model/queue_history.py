@@ -1,0 +1,251 @@
+"""One history of a queue, played on a server and on the model at once.
+
+Every answer is compared with the model's, and every few steps the whole keyspace with what the model says must be
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.model.queue_model import QueueModel, Trail, Wish
+from tests.queue_driver import QueueDriver
+from tq_core import errors, names
+from tq_core.keyspace import wire
+from tq_core.model import TaskState
+from tq_core.roles import consumer, maintenance, operator, producer, registry
+from tq_core.roles.consumer import ClaimedTask
+
+SENTINEL = b"~" * 70
+CHECK_EVERY = 5
+
+NewTaskWish = tuple[int, int, int, str | None, str | None]
+"""Priority, delay in ms, attempts, unique key, chosen name."""
+
+
+class QueueHistory:
+    """A queue, its model, and all claims there have been, also those that are stale."""
+
+    def __init__(self, url: str) -> None:
+        self.q = QueueDriver(url)
+        self.q.raw.flushall()
+        self.q.run(registry.register_queue(self.q.queue))
+        self.model = QueueModel(self.q.clock)
+        self.claims: list[ClaimedTask] = []
+        self.nonces: list[str] = ["none"]
+        self.known_ids: list[str] = ["gone@mail"]
+        self.steps = 0
+
+    def end(self) -> None:
+        """Checks everything once more and closes the connections."""
+        try:
+            self.check()
+        finally:
+            self.q.close()
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.steps % CHECK_EVERY == 0:
+            self.check()
+
+    # --- operations, on the server and on the model ---
+
+    def enqueue(self, wishes: Sequence[NewTaskWish]) -> None:
+        tasks = [
+            producer.new_task(
+                "work", {}, priority=p, delay_s=delay / 1000, max_attempts=attempts, unique_key=key, name=name
+            )
+            for p, delay, attempts, key, name in wishes
+        ]
+        try:
+            outcomes = self.q.put(*tasks)
+        except errors.QueueFullError:
+            ids = [f"{name}@mail" if name else f"new-{n}@mail" for n, (*_, name) in enumerate(wishes)]
+            wanted = [Wish(i, p, d, a, u) for i, (p, d, a, u, _) in zip(ids, wishes, strict=True)]
+            assert self.model.enqueue(wanted) == ["FULL"]
+            return
+        # The id of a task that was refused for its unique key is never told: any new one stands for it.
+        words, wanted = [], []
+        for n, (outcome, (p, delay, attempts, key, name)) in enumerate(zip(outcomes, wishes, strict=True)):
+            is_told = outcome.duplicate_of != "unique"
+            task_id = f"{name}@mail" if name else outcome.task_id if is_told else f"untold-{n}@mail"
+            wanted.append(Wish(task_id, p, delay, attempts, key))
+            word = {"": "A", "id": "D", "unique": f"U:{outcome.task_id}"}[outcome.duplicate_of]
+            words.append(word)
+        assert self.model.enqueue(wanted) == words
+        self.known_ids += [w.id for w, word in zip(wanted, words, strict=True) if word == "A"]
+        self.step()
+
+    def claim(self, worker_id: str, limit: int, lease_ms: int) -> None:
+        nonce = consumer.new_nonce()
+        claim = self.q.run(
+            consumer.claim(self.q.queue, worker_id=worker_id, nonce=nonce, limit=limit, lease_ms=lease_ms)
+        )
+        assert [t.id for t in claim.tasks] == self.model.claim(limit, lease_ms)
+        assert claim.is_paused == self.model.is_paused
+        if not claim.tasks and not claim.is_paused:
+            assert claim.next_due_ms == self.model.next_due_ms()
+        for task in claim.tasks:
+            self.model.held(task.id, task.token.decode())
+            expected = self.model.tasks[task.id]
+            assert task.trail == wire.Trail(**vars(expected.trail or Trail()))
+            assert task.attempt == expected.failures + 1 <= expected.max_attempts
+            assert task.claimed_at_ms == self.q.clock.now_ms
+        self.claims += claim.tasks
+        self.nonces.append(nonce)
+        self.step()
+
+    def complete(self, tasks: Sequence[ClaimedTask]) -> None:
+        assert self.q.complete(*tasks) == self.model.complete([(t.id, t.token.decode()) for t in tasks])
+        self.step()
+
+    def fail(self, task: ClaimedTask, *, verdict: str, delay_ms: int) -> None:
+        answer = self.q.fail(task, verdict=verdict, delay_ms=delay_ms)
+        assert answer == self.model.fail(task.id, task.token.decode(), verdict=verdict, delay_ms=delay_ms)
+        self.step()
+
+    def crash(self, task: ClaimedTask) -> None:
+        answer = self.q.run(consumer.crash(task, detail={"exit_code": -9}))
+        assert answer == self.model.crash(task.id, task.token.decode())
+        self.step()
+
+    def give_back(self, worker_id: str, started: Sequence[str]) -> None:
+        given = self.q.run(consumer.give_back([self.q.queue], worker_id, started_ids=started, detail={"exit_code": -9}))
+        assert (given.unstarted, dict(given.crashed)) == self.model.give_back(worker_id, set(started))
+        self.step()
+
+    def release_claim(self, nonce: str) -> None:
+        assert self.q.run(consumer.release_claim(self.q.queue, nonce)) == self.model.release_claim(nonce)
+        self.step()
+
+    def release(self, tasks: Sequence[ClaimedTask], *, is_unknown: bool, delay_ms: int) -> None:
+        pairs = [(t.id, t.token.decode()) for t in tasks]
+        if is_unknown:
+            words = self.q.run(consumer.release_unknown(tasks, delay_ms=delay_ms, limit=3))
+            assert words == self.model.release(pairs, unknown_max=3, delay_ms=delay_ms)
+        else:
+            assert self.q.run(consumer.release(tasks)) == self.model.release(pairs)
+        self.step()
+
+    def extend(self, tasks: Sequence[ClaimedTask], lease_ms: int) -> None:
+        pairs = [(t.id, t.token) for t in tasks]
+        found = self.q.run(consumer.extend([(self.q.queue, *pair) for pair in pairs], lease_ms=lease_ms))
+        lost, asked = self.model.extend([(i, t.decode()) for i, t in pairs], lease_ms)
+        assert (list(found.lost_ids), [i for i, _ in found.asked]) == (lost, asked)
+        self.step()
+
+    def reclaim(self, limit: int) -> None:
+        found = self.q.run(maintenance.reclaim([self.q.queue], limit=limit, grace_ms=1000))
+        assert [i for _, i in found] == self.model.reclaim(limit=limit, grace_ms=1000)
+        self.step()
+
+    def promote(self, limit: int) -> None:
+        assert self.q.run(maintenance.promote([self.q.queue], limit=limit)) == self.model.promote(limit)
+        self.step()
+
+    def trim(self, *, limit: int, keep: int, keep_ms: int) -> None:
+        done = self.q.run(maintenance.trim([self.q.queue], limit=limit, keep=keep, keep_ms=keep_ms))
+        assert done == self.model.trim(limit=limit, keep_ms=keep_ms, keep=keep)
+        self.step()
+
+    def cancel(self, ids: Sequence[str], *, kill: bool) -> None:
+        done = self.q.run(operator.cancel(ids, actor="ann", kill=kill))
+        assert [d.word for d in done] == self.model.cancel(ids)
+        self.step()
+
+    def requeue(self, ids: Sequence[str]) -> None:
+        done = self.q.run(operator.requeue(ids, actor="ann"))
+        assert [d.word for d in done] == self.model.requeue(ids)
+        self.step()
+
+    def requeue_all(self, state: TaskState) -> None:
+        done = self.q.run(operator.requeue_all(self.q.queue, actor="ann", state=state))
+        assert done.done == self.model.requeue_all(state)
+        self.step()
+
+    def discard(self, ids: Sequence[str]) -> None:
+        done = self.q.run(operator.discard(ids, actor="ann"))
+        assert [d.word for d in done] == self.model.discard(ids)
+        self.step()
+
+    def purge(self, state: TaskState) -> None:
+        done = self.q.run(operator.purge(self.q.queue, actor="ann", state=state))
+        assert done.done == self.model.purge(state)
+        self.step()
+
+    def pause(self, is_paused: bool) -> None:
+        flow = operator.pause_queue if is_paused else operator.resume_queue
+        assert self.q.run(flow(self.q.queue, actor="ann")) == (is_paused != self.model.is_paused)
+        self.model.is_paused = is_paused
+
+    def configure(self, *, max_size: int | None, completed: int | None, failed: int | None) -> None:
+        settings = {"max_size": max_size, "keep_completed": completed, "keep_failed": failed}
+        self.q.run(operator.configure_queue(self.q.queue, settings, actor="ann"))
+        self.model.max_size, self.model.keep_completed, self.model.keep_failed = max_size, completed, failed
+
+    # --- what must be there ---
+
+    def check(self) -> None:
+        """Compares the whole keyspace with the model."""
+        q, tasks = self.q, self.model.tasks
+        assert q.findings() == []
+        for state in TaskState:
+            there = {
+                m.decode(): int(s) for m, s in q.raw.zrange(q.key(state.value), 0, -1, withscores=True) if m != SENTINEL
+            }
+            assert there == {t.id: t.score for t in self.model.in_state(state)}, state
+        assert self.fields("bodies").keys() == tasks.keys()
+        tokens = {i: t for i, t in self.fields("tokens").items() if i != "!"}
+        assert tokens == {t.id: t.token for t in tasks.values() if t.state is TaskState.RUNNING}
+        trails = {t.id: "|".join(map(str, vars(t.trail).values())) for t in tasks.values() if t.trail}
+        assert self.fields("trail") == trails
+        histories = {i: [_line(one) for one in lines.split("\n")] for i, lines in self.fields("attempts").items()}
+        assert histories == {t.id: t.history for t in tasks.values() if t.history}
+        records = {i: _ending(record) for i, record in self.fields("records").items()}
+        assert records == {t.id: t.record for t in tasks.values() if t.record}
+        assert self.fields("cancels").keys() == {t.id for t in tasks.values() if t.is_asked}
+        unique = {names.decode_unique_key(k): i for k, i in self.fields("unique").items()}
+        assert unique == self.model.unique
+        self.check_places()
+        self.check_counters()
+        self.check_bounds()
+
+    def fields(self, name: str) -> dict[str, str]:
+        return {k.decode(): v.decode() for k, v in self.q.raw.hgetall(self.q.key(name)).items()}
+
+    def check_places(self) -> None:
+        places = {i: int(body.partition("|")[0]) for i, body in self.fields("bodies").items()}
+        assert places == {t.id: t.place for t in self.model.tasks.values()}
+
+    def check_counters(self) -> None:
+        counters = {k: int(v) for k, v in self.fields("counters").items()}
+        run_ms = counters.pop("run_ms", 0)
+        assert {k: n for k, n in counters.items() if n} == {k: n for k, n in self.model.counters.items() if n}
+        assert run_ms == 5 * counters.get("completed", 0)
+        minutes: dict[str, int] = {}
+        for key in self.q.raw.keys(self.q.key("minute:*")):
+            for name, count in self.q.raw.hgetall(key).items():
+                minutes[name.decode()] = minutes.get(name.decode(), 0) + int(count)
+        for kind in ("run", "wait"):
+            buckets = [minutes.pop(n) for n in list(minutes) if n.removeprefix(kind).isdigit()]
+            assert sum(buckets) == counters.get("completed", 0)
+        assert minutes.pop("run_ms", 0) == run_ms
+        assert minutes == {k: n for k, n in counters.items() if n and k not in {"seq", "fence"}}
+
+    def check_bounds(self) -> None:
+        for task in self.model.tasks.values():
+            trail = task.trail or Trail()
+            assert trail.failures <= task.max_attempts
+            ended_badly = trail.failures + trail.crashes + trail.alone + trail.lost + trail.unknown
+            # The last start may be running, or have been completed or cancelled.
+            assert ended_badly + task.returns <= task.starts <= ended_badly + task.returns + 1
+
+
+def _line(text: str) -> tuple[str, str, int]:
+    _, token, outcome, attempt, *_ = text.split("|", 4)
+    return f"{token}|" if token else "", outcome, int(attempt)
+
+
+def _ending(text: str) -> tuple[str, str]:
+    token, outcome, *_ = text.split("|", 2)
+    return f"{token}|", outcome

@@ -1,0 +1,456 @@
+"""A queue as plain Python: what each operation must answer, and what must be there afterwards.
+
+It is written from the design and the headers of the scripts, one task after the other, without any of the batching that
+makes the scripts fast. Where both disagree, one of them is wrong.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState
+from tq_core.roles.consumer import Outcome
+
+BAND = 2**45
+ATTEMPTS_KEPT = 10
+ALONE_MAX = 2
+NO_TOKEN = "|"
+
+S = TaskState
+
+
+@dataclass
+class Trail:
+    """How often a task's runs ended badly."""
+
+    failures: int = 0
+    crashes: int = 0
+    alone: int = 0
+    lost: int = 0
+    unknown: int = 0
+
+
+@dataclass
+class ModelTask:
+    """One task."""
+
+    id: str
+    priority: int
+    place: int
+    created_at_ms: int
+    max_attempts: int
+    unique_key: str | None
+    state: TaskState = S.PENDING
+    score: int = 0
+    token: str | None = None
+    trail: Trail | None = None
+    history: list[tuple[str, str, int]] = field(default_factory=list)
+    """(token, outcome, attempt) of each run that did not end well."""
+    is_asked: bool = False
+    record: tuple[str, str] | None = None
+    """(token, outcome) of an ended task."""
+    starts: int = 0
+    """Claims since it was last enqueued or requeued."""
+    returns: int = 0
+    """Claims that were given back unharmed."""
+
+    def counted(self) -> Trail:
+        """Its trail, which from now on is kept."""
+        if self.trail is None:
+            self.trail = Trail()
+        return self.trail
+
+    @property
+    def failures(self) -> int:
+        return self.trail.failures if self.trail else 0
+
+    def note(self, token: str, outcome: str, attempt: int) -> None:
+        self.history = [*self.history, (token, outcome, attempt)][-ATTEMPTS_KEPT:]
+
+    def answered(self, token: str) -> tuple[str, int] | None:
+        """What this claim was answered before."""
+        return next(((outcome, attempt) for t, outcome, attempt in self.history if t == token), None)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A task that somebody wants enqueued."""
+
+    id: str
+    priority: int
+    delay_ms: int
+    max_attempts: int
+    unique_key: str | None
+
+
+class QueueModel:
+    """All tasks of one queue, and what has been counted."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self.tasks: dict[str, ModelTask] = {}
+        self.unique: dict[str, str] = {}
+        self.counters: collections.Counter[str] = collections.Counter()
+        self.is_paused = False
+        self.max_size: int | None = None
+        self.keep_completed: int | None = None
+        self.keep_failed: int | None = None
+        self.ended_claims: set[tuple[str, str]] = set()
+
+    # --- what is there ---
+
+    def in_state(self, state: TaskState) -> list[ModelTask]:
+        """The tasks of one state in the order of their index."""
+        return sorted((t for t in self.tasks.values() if t.state is state), key=lambda t: (t.score, t.id.encode()))
+
+    def ids(self, *states: TaskState) -> list[str]:
+        return sorted(t.id for t in self.tasks.values() if t.state in states)
+
+    @property
+    def waiting(self) -> int:
+        return sum(t.state in WAITING_STATES for t in self.tasks.values())
+
+    # --- moves ---
+
+    def _next_seq(self) -> int:
+        self.counters["seq"] += 1
+        return self.counters["seq"]
+
+    def _to_pending(self, task: ModelTask) -> None:
+        task.state, task.score, task.token = S.PENDING, task.place, None
+
+    def _fresh_place(self, task: ModelTask) -> None:
+        task.place = task.priority * BAND + self._next_seq()
+
+    def _end(self, task: ModelTask, state: TaskState, *, token: str, outcome: str) -> None:
+        """Ends a task; a claim may end only one."""
+        if token != NO_TOKEN:
+            assert (task.id, token) not in self.ended_claims, "one claim ended its task twice"
+            self.ended_claims.add((task.id, token))
+        task.state, task.score, task.token, task.is_asked = state, self._clock(), None, False
+        task.record = (token, outcome)
+        self._free(task)
+
+    def _free(self, task: ModelTask) -> None:
+        if task.unique_key and self.unique.get(task.unique_key) == task.id:
+            del self.unique[task.unique_key]
+
+    def _forget(self, tasks: Iterable[ModelTask], counter: str) -> None:
+        for task in list(tasks):
+            self._free(task)
+            del self.tasks[task.id]
+            self.counters[counter] += 1
+
+    def _fail_for_good(self, task: ModelTask, *, token: str, reason: str) -> None:
+        self._end(task, S.FAILED, token=token, outcome=f"failed:{reason}")
+        self.counters["failed"] += 1
+        over = len(self.in_state(S.FAILED)) - (100_000 if self.keep_failed is None else self.keep_failed)
+        if over > 0:
+            self._forget(self.in_state(S.FAILED)[: min(over, 2)], "dropped")
+
+    def _cancel(self, task: ModelTask, *, token: str, reason: str) -> None:
+        self._end(task, S.CANCELLED, token=token, outcome=f"cancelled:{reason}")
+        self.counters["cancelled"] += 1
+
+    # --- producer ---
+
+    def enqueue(self, wishes: Sequence[Wish]) -> list[str]:
+        """Per task A, D or U:ID; FULL alone when it was refused."""
+        known = {w.id for w in wishes} & set(self.tasks)
+        new = sum(w.id not in known for w in wishes)
+        if self.max_size is not None and new and self.waiting + new > self.max_size:
+            return ["FULL"]
+        words = []
+        for wish in wishes:
+            seq = self._next_seq()
+            if wish.id in self.tasks:
+                words.append("D")
+            elif wish.unique_key and wish.unique_key in self.unique:
+                words.append(f"U:{self.unique[wish.unique_key]}")
+            else:
+                words.append("A")
+                place = wish.priority * BAND + seq
+                task = ModelTask(wish.id, wish.priority, place, self._clock(), wish.max_attempts, wish.unique_key)
+                task.score = place
+                if wish.delay_ms:
+                    task.state, task.score = S.SCHEDULED, self._clock() + wish.delay_ms
+                self.tasks[wish.id] = task
+                if wish.unique_key:
+                    self.unique[wish.unique_key] = wish.id
+        self.counters["enqueued"] += words.count("A")
+        self.counters["duplicates"] += len(words) - words.count("A")
+        return words
+
+    # --- worker ---
+
+    def promote(self, limit: int) -> int:
+        """Moves what is due; retries to their place, first runs to a fresh one."""
+        retries = [t for t in self.in_state(S.RETRYING) if t.score <= self._clock()][:limit]
+        firsts = [t for t in self.in_state(S.SCHEDULED) if t.score <= self._clock()][:limit]
+        for task in firsts:
+            self._fresh_place(task)
+        for task in retries + firsts:
+            self._to_pending(task)
+        return len(retries) + len(firsts)
+
+    def claim(self, limit: int, lease_ms: int) -> list[str]:
+        """The ids that are claimed, in order; `held` then tells the token."""
+        if self.is_paused:
+            return []
+        self.promote(200)
+        taken = self.in_state(S.PENDING)[:limit]
+        self.counters["fence"] += bool(taken)
+        for task in taken:
+            task.state, task.score = S.RUNNING, self._clock() + lease_ms
+            task.starts += 1
+        return [t.id for t in taken]
+
+    def held(self, task_id: str, token: str) -> None:
+        self.tasks[task_id].token = token
+
+    def next_due_ms(self) -> int | None:
+        return min((t.score for s in (S.SCHEDULED, S.RETRYING) for t in self.in_state(s)), default=None)
+
+    def holder(self, task_id: str, token: str) -> ModelTask | None:
+        """The task, where this claim still holds it."""
+        task = self.tasks.get(task_id)
+        return task if task and task.state is S.RUNNING and task.token == token else None
+
+    def complete(self, acks: Sequence[tuple[str, str]]) -> list[str]:
+        """Per (id, token) K, S or G."""
+        words: list[str] = []
+        done = 0
+        for task_id, token in acks:
+            task = self.tasks.get(task_id)
+            if held := self.holder(task_id, token):
+                self._end(held, S.COMPLETED, token=token, outcome="ok")
+                done += 1
+                words.append("K")
+            elif task and task.record == (token, "ok"):
+                words.append("K")
+            else:
+                words.append("S" if task else "G")
+        self.counters["stale"] += len(words) - words.count("K")
+        if done:
+            self.counters["completed"] += done
+            over = len(self.in_state(S.COMPLETED)) - (100_000 if self.keep_completed is None else self.keep_completed)
+            if over > 0:
+                self._forget(self.in_state(S.COMPLETED)[: min(over, 2 * done)], "trimmed")
+        return words
+
+    def _refused(self, task_id: str) -> Outcome:
+        self.counters["stale"] += 1
+        return Outcome("stale" if task_id in self.tasks else "gone")
+
+    def fail(self, task_id: str, token: str, *, verdict: str, delay_ms: int) -> Outcome:
+        task = self.holder(task_id, token)
+        if task is None:
+            known = self.tasks.get(task_id)
+            given = known.answered(token) if known else None
+            if known and given and given[0] in {"retrying", "failed", "cancelled"}:
+                is_waiting = given == ("retrying", known.failures) and known.state is S.RETRYING
+                return Outcome(*given, known.score if is_waiting else None)
+            return self._refused(task_id)
+        attempt = task.failures + 1
+        if verdict == "cancel" or (verdict == "retry" and task.is_asked):
+            task.note(token, "cancelled", attempt)
+            self._cancel(task, token=token, reason="error" if verdict == "cancel" else "cancelled")
+            return Outcome("cancelled", attempt)
+        task.counted().failures = attempt
+        self.counters["failures"] += 1
+        if verdict == "retry" and attempt < task.max_attempts:
+            task.note(token, "retrying", attempt)
+            task.state, task.score, task.token = S.RETRYING, self._clock() + delay_ms, None
+            self.counters["retrying"] += 1
+            return Outcome("retrying", attempt, task.score)
+        task.note(token, "failed", attempt)
+        self._fail_for_good(task, token=token, reason="error")
+        return Outcome("failed", attempt)
+
+    def _after_crash(self, task: ModelTask, token: str, *, was_alone: bool) -> str:
+        trail = task.counted()
+        if was_alone:
+            trail.alone += 1
+        else:
+            trail.crashes += 1
+        self.counters["crashed"] += 1
+        task.note(token, "crashed", trail.failures + 1)
+        if task.is_asked:
+            self._cancel(task, token=token, reason="killed")
+        elif trail.alone >= ALONE_MAX:
+            self._fail_for_good(task, token=token, reason="poison")
+        else:
+            self._to_pending(task)
+            return "pending"
+        assert task.record is not None
+        return task.record[1].partition(":")[0]
+
+    def crash(self, task_id: str, token: str) -> Outcome:
+        task = self.holder(task_id, token)
+        if task is not None:
+            return Outcome(self._after_crash(task, token, was_alone=True))
+        known = self.tasks.get(task_id)
+        given = known.answered(token) if known else None
+        if known and given and given[0] == "crashed":
+            ended_here = known.record is not None and known.record[0] == token
+            return Outcome(known.record[1].partition(":")[0] if ended_here and known.record else "pending")
+        return self._refused(task_id)
+
+    def give_back(self, worker_id: str, started_ids: set[str]) -> tuple[int, dict[str, str]]:
+        """(unstarted, {id: word} of those that were running)."""
+        held = [t for t in self.in_state(S.RUNNING) if t.token and f"~{worker_id}|" in t.token]
+        return self._return(held, started_ids)
+
+    def release_claim(self, nonce: str) -> int:
+        return self._return([t for t in self.in_state(S.RUNNING) if t.token and f"-{nonce}~" in t.token], set())[0]
+
+    def _return(self, held: list[ModelTask], started_ids: set[str]) -> tuple[int, dict[str, str]]:
+        unstarted, words = 0, {}
+        for task in held:
+            assert task.token is not None
+            if task.id in started_ids:
+                words[task.id] = self._after_crash(task, task.token, was_alone=False)
+            elif task.is_asked:
+                self._cancel(task, token=NO_TOKEN, reason="cancelled")
+            else:
+                task.returns += 1
+                self._to_pending(task)
+                unstarted += 1
+        self.counters["released"] += unstarted
+        return unstarted, words
+
+    def release(self, claims: Sequence[tuple[str, str]], *, unknown_max: int = 0, delay_ms: int = 0) -> list[str]:
+        """Per (id, token) pending, retrying, failed, cancelled or S; unknown_max 0 = they had just not started."""
+        words = []
+        for task_id, token in claims:
+            task = self.holder(task_id, token)
+            if task is None:
+                self.counters["stale"] += 1
+                words.append("S")
+                continue
+            if task.is_asked:
+                self._cancel(task, token=NO_TOKEN, reason="cancelled")
+            elif unknown_max:
+                trail = task.counted()
+                trail.unknown += 1
+                if trail.unknown >= unknown_max:
+                    task.note(token, "unknown_type", trail.failures)
+                    self._fail_for_good(task, token=token, reason="unknown_type")
+                    words.append("failed")
+                    continue
+                task.state, task.score, task.token = S.RETRYING, self._clock() + delay_ms, None
+                self.counters["released"] += 1
+            else:
+                task.returns += 1
+                self._to_pending(task)
+                self.counters["released"] += 1
+            words.append(task.state.value)
+        return words
+
+    def extend(self, claims: Sequence[tuple[str, str]], lease_ms: int) -> tuple[list[str], list[str]]:
+        """(lost ids, ids that were asked to stop)."""
+        lost, asked = [], []
+        for task_id, token in claims:
+            task = self.holder(task_id, token)
+            if task is None:
+                lost.append(task_id)
+            else:
+                task.score = self._clock() + lease_ms
+                if task.is_asked:
+                    asked.append(task_id)
+        return lost, asked
+
+    # --- upkeep ---
+
+    def reclaim(self, *, limit: int, grace_ms: int) -> list[str]:
+        """The ids that went back to pending, in the order of their leases."""
+        lost = []
+        for task in [t for t in self.in_state(S.RUNNING) if t.score <= self._clock() - grace_ms][:limit]:
+            trail = task.counted()
+            trail.lost += 1
+            assert task.token is not None
+            token = task.token
+            task.note(token, "lost", trail.failures + 1)
+            if task.is_asked:
+                self._cancel(task, token=token, reason="cancelled")
+            else:
+                self._to_pending(task)
+                lost.append(task.id)
+        self.counters["lost"] += len(lost)
+        return lost
+
+    def trim(self, *, limit: int, keep_ms: int, keep: int) -> int:
+        """How many ended tasks are forgotten."""
+        before = len(self.tasks)
+        for state, own, counter in (
+            (S.COMPLETED, self.keep_completed, "trimmed"),
+            (S.CANCELLED, None, "trimmed"),
+            (S.FAILED, self.keep_failed, "dropped"),
+        ):
+            if state is not S.FAILED:
+                old = [t for t in self.in_state(state) if t.score < self._clock() - keep_ms][:limit]
+                self._forget(old, counter)
+            over = min(len(self.in_state(state)) - (keep if own is None else own), limit)
+            self._forget(self.in_state(state)[: max(over, 0)], counter)
+        return before - len(self.tasks)
+
+    # --- operators ---
+
+    def cancel(self, task_ids: Sequence[str]) -> list[str]:
+        words = []
+        for task_id in task_ids:
+            task = self.tasks.get(task_id)
+            if task is None:
+                words.append("gone")
+            elif task.state is S.RUNNING:
+                task.is_asked = True
+                words.append("asked")
+            elif task.state in TERMINAL_STATES:
+                words.append(f"is:{task.state}")
+            else:
+                self._cancel(task, token=NO_TOKEN, reason="cancelled")
+                words.append("cancelled")
+        return words
+
+    def requeue(self, task_ids: Sequence[str]) -> list[str]:
+        words = []
+        for task_id in task_ids:
+            task = self.tasks.get(task_id)
+            holder = self.unique.get(task.unique_key or "") if task else None
+            if task is None:
+                words.append("gone")
+            elif task.state not in TERMINAL_STATES:
+                words.append(f"is:{task.state}")
+            elif holder:
+                words.append(f"unique:{holder}")
+            else:
+                if task.unique_key:
+                    self.unique[task.unique_key] = task.id
+                self._fresh_place(task)
+                task.trail, task.record, task.starts, task.returns = None, None, 0, 0
+                task.note("", "requeued", 0)
+                self._to_pending(task)
+                self.counters["requeued"] += 1
+                words.append("requeued")
+        return words
+
+    def requeue_all(self, state: TaskState) -> int:
+        return self.requeue([t.id for t in self.in_state(state)]).count("requeued")
+
+    def discard(self, task_ids: Sequence[str]) -> list[str]:
+        words = []
+        for task_id in task_ids:
+            task = self.tasks.get(task_id)
+            if task is None:
+                words.append("gone")
+            elif task.state is S.RUNNING:
+                words.append("is:running")
+            else:
+                self._forget([task], "discarded")
+                words.append("deleted")
+        return words
+
+    def purge(self, state: TaskState) -> int:
+        return self.discard([t.id for t in self.in_state(state)]).count("deleted")
