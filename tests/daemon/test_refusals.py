@@ -60,6 +60,16 @@ def test_code_that_does_not_import_is_named_with_its_line(site: Site, tmp_path: 
     assert log.count("\n") == 1, log
 
 
+def test_code_that_kills_its_process_ends_the_node(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
+
+    code, log = refused(site, "mine", "--app-dir", str(tmp_path), "--processes", "2")
+
+    assert code == 1, log
+    assert "the first worker was killed by SIGKILL while it loaded your code" in log
+    assert log.count("\n") == 1, log
+
+
 def test_the_working_directory_comes_first(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.py").write_text("from tq_core import TaskQueue\ntq = TaskQueue('memory://x')\n")
     monkeypatch.chdir(tmp_path)

@@ -43,6 +43,10 @@ class WorkerChild:
         """Why the worker ends itself, where it said so."""
         self.dead = asyncio.Event()
         """Set when it is dead and its tasks are being given back."""
+        self.exit_code = 0
+        """Once it is dead."""
+        self._is_doomed = False
+        """Whether it is to be killed as soon as it is there."""
         self.is_working = False
         self.is_draining = False
         self.running = 0
@@ -80,6 +84,8 @@ class WorkerChild:
                 )
             reader, self._writer = await asyncio.open_connection(sock=ours, limit=frames.MAX_FRAME_BYTES)
             self._send(self.setup)
+            if self._is_doomed:
+                self.signal(signal.SIGKILL)
             reading = asyncio.create_task(self._read(reader))
             # Its death is the end of the process, not of the line: what a handler forked may hold the line open.
             code = await self._process.wait()
@@ -149,7 +155,9 @@ class WorkerChild:
 
         Not asyncio's send_signal, which may collect a dead child behind its own watcher's back and lose the exit code.
         """
-        if self._process is not None and self._process.returncode is None:
+        if self._process is None:
+            self._is_doomed = self._is_doomed or number is signal.SIGKILL
+        elif self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
 

@@ -20,6 +20,7 @@ from tq_core.roles.registry import NodeInfo
 from tq_worker import exit_codes, frames
 from tq_worker.ending import end_all
 from tq_worker.exit_codes import exit_code_of
+from tq_worker.exits import describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import NodeSettings, new_node_id
 from tq_worker.supervisor import aftermath, upkeep
@@ -99,7 +100,8 @@ class Node:
             return child.refused.exit_code, child.refused.message
         if child.ready is None:
             seat.close()
-            return exit_codes.FAILED, "the first worker died while it loaded your code; what it wrote stands above"
+            await child.dead.wait()
+            return exit_codes.FAILED, f"the first worker {describe_exit(child.exit_code)} while it loaded your code"
         working = asyncio.create_task(seat.working.wait())
         seating = self._seat_tasks[seat]
         leaving = asyncio.create_task(self._left.wait())
@@ -115,14 +117,18 @@ class Node:
     async def admit(self, child: WorkerChild) -> bool:
         """Lets a worker begin; the first one tells which broker and queues the node serves."""
         assert child.ready is not None
+        # Not given up half-way when the worker dies meanwhile.
+        opening = asyncio.create_task(self._open_once(child.ready))
+        return await asyncio.shield(opening) and not self.is_leaving
+
+    async def _open_once(self, ready: frames.Ready) -> bool:
         async with self._opening:
             if self._runner is None:
                 try:
-                    await self._open(child.ready)
+                    await self._open(ready)
                 except TqError as error:
                     self._failure = error
-                    return False
-        return not self.is_leaving
+        return self._runner is not None
 
     async def _open(self, ready: frames.Ready) -> None:
         if ready.notice:
@@ -230,6 +236,7 @@ class Node:
         if exit_code != 0 and not child.retiring:
             self.restarts += 1
         noted = child.close_board()
+        child.exit_code = exit_code
         child.dead.set()
         if self._runner is None or self._first is None:
             return
@@ -252,6 +259,11 @@ class Node:
             await asyncio.wait(set(self._cleaning), timeout=within_s)
 
     # --- state ---
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether the broker was reached and a worker admitted."""
+        return self._runner is not None
 
     @property
     def state(self) -> str:

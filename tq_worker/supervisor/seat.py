@@ -29,6 +29,10 @@ class Keeper(Protocol):
     is_leaving: bool
     is_paused: bool
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether a worker was ever admitted: until then its death is the node's."""
+
     def new_setup(self) -> frames.Setup:
         """What the next worker is told; with a worker id that was never used."""
 
@@ -83,7 +87,7 @@ class Seat:
                 watching.cancel()
                 self.working.clear()
             self._node.died(child, code)
-            if self._closed.is_set() or self._node.is_leaving:
+            if self._closed.is_set() or self._node.is_leaving or not self._node.is_serving:
                 break
             await self._wait_before_next(child, code)
         self.child = None
