@@ -28,6 +28,8 @@ _NAMES = {number: name for name, number in LEVELS.items()}
 _PADDED = {number: f"{name.upper():<7}" for name, number in LEVELS.items()}
 
 _WRITE_EVERY_S = 0.05
+_LAST_LINES_S = 2.0
+"""How long the end of a process may wait for its last lines to be written."""
 _MAX_WAITING = 50_000
 _MAX_WRITE_BYTES = 4096
 _MAX_LINE_BYTES = 4000
@@ -82,8 +84,8 @@ class LifecycleLog:
         self.level = LEVELS[level]
         self._lines: deque[_Line] = deque()
         self._left_out = 0
-        self._writing = threading.Lock()
         self._wake = threading.Event()
+        self._written = threading.Event()
         self._is_closed = False
         self._thread = threading.Thread(target=self._serve, name="tq-log", daemon=True)
         self._thread.start()
@@ -118,22 +120,29 @@ class LifecycleLog:
             self._wake.set()
 
     def close(self) -> None:
-        """Writes what is waiting."""
+        """Has what is waiting written, and ends the thread; one that cannot write because nobody reads is left."""
+        if self._is_closed:
+            return
         self._is_closed = True
-        self._wake.set()
         self.flush()
+        self._thread.join(_LAST_LINES_S)
 
     def flush(self) -> None:
-        """Writes what is waiting, in the caller's thread."""
-        with self._writing:
-            self._drain()
+        """Returns when what was waiting is written, or when that takes too long."""
+        self._written.clear()
+        self._wake.set()
+        self._written.wait(_LAST_LINES_S)
 
     def _serve(self) -> None:
-        while not self._is_closed:
+        while True:
             self._wake.wait()
             self._wake.clear()
-            self.flush()
-            time.sleep(_WRITE_EVERY_S)
+            self._drain()
+            self._written.set()
+            if self._is_closed and not self._lines:
+                return
+            if not self._is_closed:
+                time.sleep(_WRITE_EVERY_S)
 
     def _drain(self) -> None:
         render = _as_json if self._style == "json" else _as_text

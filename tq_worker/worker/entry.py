@@ -43,7 +43,7 @@ class _Mailbox:
         if self.process is None:
             self.frames.put(frame)
         else:
-            self.process.receive(frame)
+            self.process.orders.receive(frame)
 
     def orphaned(self) -> None:
         if self.process is None:
@@ -137,7 +137,7 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
         await asyncio.sleep(0)
         mailbox.process = process
         while not mailbox.frames.empty():
-            process.receive(mailbox.frames.get())
+            mailbox.received(mailbox.frames.get())
         return await serving
 
     loop = asyncio.new_event_loop()

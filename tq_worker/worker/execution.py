@@ -9,17 +9,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from tq_core.errors import BrokerError, HardTimeoutError
+from tq_core.errors import HardTimeoutError
 from tq_core.roles import consumer
 from tq_core.tasks.context import TaskContext
 from tq_core.tasks.task import TaskDefinition
-from tq_core.transport.steps import Flow
 from tq_worker.board import Board
 from tq_worker.verdict import Verdict, classify
 from tq_worker.worker import crash_points
 from tq_worker.worker.coroutines import CoroutineExecution
 from tq_worker.worker.hold import Hold
-from tq_worker.worker.outbox import Delivery, Outbox
+from tq_worker.worker.reports import Reports
 from tq_worker.worker.run import Ending, Execution, Outcome, Run, Stage
 from tq_worker.worker.task_log import TaskLog
 from tq_worker.worker.threads import ThreadExecution, ThreadPool
@@ -52,18 +51,19 @@ class Floor:
         worker_id: str,
         hold: Hold,
         board: Board,
-        outbox: Outbox,
+        reports: Reports,
         log: TaskLog,
+        wake: Callable[[], None],
         stuck: Callable[[Run], None],
     ) -> None:
         self._tasks, self._worker_id = tasks, worker_id
-        self._hold, self._board, self._outbox, self._log, self._stuck = hold, board, outbox, log, stuck
+        self._hold, self._board, self._reports, self._log = hold, board, reports, log
+        self._wake, self._stuck = wake, stuck
         # What the users' code has set while it was loaded; each handler gets a copy. Without it a task that is started
         # because another ended would inherit what that one has set.
         self._context = contextvars.copy_context()
         self._threads = ThreadPool(self.ended, self._context)
         self.isolation: Isolation | None = None
-        outbox.recorded = self._recorded
 
     # --- claimed -> running ---
 
@@ -92,18 +92,18 @@ class Floor:
         """Gives back what has waited too long for a slot here: another worker may have one."""
         waiting = self._hold.waiting
         while waiting and time.monotonic() - waiting[0].claimed_at > STRANDED_AFTER_S:
-            self.release(waiting.popleft(), "no slot became free for it here")
+            self._reports.released(waiting.popleft(), "no slot became free for it here")
 
     def _start(self, run: Run) -> None:
         task = run.task
         header = task.header
         if header is None:
             detail = {"type": "CorruptTask", "message": "the task's body cannot be read"}
-            self._fail(run, Verdict("fatal", "corrupt", detail, 0))
+            self._reports.failed(run, Verdict("fatal", "corrupt", detail, 0))
             return
         definition = self._tasks.get(header.task_type)
         if definition is None:
-            self._release(run, consumer.release_unknown, "its type is not known here")
+            self._reports.unknown(run)
             return
         run.definition = definition
         is_alone = definition.is_isolated or task.trail.runs_alone
@@ -112,7 +112,7 @@ class Floor:
             try:
                 kwargs = definition.bind(task.payload)
             except Exception as error:  # noqa: BLE001 - converting arguments may run users' code
-                self._fail(run, classify(error, definition, task.attempt, retry=header.options.retry))
+                self._reports.failed(run, classify(error, definition, task.attempt, retry=header.options.retry))
                 return
         timeout_s = header.options.timeout_s if header.options.timeout_s is not None else definition.timeout_s
         run.context = context = TaskContext(
@@ -169,10 +169,7 @@ class Floor:
         assert run.context is not None
         assert run.execution is not None
         if ending.kind == "lost":
-            self._hold.drop(run)
-            self._wipe(run)
-            self._log.lost(run, ending.why)
-            run.stage = Stage.GONE
+            self._reports.lost(run, ending.why)
         elif run.ending is not None and (ending.kind in (run.ending.kind, "cancel")):
             return
         run.ending = ending
@@ -185,11 +182,11 @@ class Floor:
     def _stop_waiting(self, run: Run, ending: Ending) -> None:
         self._hold.waiting.remove(run)
         if ending.kind == "lost":
-            self._hold.drop(run)
+            self._reports.forget(run)
         elif ending.kind == "release":
-            self.release(run, ending.why)
+            self._reports.released(run, ending.why)
         else:
-            self._fail(run, Verdict("cancel", _ASKED.get(ending.kind, ending.kind), {"message": ending.why}, 0))
+            self._reports.failed(run, _cancelled(ending))
 
     def _timed_out(self, run: Run, timeout_s: float) -> None:
         self.stop(run, Ending("timeout", f"it ran longer than its timeout of {timeout_s:g} s"))
@@ -219,15 +216,14 @@ class Floor:
 
     def abandon(self, run: Run, why: str) -> None:
         """Gives a running task back although its handler does not stop: the process ends with it."""
-        run.stage = Stage.ENDED
-        self._wipe(run)
-        self._release(run, consumer.release, why)
+        self._reports.wipe(run)
+        self._reports.released(run, why)
 
     def convict(self, run: Run) -> None:
         """Records the end of a task whose handler does not stop: the process ends for it."""
         if run.stage is Stage.RUNNING:
             run.duration_ms = int((time.monotonic() - run.started) * 1000)
-            self._fail(run, self.sentence(run))
+            self._reports.failed(run, self.sentence(run))
 
     def sentence(self, run: Run) -> Verdict:
         """What a task gets that has to be ended by force."""
@@ -237,7 +233,7 @@ class Floor:
         if ending is None and run.kill_asked is not None:
             ending = Ending("kill", "killed while its handler held up the event loop")
         if ending is not None and ending.kind in _ASKED:
-            return Verdict("cancel", _ASKED[ending.kind], {"message": ending.why}, 0)
+            return _cancelled(ending)
         why = ending.why if ending is not None else "it held up the event loop past its timeout"
         error = HardTimeoutError(f"{run.type_name}: {why}; it did not stop, and its process was ended")
         return classify(error, run.definition, run.task.attempt, retry=header.options.retry)
@@ -252,7 +248,6 @@ class Floor:
             if timer is not None:
                 timer.cancel()
         if run.stage is Stage.RUNNING:
-            run.stage = Stage.ENDED
             self._hold.note_duration(run.duration_ms)
             self._judge(run, outcome)
         self.start_waiting()
@@ -260,24 +255,23 @@ class Floor:
             for tell in run.answer:
                 tell(run)
         self._hold.ended.set()
-        self._outbox.changed.set()
+        self._wake()
 
     def _judge(self, run: Run, outcome: Outcome) -> None:
         task, ending = run.task, run.ending
         header = task.header
         assert header is not None
         if outcome.result is not None:
-            wait_ms = max(0, task.claimed_at_ms - header.created_at_ms) if not task.trail.failures else 0
-            self._outbox.ack(run, consumer.Ack(task, outcome.result, run.duration_ms, wait_ms))
+            self._reports.succeeded(run, outcome.result)
             return
         if ending is not None and ending.kind == "release":
-            self.release(run, ending.why)
+            self._reports.released(run, ending.why)
             return
         if outcome.crash is not None and (ending is None or ending.kind not in ("kill", "timeout", "cancel")):
-            self._crashed(run, outcome.crash)
+            self._reports.crashed(run, outcome.crash)
             return
         if outcome.failure is not None and (ending is None or ending.kind == "cancel"):
-            self._fail(run, Verdict(**outcome.failure))
+            self._reports.failed(run, Verdict(**outcome.failure))
             return
         error = outcome.error
         if ending is not None and ending.kind == "timeout":
@@ -285,83 +279,16 @@ class Floor:
             error = HardTimeoutError(f"{run.type_name}: {ending.why}").with_traceback(trace)
         elif error is None:
             assert ending is not None
-            self._fail(run, Verdict("cancel", _ASKED.get(ending.kind, ending.kind), {"message": ending.why}, 0))
+            self._reports.failed(run, _cancelled(ending))
             return
         asked = ending.kind if ending is not None and ending.kind in _ASKED else None
-        self._fail(run, classify(error, run.definition, task.attempt, retry=header.options.retry, asked=asked))
-
-    # --- telling the broker ---
-
-    def release(self, run: Run, why: str) -> None:
-        """Gives a task back at no cost."""
-        self._release(run, consumer.release, why)
-
-    def _release(self, run: Run, flow: Callable[[list[consumer.ClaimedTask]], Flow[list[str]]], why: str) -> None:
-        run.stage = Stage.ENDED
-
-        def told(words: list[str]) -> None:
-            self._wipe(run)
-            self._hold.drop(run)
-            self._log.released(run, words[0], why)
-
-        self._outbox.add(Delivery(lambda: flow([run.task]), told, (run,)))
-
-    def _fail(self, run: Run, verdict: Verdict) -> None:
-        run.stage = Stage.ENDED
-        detail = verdict.detail
-        if verdict.verdict != "cancel":
-            self._hold.failed += 1
-            self._log.failed(run, verdict)
-
-        def told(outcome: consumer.Outcome) -> None:
-            self._wipe(run)
-            self._hold.drop(run)
-            self._log.decided(run, outcome, verdict.reason)
-
-        self._outbox.add(
-            Delivery(
-                lambda: consumer.fail(
-                    run.task,
-                    verdict=verdict.verdict,
-                    reason=verdict.reason,
-                    delay_ms=verdict.delay_ms,
-                    duration_ms=run.duration_ms,
-                    detail=detail,
-                ),
-                told,
-                (run,),
-            )
+        self._reports.failed(
+            run, classify(error, run.definition, task.attempt, retry=header.options.retry, asked=asked)
         )
 
-    def _crashed(self, run: Run, detail: dict[str, Any]) -> None:
-        self._hold.failed += 1
-        self._log.crashed(run, detail)
 
-        def told(outcome: consumer.Outcome) -> None:
-            self._wipe(run)
-            self._hold.drop(run)
-            self._log.decided(run, outcome, "poison" if outcome.word == "failed" else "crash")
-
-        self._outbox.add(Delivery(lambda: consumer.crash(run.task, detail=detail), told, (run,)))
-
-    def _recorded(self, run: Run, word: str) -> None:
-        self._wipe(run)
-        self._hold.drop(run)
-        if word == "K":
-            self._hold.completed += 1
-        self._log.completed(run, word)
-
-    def dropped(self, delivery: Delivery, error: BrokerError) -> None:
-        """The broker answered one delivery with an error: its lease will run out and the task be run again."""
-        for run in delivery.runs:
-            self._wipe(run)
-            self._hold.drop(run)
-            self._log.refused(run, error.message)
-
-    def _wipe(self, run: Run) -> None:
-        if run.place is not None:
-            self._board.wipe(run.place)
-            run.place = None
+def _cancelled(ending: Ending) -> Verdict:
+    return Verdict("cancel", _ASKED.get(ending.kind, ending.kind), {"message": ending.why}, 0)
 
 
 def _note_progress(run: Run, fraction: float, text: str) -> None:

@@ -11,6 +11,7 @@ from tq_worker.worker.claiming import Claiming
 from tq_worker.worker.execution import Floor
 from tq_worker.worker.hold import Hold
 from tq_worker.worker.pump import Pump
+from tq_worker.worker.reports import Reports
 from tq_worker.worker.run import Ending, Run, Stage
 
 STOP_WAIT_S = 1.0
@@ -23,8 +24,8 @@ _LOOK_EVERY_S = 0.5
 class Leaving:
     """Empties one process."""
 
-    def __init__(self, *, hold: Hold, floor: Floor, pump: Pump, claiming: Claiming) -> None:
-        self._hold, self._floor, self._pump, self._claiming = hold, floor, pump, claiming
+    def __init__(self, *, hold: Hold, floor: Floor, reports: Reports, pump: Pump, claiming: Claiming) -> None:
+        self._hold, self._floor, self._reports, self._pump, self._claiming = hold, floor, reports, pump, claiming
         self._is_hurried = False
         self.victims: set[Run] = set()
         """Runs that do not stop: the process ends because of them."""
@@ -45,12 +46,15 @@ class Leaving:
 
     def _give_back_waiting(self, why: str) -> None:
         while self._hold.waiting:
-            self._floor.release(self._hold.waiting.popleft(), why)
+            self._reports.released(self._hold.waiting.popleft(), why)
 
-    async def leave(self, *, grace_s: float, why: str) -> None:
-        """Returns when this process holds nothing any more, or has tried for long enough."""
-        deadline = time.monotonic() + grace_s
+    def leave_by(self, deadline: float) -> None:
+        """Sets when to stop waiting for what runs; a later time than the one that is set changes nothing."""
         self.deadline = deadline if self.deadline is None else min(self.deadline, deadline)
+
+    async def leave(self, why: str) -> None:
+        """Returns when this process holds nothing any more, or has tried for long enough."""
+        assert self.deadline is not None
         await self.stop_claiming(why)
         while self._working() and time.monotonic() < self.deadline and not self._is_hurried:
             await self._one_ends(self.deadline)
