@@ -31,13 +31,13 @@ def test_tasks_that_had_not_started_cost_nothing_and_keep_their_place(q: QueueDr
 
 
 def test_only_the_dead_workers_tasks_are_given_back(q: QueueDriver) -> None:
-    q.put_many(5)
-    workers = ["node.1", "node.11", "xnode.1", "node.1x", "n.1"]
+    q.put_many(6)
+    workers = ["h-1.1", "h-1.11", "xh-1.1", "h-1.1x", "h-1x1", "1.1"]
     held = {w: q.take_one(worker_id=w).id for w in workers}
 
-    assert give_back(q, "node.1").unstarted == 1
-    assert q.depths() == {"pending": 1, "running": 4}
-    assert q.state(held["node.1"]) is TaskState.PENDING
+    assert give_back(q, "h-1.1").unstarted == 1
+    assert q.depths() == {"pending": 1, "running": 5}
+    assert q.state(held["h-1.1"]) is TaskState.PENDING
 
 
 def test_a_task_that_ran_in_company_runs_alone_next_and_is_no_failure(q: QueueDriver) -> None:

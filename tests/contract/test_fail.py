@@ -203,6 +203,17 @@ def test_only_so_many_failed_tasks_are_kept_and_the_oldest_go_with_an_event(q: Q
     assert q.raw.hlen(q.key("trail")) == q.raw.hlen(q.key("attempts")) == 2
 
 
+def test_a_lowered_limit_of_failed_tasks_is_reached_step_by_step(q: QueueDriver) -> None:
+    q.put_many(10)
+    *before, last = q.take(10)
+    for task in before:
+        q.fail(task, verdict="fatal")
+    q.run(operator.configure_queue(q.queue, {"keep_failed": 1}, actor="ann"))
+
+    q.fail(last, verdict="fatal")
+    assert q.depths() == {"failed": 8}
+
+
 def test_a_queue_that_keeps_no_failed_tasks_forgets_all_of_them(q: QueueDriver) -> None:
     q.run(operator.configure_queue(q.queue, {"keep_failed": 0}, actor="ann"))
     q.put_one(unique_key="k")

@@ -332,6 +332,20 @@ def test_purging_thousands_goes_in_steps_and_tells_progress(q: QueueDriver) -> N
     assert [a.count for a in q.run(operator.audit_log([q.queue]))] == [2500]
 
 
+def test_a_purge_of_ended_tasks_leaves_what_ended_after_it_began(q: QueueDriver) -> None:
+    q.put_many(4)
+    tasks = q.take(4)
+    for task in tasks[:2]:
+        q.fail(task, verdict="fatal")
+    q.clock.now_ms = 2 * START_MS  # later than the server's clock, by which a purge begins
+    for task in tasks[2:]:
+        q.fail(task, verdict="fatal")
+
+    q.run(operator.purge(q.queue, actor="ann", state=TaskState.FAILED))
+    assert {q.state(t.id) for t in tasks[:2]} == {None}
+    assert q.depths() == {"failed": 2}
+
+
 def test_purging_nothing_leaves_no_audit_entry(q: QueueDriver) -> None:
     q.put_one()
     assert q.run(operator.purge(q.queue, actor="ann", state=TaskState.FAILED)) == Bulk(0)
