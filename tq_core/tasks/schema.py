@@ -1,8 +1,8 @@
 """Checks arguments against a published JSON schema, without the code that published it.
 
 Understands what `tq_core.tasks.json_schema` writes, and gives the verdict that msgspec gives in the worker: values
-that are not containers are judged by msgspec itself, as the type that the schema stands for. A schema comes from outside: words
-it does not know are passed over, and references in circles end.
+that are not containers are judged by msgspec itself, as the type that the schema stands for. A schema comes from
+outside: words it does not know are passed over, and references in circles end.
 """
 
 from __future__ import annotations
