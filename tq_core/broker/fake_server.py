@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from fakeredis import TcpFakeServer
+from redis.exceptions import ResponseError
 
 from tq_core.broker.binaries import FAKE_VERSION
 
@@ -31,11 +32,32 @@ class UnixFakeServer(TcpFakeServer):
         self._numbers = itertools.count(1)
         super().__init__(str(path), server_version=FAKE_VERSION)  # type: ignore[arg-type]  # AF_UNIX takes a path
         self.daemon_threads = True
+        handler: Any = self.RequestHandlerClass
+        self.RequestHandlerClass = _staying_open(handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection and give it an address of its own: clients of a Unix socket have none."""
         connection, _ = super().get_request()
         return connection, ("unix", next(self._numbers))
+
+
+def _staying_open(handler: Any) -> Any:
+    """Has a connection outlive an error reply, as with Redis: fakeredis hangs up after each, NOSCRIPT included."""
+
+    class Handler(handler):  # type: ignore[misc]
+        def setup(self) -> None:
+            super().setup()
+            read_response = self.current_client.read_response
+
+            def read(*args: Any, **kwargs: Any) -> Any:
+                try:
+                    return read_response(*args, **kwargs)
+                except ResponseError as error:
+                    return error  # written to the client as any other reply
+
+            self.current_client.read_response = read
+
+    return Handler
 
 
 def main() -> None:
