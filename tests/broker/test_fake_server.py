@@ -29,7 +29,7 @@ def client(url: str) -> Iterator[redis.Redis]:
 
 def test_binary_values_of_any_length_come_back_as_they_were(url: str) -> None:
     values = [b"", b"\r\n", b"+OK\r\n", bytes(range(256)), b"x" * 300_000, "ü€".encode()]
-    with redis.Redis.from_url(url) as client:
+    with redis.Redis.from_url(url, protocol=2) as client:
         for number, value in enumerate(values):
             client.set(f"key{number}", value)
         assert [client.get(f"key{number}") for number in range(len(values))] == values

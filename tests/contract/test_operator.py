@@ -448,3 +448,23 @@ def test_tasks_that_match_are_found_to_be_acted_on(q: QueueDriver) -> None:
     found = q.run(operator.matching([q.queue], TaskState.PENDING, lambda t: (t.args or {})["n"] % 3 == 0))
 
     assert found == [sent[n] for n in (0, 3, 6, 9)]
+
+
+def blocked(q: QueueDriver) -> str:
+    """A task that waits for others: nothing moves one there yet, but what people do must know the state."""
+    task_id = q.put_one(unique_key="blocked")
+    q.raw.zrem(q.key("pending"), task_id)
+    q.raw.zadd(q.key("blocked"), {task_id: 5})
+    return task_id
+
+
+def test_blocked_tasks_can_be_seen_cancelled_discarded_and_purged_and_count_as_waiting(q: QueueDriver) -> None:
+    task_id = blocked(q)
+    assert q.state(task_id) is TaskState.BLOCKED
+    assert q.stats().waiting == 1
+    assert q.run(operator.requeue([task_id], actor="ann")) == [Done(task_id, "is:blocked")]
+    assert words(q.run(operator.cancel([task_id], actor="ann"))) == ["cancelled"]
+    assert words(q.run(operator.discard([blocked(q)], actor="ann"))) == ["deleted"]
+    blocked(q)
+    assert q.run(operator.purge(q.queue, actor="ann", state=TaskState.BLOCKED)) == Bulk(1)
+    assert q.depths() == {"cancelled": 1}

@@ -738,3 +738,52 @@ def test_one_sync_runner_serves_many_threads(q: QueueDriver) -> None:
     assert problems == []
     assert q.depths() == {"completed": 400}
     assert q.counter("completed") == 400
+
+
+@pytest.mark.parametrize("kind", ["name", "unique_key"])
+def test_of_many_who_enqueue_the_same_task_at_once_one_is_accepted(q: QueueDriver, kind: str) -> None:
+    runner = SyncRunner(q.endpoint)
+    outcomes: list[producer.Enqueued] = []
+    start = threading.Barrier(16)
+
+    def submit() -> None:
+        start.wait()
+        for _ in range(20):
+            task = new_task("work", {}, name="x") if kind == "name" else new_task("work", {}, unique_key="x")
+            outcomes.extend(runner.run(producer.enqueue("mail", [task])))
+
+    threads = [threading.Thread(target=submit) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    runner.close()
+
+    assert len(outcomes) == 320
+    assert sum(o.is_new for o in outcomes) == 1
+    assert len({o.task_id for o in outcomes}) == 1
+    assert q.depths() == {"pending": 1}
+
+
+def test_workers_that_claim_at_once_never_get_the_same_task(q: QueueDriver) -> None:
+    for _ in range(4):
+        q.put_many(250)
+    runner = SyncRunner(q.endpoint)
+    got: list[str] = []
+    start = threading.Barrier(8)
+
+    def work(n: int) -> None:
+        start.wait()
+        flow = consumer.claim("mail", worker_id=f"n.{n}", nonce=consumer.new_nonce(), limit=7)
+        while tasks := runner.run(flow).tasks:
+            got.extend(t.id for t in tasks)
+            flow = consumer.claim("mail", worker_id=f"n.{n}", nonce=consumer.new_nonce(), limit=7)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    runner.close()
+
+    assert len(got) == len(set(got)) == 1000

@@ -34,7 +34,7 @@ class QueueHistory:
         self.claims: list[ClaimedTask] = []
         self.nonces: list[str] = ["none"]
         self.known_ids: list[str] = ["gone@mail"]
-        self.steps = 0
+        self.steps = self._names = 0
 
     def end(self) -> None:
         """Checks everything once more and closes the connections."""
@@ -51,30 +51,33 @@ class QueueHistory:
     # --- operations, on the server and on the model ---
 
     def enqueue(self, wishes: Sequence[NewTaskWish]) -> None:
+        wanted = [Wish(f"{name or self._new_name()}@mail", p, d, a, key) for p, d, a, key, name in wishes]
         tasks = [
             producer.new_task(
-                "work", {}, priority=p, delay_s=delay / 1000, max_attempts=attempts, unique_key=key, name=name
+                "work",
+                {},
+                priority=w.priority,
+                delay_s=w.delay_ms / 1000,
+                max_attempts=w.max_attempts,
+                unique_key=w.unique_key,
+                name=w.id,
             )
-            for p, delay, attempts, key, name in wishes
+            for w in wanted
         ]
         try:
             outcomes = self.q.put(*tasks)
         except errors.QueueFullError:
-            ids = [f"{name}@mail" if name else f"new-{n}@mail" for n, (*_, name) in enumerate(wishes)]
-            wanted = [Wish(i, p, d, a, u) for i, (p, d, a, u, _) in zip(ids, wishes, strict=True)]
             assert self.model.enqueue(wanted) == ["FULL"]
             return
-        # The id of a task that was refused for its unique key is never told: any new one stands for it.
-        words, wanted = [], []
-        for n, (outcome, (p, delay, attempts, key, name)) in enumerate(zip(outcomes, wishes, strict=True)):
-            is_told = outcome.duplicate_of != "unique"
-            task_id = f"{name}@mail" if name else outcome.task_id if is_told else f"untold-{n}@mail"
-            wanted.append(Wish(task_id, p, delay, attempts, key))
-            word = {"": "A", "id": "D", "unique": f"U:{outcome.task_id}"}[outcome.duplicate_of]
-            words.append(word)
+        words = [{"": "A", "id": "D", "unique": f"U:{o.task_id}"}[o.duplicate_of] for o in outcomes]
         assert self.model.enqueue(wanted) == words
         self.known_ids += [w.id for w, word in zip(wanted, words, strict=True) if word == "A"]
         self.step()
+
+    def _new_name(self) -> str:
+        """A name that is the same whenever a history is played again, and does not sort by age."""
+        self._names += 1
+        return f"t{self._names * 7919 % 10_007:05d}-{self._names}"
 
     def claim(self, worker_id: str, limit: int, lease_ms: int) -> None:
         nonce = consumer.new_nonce()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import select
 import signal
 import socket
 import sys
@@ -41,12 +42,29 @@ class UnixFakeServer(TcpFakeServer):
         return connection, ("unix", next(self._numbers))
 
 
+class _PatientWriter:
+    """Writes whole replies: fakeredis makes its sockets non-blocking and hangs up when one is full."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            select.select([], [self._connection], [])
+            rest = rest[self._connection.send(rest) :]
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+
 def _staying_open(handler: Any) -> Any:
     """Has a connection outlive an error reply, as with Redis: fakeredis hangs up after each, NOSCRIPT included."""
 
     class Handler(handler):  # type: ignore[misc]
         def setup(self) -> None:
             super().setup()
+            self.writer.writer = _PatientWriter(self.connection)
             read_response = self.current_client.read_response
 
             def read(*args: Any, **kwargs: Any) -> Any:
