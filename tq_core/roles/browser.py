@@ -1,0 +1,195 @@
+"""Windows of one state's tasks over several queues, as one sorted list of any length.
+
+The list is ordered by score, then queue, then id (or exactly the other way round), so it needs no merged index: a
+window is the tasks on both sides of a *place*, read from every queue at once, and the number of tasks before the place
+is the sum of its ranks. So a reader who holds on to a task keeps his place while others come and go, in one round trip,
+at any depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tq_core.keyspace import keys, wire
+from tq_core.model import TaskState, TaskView
+from tq_core.transport.steps import Batch, Command, Flow, Script
+
+PREVIEW_BYTES = 256
+WINDOW_MAX = 500
+_WHOLE_SHARE_QUEUES = 4
+"""Up to so many queues each is read as if all tasks of the window were its own."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a window is: at a task, which need not be there any more."""
+
+    score: float
+    queue: str = ""
+    task_id: str = ""
+
+
+START = Place(float("-inf"))
+END = Place(float("inf"))
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A task with its place in the order."""
+
+    task: TaskView
+    score: float
+
+    @property
+    def place(self) -> Place:
+        """Where to come back to."""
+        return Place(self.score, self.task.queue, self.task.id)
+
+
+class TaskWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks that follow one another in the list."""
+
+    total: int
+    offset: int
+    """Tasks before the first one here."""
+    place_index: int
+    """Index of the place in the whole list."""
+    rows: tuple[Placed, ...]
+
+
+def window(
+    queues: Sequence[str],
+    state: TaskState,
+    *,
+    place: Place | None = None,
+    before: int = 0,
+    from_there: int = 50,
+    newest_first: bool | None = None,
+    payload_max: int = PREVIEW_BYTES,
+) -> Flow[TaskWindow]:
+    """The tasks on both sides of a place, in one round trip; fewer than asked for where many queues share the list.
+
+    Args:
+        place: None = the start of the list.
+        newest_first: The order; None = the usual one: ended tasks from the newest on, others in the order they go.
+    """
+    is_desc = state.is_terminal if newest_first is None else newest_first
+    at = place or (END if is_desc else START)
+    before, from_there = min(before, WINDOW_MAX), min(from_there, WINDOW_MAX)
+    if not queues:
+        return TaskWindow(total=0, offset=0, place_index=0, rows=())
+    replies = yield Batch(
+        [
+            Script(
+                "around",
+                keys.queue_prefix(queue),
+                (
+                    state,
+                    "desc" if is_desc else "asc",
+                    *_place_words(at, queue, is_desc=is_desc),
+                    _share(before, queues),
+                    _share(from_there, queues),
+                    payload_max,
+                ),
+            )
+            for queue in queues
+        ]
+    )
+    slices = [_Slice(q, reply) for q, reply in zip(queues, replies, strict=True)]
+    earlier = _nearest([s.before() for s in slices], before, is_desc=is_desc, is_backwards=True)
+    later = _nearest([s.after() for s in slices], from_there, is_desc=is_desc, is_backwards=False)
+    index = sum(s.rank for s in slices)
+    return TaskWindow(
+        total=sum(s.total for s in slices),
+        offset=index - len(earlier),
+        place_index=index,
+        rows=(*reversed(earlier), *later),
+    )
+
+
+def place_at(
+    queues: Sequence[str], state: TaskState, index: int, depths: Sequence[int], *, newest_first: bool | None = None
+) -> Flow[Place]:
+    """A place near an index of the list: exact for one queue, else the same share of the longest queue.
+
+    `window` around it says where exactly it is.
+
+    Args:
+        depths: Tasks that each queue has in this state, as last seen.
+    """
+    is_desc = state.is_terminal if newest_first is None else newest_first
+    total = sum(depths)
+    if index <= 0 or total == 0:
+        return END if is_desc else START
+    if index >= total:
+        return START if is_desc else END
+    longest = max(range(len(queues)), key=lambda i: depths[i])
+    rank = index * depths[longest] // total
+    key = keys.queue_prefix(queues[longest]) + state
+    found = yield Command(("ZREVRANGE" if is_desc else "ZRANGE", key, rank, rank, "WITHSCORES"))
+    if not found:
+        return START if is_desc else END
+    task_id, score = found[0] if isinstance(found[0], (tuple, list)) else found
+    return Place(float(score), queues[longest], task_id.decode("utf-8", "replace"))
+
+
+class _Slice:
+    """What one queue has around the place."""
+
+    def __init__(self, queue: str, reply: list[Any]) -> None:
+        _, total, rank, first, views = reply
+        self.total, self.rank, self._first = int(total), int(rank), int(first)
+        self._rows: list[Placed] = []
+        for raw in views:
+            view = wire.View(*raw)
+            self._rows.append(Placed(wire.task_view(queue, view), float(view.score)))
+
+    def before(self) -> tuple[list[Placed], bool]:
+        """The tasks before the place, the nearest first, and whether there are more."""
+        return self._rows[: self.rank - self._first][::-1], self._first > 0
+
+    def after(self) -> tuple[list[Placed], bool]:
+        """The tasks from the place on, and whether there are more."""
+        return self._rows[self.rank - self._first :], self._first + len(self._rows) < self.total
+
+
+def _nearest(
+    sides: Sequence[tuple[list[Placed], bool]], limit: int, *, is_desc: bool, is_backwards: bool
+) -> list[Placed]:
+    """The tasks that are nearest to the place on one side of it: no more than is known for certain to be so."""
+    is_falling = is_desc != is_backwards
+
+    def key(row: Placed) -> tuple[float, str, bytes]:
+        return row.score, row.task.queue, row.task.id.encode()
+
+    # Where a queue has more than was read, what lies beyond its last one cannot be put in order yet.
+    bounds = [key(rows[-1]) for rows, has_more in sides if has_more and rows]
+    bound = None if not bounds else max(bounds) if is_falling else min(bounds)
+    if any(has_more and not rows for rows, has_more in sides):
+        return []
+    found = sorted((row for rows, _ in sides for row in rows), key=key, reverse=is_falling)
+    if bound is not None:
+        found = [row for row in found if (key(row) >= bound if is_falling else key(row) <= bound)]
+    return found[:limit]
+
+
+def _share(rows: int, queues: Sequence[str]) -> int:
+    if len(queues) <= _WHOLE_SHARE_QUEUES or rows == 0:
+        return rows
+    return min(rows, max(10, 2 * rows // len(queues)))
+
+
+def _place_words(at: Place, queue: str, *, is_desc: bool) -> tuple[str, str, str]:
+    """Score, id and ties: where the place is in one queue."""
+    if queue == at.queue:
+        return _score(at.score), at.task_id, "after"
+    # In descending order everything is mirrored, the order of queues too.
+    is_earlier = (queue > at.queue) if is_desc else (queue < at.queue)
+    return _score(at.score), "", "before" if is_earlier and at.task_id else "after"
+
+
+def _score(score: float) -> str:
+    if score in (float("inf"), float("-inf")):
+        return "+inf" if score > 0 else "-inf"
+    return f"{score:.17g}"
