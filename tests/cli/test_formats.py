@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from tq_console.cli.values import parse_duration_s, parse_moment_ms
+from tq_console.view.written import parse_duration_s, parse_moment_ms
 from tq_console.view import formats
 
 

@@ -165,3 +165,25 @@ def test_wait_prints_the_result_and_tells_failure_by_its_exit_code(tq: Tq, mail:
     assert tq.ok("tasks", "wait", good).out == "[1,2]\n"
     assert tq("tasks", "wait", bad).code == 1
     assert tq("tasks", "wait", mail.put_one(), "--timeout", "20ms").code == 6
+
+
+def test_a_plain_word_of_a_filter_may_be_anywhere(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_one({"to": "Ana@example.org"})
+    mail.put_one({"to": "bob@example.org"})
+    assert len(tq.ok("tasks", "list", "--filter", "ANA", "--json").lines) == 1
+    assert len(tq.ok("tasks", "list", "--filter", "queue:mail example", "--json").lines) == 2
+    assert tq.ok("tasks", "list", "--filter", "ana bob", "--json").lines == []
+
+
+def test_a_task_is_made_from_another_with_changes_and_linked_to_it(tq: Tq, mail: QueueDriver) -> None:
+    old = mail.put_one({"to": "ana", "n": 1}, priority="high", max_attempts=2)
+
+    (new,) = tq.ok("submit", "--from", old, "n=2", "--force").lines
+    view = mail.view(new)
+    assert (view.args, view.type, view.priority, view.max_attempts) == ({"to": "ana", "n": 2}, "work", 50, 2)
+    assert (view.options.linked_to, view.queue) == (old, "mail")
+
+    (other,) = tq.ok("submit", "--from", old, "--data", '{"x": 1}', "--priority", "low", "--force").lines
+    assert (mail.view(other).args, mail.view(other).priority) == ({"x": 1}, 200)
+    assert tq("submit", "--from", "nope@mail").code == 3
+    assert tq("submit", "--from", old, "--batch", "-").code == 2

@@ -15,7 +15,8 @@ import msgspec
 
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.progress import Interrupted, Progress
-from tq_console.cli.submission import SubmissionRules, TaskLine
+from tq_console.cli.task_types import read_rules
+from tq_console.view.submission import SubmissionRules, TaskLine
 from tq_core.errors import InvalidInputError, PayloadTooLargeError, RefusedError, TqError
 from tq_core.model import NewTask
 from tq_core.roles import producer, registry
@@ -44,7 +45,7 @@ def submit_batch(
     Raises:
         RefusedError: a line is bad; says which, why, and how many were enqueued before it.
     """
-    rules = SubmissionRules.read(invocation, is_forced=is_forced)
+    rules = read_rules(invocation, is_forced=is_forced)
     with ExitStack() as stack:
         file: BinaryIO = sys.stdin.buffer if source == "-" else stack.enter_context(Path(source).open("rb"))
         total = None

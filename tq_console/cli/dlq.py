@@ -13,7 +13,7 @@ from tq_console.cli.acting import WHY, act, read_ids, tell_bulk
 from tq_console.cli.commands import Group
 from tq_console.cli.confirm import YES, confirm
 from tq_console.cli.exit_codes import ExitCode
-from tq_console.cli.filters import FILTER, TaskFilter
+from tq_console.cli.filters import FILTER
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.progress import Progress
 from tq_console.cli.tasks import print_tasks, show_task
@@ -21,6 +21,7 @@ from tq_console.view.formats import count, plural
 from tq_console.view.tables import Column
 
 if TYPE_CHECKING:
+    from tq_console.view.filters import TaskFilter
     from tq_core.model import TaskView
     from tq_core.roles.operator import Bulk, Done
 
@@ -30,7 +31,7 @@ WORDS = click.option(
     "-f",
     "words",
     type=FILTER,
-    help="Words that must all fit: type:… queue:… error:… reason:… id:…, with *.",
+    help="Words that must all fit: type:… queue:… error:… reason:… id:… worker:…, with *; or plain text.",
 )
 
 

@@ -14,7 +14,7 @@ from tq_console.cli.invocation import Invocation
 from tq_console.cli.values import DURATION, MOMENT, PRIORITY
 
 if TYPE_CHECKING:
-    from tq_console.cli.submission import SubmissionRules, TaskLine
+    from tq_console.view.submission import SubmissionRules, TaskLine
 
 MAX_DATA_BYTES = 8 * 1024 * 1024
 
@@ -27,6 +27,7 @@ MAX_DATA_BYTES = 8 * 1024 * 1024
         tq submit report month=2030-01 --id report-2030-01 --at 2030-02-01T06:00
         tq submit add a=1 b=2 --wait                     # prints the result: 3
         tq submit --batch tasks.ndjson                   # {"type": "add", "args": {"a": 1, "b": 2}} on each line
+        tq submit --from 01jd7q0v3k0a19c8x7v6b5n4m2 to=bob@example.org   # the same again, with a change
         make-tasks | tq submit resize --batch - --skip-bad
     """,
 )
@@ -43,6 +44,7 @@ MAX_DATA_BYTES = 8 * 1024 * 1024
 @click.option("--timeout", type=DURATION, help="Longest time that one attempt may take.")
 @click.option("--unique", metavar="KEY", help="Refuse while an unfinished task of the queue holds this key.")
 @click.option("--id", "name", metavar="NAME", help="A name of your own; submitting it again changes nothing.")
+@click.option("--from", "from_id", metavar="ID", help="Ask for what this task was, where nothing else is said.")
 @click.option("--force", is_flag=True, help="Submit even where the type or its arguments are not known to workers.")
 @click.option("--wait", "-w", "is_waiting", is_flag=True, help="Wait for the end and print the result.")
 @click.option(
@@ -61,7 +63,7 @@ def submit(invocation: Invocation, /, *, task_type: str | None, words: tuple[str
         raise RefusedError("--depends-on is not supported by this version: nothing was enqueued")
     if options["batch"] is not None:
         return _submit_batch(invocation, task_type, words, options)
-    if task_type is None:
+    if task_type is None and options["from_id"] is None:
         raise click.UsageError(
             "name a task type, as in `tq submit send_mail to=ana@example.org`", click.get_current_context()
         )
@@ -70,14 +72,25 @@ def submit(invocation: Invocation, /, *, task_type: str | None, words: tuple[str
     return _submit_one(invocation, task_type, words, options)
 
 
-def _submit_one(invocation: Invocation, task_type: str, words: tuple[str, ...], options: dict[str, Any]) -> int:
-    from tq_console.cli.submission import SubmissionRules
+def _submit_one(invocation: Invocation, task_type: str | None, words: tuple[str, ...], options: dict[str, Any]) -> int:
+    import msgspec
+
+    from tq_console.cli.task_types import read_rules
     from tq_console.cli.waiting import print_end
 
     is_waiting = options["is_waiting"] or options["wait_timeout"] is not None
     data = _data(options["data"])
-    rules = SubmissionRules.read(invocation, is_forced=options["force"])
-    line = _line(options, type=task_type, args={**data, **rules.arguments(task_type, words)})
+    rules = read_rules(invocation, is_forced=options["force"])
+    before = _line_from(invocation, options["from_id"])
+    if before is not None and (task_type is None or "=" in task_type):
+        # The type is that of the other task, so what stands in its place is the first of the arguments.
+        words = words if task_type is None else (task_type, *words)
+        task_type = before.type
+    assert task_type is not None
+    args = before.args if before is not None and options["data"] is None else data
+    line = _line(options, type=task_type, args={**args, **rules.arguments(task_type, words)})
+    if before is not None:
+        line = line.over(msgspec.structs.replace(before, args={}))
     task_id = _enqueue(invocation, rules, line)
     if is_waiting:
         invocation.out.talk(f"tq: {task_id} was enqueued; waiting for its end")
@@ -89,6 +102,16 @@ def _submit_one(invocation: Invocation, task_type: str, words: tuple[str, ...], 
     else:
         invocation.out.line(task_id)
     return ExitCode.OK
+
+
+def _line_from(invocation: Invocation, task_id: str | None) -> TaskLine | None:
+    if task_id is None:
+        return None
+    from tq_console.cli.task_reading import WHOLE_PAYLOAD_BYTES
+    from tq_console.view.submission import line_of
+    from tq_core.roles import inspector
+
+    return line_of(invocation.run(inspector.show_one(task_id, payload_max=WHOLE_PAYLOAD_BYTES)))
 
 
 def _enqueue(invocation: Invocation, rules: SubmissionRules, line: TaskLine) -> str:
@@ -112,9 +135,11 @@ def _submit_batch(
     invocation: Invocation, task_type: str | None, words: tuple[str, ...], options: dict[str, Any]
 ) -> int:
     context = click.get_current_context()
-    for name in ("data", "unique", "name", "is_waiting", "wait_timeout"):
+    for name in ("data", "from_id", "unique", "name", "is_waiting", "wait_timeout"):
         if options[name]:
-            flag = {"name": "--id", "is_waiting": "--wait"}.get(name, f"--{name.replace('_', '-')}")
+            flag = {"name": "--id", "from_id": "--from", "is_waiting": "--wait"}.get(
+                name, f"--{name.replace('_', '-')}"
+            )
             raise click.UsageError(f"{flag} is for one task, not for --batch", context)
     if words:
         raise click.UsageError("with --batch the arguments stand in its lines", context)
@@ -127,7 +152,7 @@ def _submit_batch(
 
 
 def _line(options: dict[str, Any], **fields: Any) -> TaskLine:
-    from tq_console.cli.submission import TaskLine
+    from tq_console.view.submission import TaskLine
 
     at_ms = options["at"]
     return TaskLine(

@@ -9,7 +9,7 @@ import click
 
 from tq_console.cli.acting import WHY, act, read_ids
 from tq_console.cli.commands import Group
-from tq_console.cli.filters import FILTER, TaskFilter
+from tq_console.cli.filters import FILTER
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.output import state_cell
 from tq_console.cli.values import DURATION, STATE
@@ -18,6 +18,7 @@ from tq_console.view.tables import Column
 from tq_console.view.text import fit
 
 if TYPE_CHECKING:
+    from tq_console.view.filters import TaskFilter
     from tq_core.model import TaskView
 
 SUMMARY_CELLS = 200

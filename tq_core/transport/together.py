@@ -57,4 +57,4 @@ class _Run:
             self.steps, self.is_batch = [step], False
         else:
             self.flow.close()
-            raise ValueError(f"a flow that waits ({type(step).__name__}) cannot share its round trips")
+            raise ValueError(f"a flow that waits ({type(step).__name__}) cannot share its round trips")  # noqa: TRY004 - it is its content, not its type

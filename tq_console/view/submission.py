@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from tq_console.cli.values import parse_duration_s, parse_moment_ms
+from tq_console.view.written import parse_duration_s, parse_moment_ms
 from tq_core import names
-from tq_core.errors import InvalidArgumentsError, InvalidInputError, UnknownTaskTypeError
-from tq_core.model import DEFAULT_PRIORITY, NewTask, TaskOptions
-from tq_core.roles import producer, registry
+from tq_core.errors import InvalidArgumentsError, InvalidInputError, RefusedError, UnknownTaskTypeError
+from tq_core.model import DEFAULT_PRIORITY, NewTask, TaskOptions, TaskView
+from tq_core.roles import producer
 from tq_core.roles.registry import PublishedType
 from tq_core.tasks import schema
 from tq_core.tasks.arguments import invalid_arguments
-
-if TYPE_CHECKING:
-    from tq_console.cli.invocation import Invocation
 
 DEFAULT_QUEUE = "default"
 
@@ -38,11 +35,32 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Seconds, or a duration like 5m."""
     unique: str | None = None
     id: str | None = None
+    linked_to: str | None = None
+    """The task that this one is made from."""
 
     def over(self, defaults: TaskLine) -> TaskLine:
         """This line, with what it does not say taken from others."""
         said = {f: v for f in self.__struct_fields__ if (v := getattr(self, f)) is not None and f != "args"}
         return msgspec.structs.replace(defaults, **said, args={**defaults.args, **self.args})
+
+
+def line_of(task: TaskView) -> TaskLine:
+    """A line that asks for the same again, linked to the task it was made from.
+
+    Raises:
+        RefusedError: its arguments are not known whole.
+    """
+    if task.args is None:
+        raise RefusedError(f"{task.id}: its arguments cannot be read whole, so nothing can be made from them")
+    return TaskLine(
+        type=task.type,
+        args=task.args,
+        queue=task.queue,
+        priority=task.priority,
+        max_attempts=task.max_attempts,
+        timeout=task.options.timeout_s,
+        linked_to=task.id,
+    )
 
 
 class SubmissionRules:
@@ -52,14 +70,6 @@ class SubmissionRules:
         self._types = types
         self._submitted_by = submitted_by
         self._is_forced = is_forced
-
-    @classmethod
-    def read(cls, invocation: Invocation, *, is_forced: bool) -> SubmissionRules:
-        """Reads the published types; says so where there is none, for then nothing can be checked."""
-        types = invocation.run(registry.published_types())
-        if not types:
-            invocation.out.talk("tq: no worker has published its task types yet: type and arguments are not checked")
-        return cls(types, submitted_by=invocation.actor, is_forced=is_forced)
 
     def published(self, task_type: str) -> PublishedType | None:
         """What is known of a type; None where nothing is and that does not matter.
@@ -125,7 +135,11 @@ class SubmissionRules:
             max_attempts=line.max_attempts or _default_attempts(found),
             name=line.id,
             unique_key=line.unique,
-            options=TaskOptions(timeout_s=_seconds("timeout", line.timeout), submitted_by=self._submitted_by),
+            options=TaskOptions(
+                timeout_s=_seconds("timeout", line.timeout),
+                linked_to=line.linked_to,
+                submitted_by=self._submitted_by,
+            ),
         )
         if line.max_attempts == 0:
             raise InvalidInputError("max_attempts 0: must be from 1 to 1000")
