@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tq_console.view.attention import standing_facts
 from tq_console.view.formats import age, count, duration, plural, rate, size
 from tq_console.view.records import RATE_WINDOW_S
 from tq_console.view.tables import Cell, Column, Paint, plain, render
@@ -74,32 +75,8 @@ WORKER_COLUMNS = (
 
 
 def attention_lines(stats: Sequence[QueueStats], fleet: Fleet) -> list[str]:
-    """What somebody should look at, most urgent first; safe text."""
-    lines = []
-    serving: set[str] = set()
-    for node in fleet.nodes:
-        if node.health == "lost":
-            lines.append(f"node {node.id} has been silent for {age(node.silent_ms)}")
-        elif isinstance(node.info, NodeInfo):
-            serving |= set(node.info.queues)
-            if node.health == "late":
-                lines.append(f"node {node.id} is late: silent for {age(node.silent_ms)}")
-    for queue in stats:
-        if queue.paused:
-            why = f": {queue.paused.why}" if queue.paused.why else ""
-            since = age(queue.now_ms - queue.paused.at_ms)
-            lines.append(f"queue {queue.queue} was paused {since} ago by {queue.paused.by}{why}")
-        elif queue.depths[TaskState.PENDING] and queue.queue not in serving:
-            lines.append(
-                f"queue {queue.queue} has {plural(queue.depths[TaskState.PENDING], 'pending task')} and no live worker"
-            )
-        limit = queue.limits.get("max_size")
-        if limit is not None and queue.waiting >= limit:
-            lines.append(f"queue {queue.queue} is full: {queue.waiting:,} of {limit:,} waiting tasks")
-    failed = sum(queue.depths[TaskState.FAILED] for queue in stats)
-    if failed:
-        lines.append(f"{plural(failed, 'task')} in the dead letter queue: see `tq dlq list`")
-    return [visible(line) for line in lines]
+    """What somebody should look at; safe text."""
+    return [visible(fact.text) for fact in standing_facts(stats, fleet)]
 
 
 def totals(stats: Sequence[QueueStats], fleet: Fleet) -> dict[str, Any]:
