@@ -1,0 +1,74 @@
+"""What needs attention as rows: a sign, the words, and where enter goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tq_console.tui.look.glyphs import Sign
+from tq_console.tui.table.rows import Cell, Column, Row
+from tq_console.view.attention import Fact, Urgency
+from tq_console.view.formats import age, plural, rate
+from tq_core.model import TaskState
+from tq_core.roles.inspector import QueueStats
+from tq_core.roles.registry import Fleet, WorkerInfo
+
+COLUMNS = (
+    Column("NEEDS ATTENTION", (30, 36, 40), is_pinned=True, grows=True),
+    Column("⏎ GOES TO", (10, 12, 14)),
+)
+SIGNS = {
+    Urgency.NOW: Sign("✗", "now", "cell--bad"),
+    Urgency.SOON: Sign("!", "soon", "cell--warn"),
+    Urgency.SOME_TIME: Sign("·", "some time", ""),
+}
+WELL = "all-well"
+FACTS_MAX = 200
+"""More facts than these are counted, not listed."""
+_TITLES = {"workers": "3 Workers", "queues": "2 Queues", "tasks": "4 Tasks", "dlq": "5 DLQ"}
+
+
+def attention_rows(facts: Sequence[Fact], queues: Sequence[QueueStats], fleet: Fleet) -> list[Row]:
+    """A row for each fact; where there is none, what that rests on; on an empty system, what to do next."""
+    if facts:
+        rows = [_fact_row(fact) for fact in facts[:FACTS_MAX]]
+        if len(facts) > FACTS_MAX:
+            rows.append(_text_row("more", f"… and {len(facts) - FACTS_MAX:,} more", "cell--warn"))
+        return rows
+    if not queues and not fleet.nodes and not fleet.workers:
+        return [
+            _text_row("empty", "no queue and no worker yet", "cell--bold"),
+            _text_row("next-worker", "`tq-worker --samples` in another terminal runs the sample tasks", "", "workers"),
+            _text_row("next-task", "n submits a task, which makes its queue", "", "n"),
+        ]
+    rows = [_text_row(WELL, f"✓ all is well: {', '.join(_well(queues, fleet))}", "cell--good", "queues")]
+    if not queues:
+        rows.append(_text_row("next-task", "no queue yet: n submits a task, which makes one", "", "n"))
+    if not fleet.nodes:
+        rows.append(_text_row("next-worker", "no worker yet: `tq-worker --samples` runs sample tasks", "", "workers"))
+    return rows
+
+
+def _fact_row(fact: Fact) -> Row:
+    sign = SIGNS[fact.urgency]
+    where = Cell(_TITLES.get(fact.screen, fact.screen), "cell--dim")
+    return Row(fact.id, (Cell(f"{sign.glyph} {fact.text}", sign.style), where))
+
+
+def _text_row(row_id: str, text: str, style: str, screen: str = "") -> Row:
+    return Row(row_id, (Cell(text, style), Cell(_TITLES.get(screen, screen), "cell--dim")))
+
+
+def _well(queues: Sequence[QueueStats], fleet: Fleet) -> list[str]:
+    """The numbers on which it rests that all is well."""
+    pending = sum(queue.depths[TaskState.PENDING] for queue in queues)
+    oldest = max((q.oldest_age_ms for q in queues if q.oldest_age_ms is not None), default=None)
+    live = [m.info for m in fleet.workers if m.health != "lost" and isinstance(m.info, WorkerInfo)]
+    busy, slots = sum(len(info.running) for info in live), sum(info.slots for info in live)
+    out = sum(queue.rate_per_s("completed", window_s=60) for queue in queues)
+    return [
+        plural(len(queues), "queue"),
+        f"{pending:,} pending" + (f", the oldest {age(oldest)}" if oldest is not None else ""),
+        f"{busy:,} of {plural(slots, 'slot')} busy",
+        f"{rate(out)} out",
+        "nothing failed",
+    ]

@@ -1,0 +1,153 @@
+"""Worker slots as cells: what each does, as a glyph and a colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tq_console.tui.look.canvas import Line, Span
+from tq_console.tui.look.glyphs import Sign
+from tq_core.roles.inspector import QueueStats
+from tq_core.roles.registry import Fleet, Member, SlotInfo, WorkerInfo
+
+IDLE = Sign("·", "idle", "cell--dim")
+RUNNING = Sign("▮", "running", "cell--busy")
+LONG = Sign("◆", "long or late", "cell--warn")
+LOST = Sign("✗", "lost", "cell--bad")
+LEGEND = (RUNNING, IDLE, LONG, LOST)
+
+LONG_AT_LEAST_MS = 10_000
+LONG_TIMES = 4
+"""A task that runs so many times as long as 95 of 100 of its queue do is long."""
+LONG_UNKNOWN_MS = 60_000
+"""What is long in a queue of which nothing was measured."""
+NAME = 20
+GAP = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """From when on a running task counts as long, by queue."""
+
+    by_queue: Mapping[str, int]
+
+    @classmethod
+    def of(cls, queues: Sequence[QueueStats]) -> Yardstick:
+        """Taken from the run times that were measured."""
+        measured = {queue.queue: queue.latency_ms("run", 0.95) for queue in queues}
+        return cls({q: max(LONG_AT_LEAST_MS, LONG_TIMES * ms) for q, ms in measured.items() if ms is not None})
+
+    def is_long(self, slot: SlotInfo, now_ms: int) -> bool:
+        """Whether a task runs longer than is usual in its queue."""
+        return slot.started_at_ms > 0 and now_ms - slot.started_at_ms > self.by_queue.get(slot.queue, LONG_UNKNOWN_MS)
+
+
+def slot_signs(worker: Member, now_ms: int, yardstick: Yardstick) -> list[Sign]:
+    """One sign for each slot of a worker: what runs, the longest first, then the idle ones."""
+    info = worker.info
+    if not isinstance(info, WorkerInfo):
+        return []
+    if worker.health == "lost":
+        return [LOST] * max(info.slots, len(info.running))
+    running = sorted(info.running, key=lambda slot: slot.started_at_ms or now_ms)
+    is_late = worker.health == "late"
+    signs = [LONG if is_late or yardstick.is_long(slot, now_ms) else RUNNING for slot in running]
+    return signs + [LONG if is_late else IDLE] * max(0, info.slots - len(signs))
+
+
+def spans_of(signs: Sequence[Sign]) -> list[Span]:
+    """Signs side by side, as few spans as will do."""
+    spans: list[Span] = []
+    for sign in signs:
+        if spans and spans[-1][1] == sign.style:
+            spans[-1] = (spans[-1][0] + sign.glyph, sign.style)
+        else:
+            spans.append((sign.glyph, sign.style))
+    return spans
+
+
+def slot_summary(fleet: Fleet, yardstick: Yardstick) -> Line:
+    """How many slots are busy, long, lost."""
+    busy = total = long = lost = 0
+    for worker in fleet.workers:
+        info = worker.info
+        if not isinstance(info, WorkerInfo):
+            continue
+        if worker.health == "lost":
+            lost += max(info.slots, len(info.running))
+            continue
+        total += info.slots
+        busy += len(info.running)
+        long += sum(yardstick.is_long(slot, fleet.now_ms) for slot in info.running)
+    line: list[Span] = [
+        ("── slots ", "cell--title"),
+        (f"{busy:,} of {total:,} busy", "cell--busy" if busy else "cell--dim"),
+    ]
+    if long:
+        line.append((f"  {LONG.glyph} {long:,} long", LONG.style))
+    if lost:
+        line.append((f"  {LOST.glyph} {lost:,} lost", LOST.style))
+    return line
+
+
+def heat_strip(fleet: Fleet, yardstick: Yardstick, *, width: int, height: int) -> list[Line]:
+    """One cell for each slot, a node on each line (more where its slots need them), the ill ones first.
+
+    What does not fit is counted in the last line; only what fits is looked at.
+    """
+    workers: dict[str, list[Member]] = {}
+    for worker in fleet.workers:
+        workers.setdefault(node_of(worker), []).append(worker)
+    health = {node.id: node.health for node in fleet.nodes}
+    order = sorted(workers, key=lambda node_id: (_RANK.get(health.get(node_id, "lost"), 0), node_id))
+    name_width = min(NAME, max(8, width // 4))
+    lines: list[Line] = []
+    for position, node_id in enumerate(order):
+        block = _node_lines(node_id, workers[node_id], fleet.now_ms, yardstick, width=width, name_width=name_width)
+        left = len(order) - position
+        if len(lines) + len(block) > height - (1 if left > 1 else 0):
+            room = height - len(lines) - 1
+            shown = block[:room] if room > 0 and not lines else []
+            return [*lines, *shown, [(f" … {left:,} more nodes: 3 shows them all", "cell--dim")]][:height]
+        lines += block
+    return lines
+
+
+def _node_lines(
+    node_id: str, workers: Sequence[Member], now_ms: int, yardstick: Yardstick, *, width: int, name_width: int
+) -> list[Line]:
+    """A node's name, then its workers' slots, a gap between workers, wrapped at the width."""
+    name = node_id if len(node_id) <= name_width else "…" + node_id[-(name_width - 1) :]
+    lines: list[list[Span]] = [[(f" {name:<{name_width}} ", "cell--dim")]]
+    begin = name_width + 2
+    used = begin
+    room = max(8, width - begin - 1)
+    for worker in sorted(workers, key=lambda w: worker_order(w.id)):
+        signs = slot_signs(worker, now_ms, yardstick)
+        if not signs:
+            continue
+        if used > begin and used + len(signs) > begin + room:
+            lines.append([(" " * begin, "")])
+            used = begin
+        for start in range(0, len(signs), room):
+            part = signs[start : start + room]
+            if start:
+                lines.append([(" " * begin, "")])
+                used = begin
+            lines[-1] += [*spans_of(part), (" ", "")]
+            used += len(part) + 1
+    return list(lines)
+
+
+def node_of(worker: Member) -> str:
+    """The node that a worker belongs to: what it says, else what its id says."""
+    return worker.info.node_id if isinstance(worker.info, WorkerInfo) else worker.id.rpartition(".")[0] or worker.id
+
+
+def worker_order(worker_id: str) -> tuple[int, str]:
+    """Sorts NODE.2 before NODE.10."""
+    number = worker_id.rpartition(".")[2]
+    return (int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0, worker_id)
+
+
+_RANK = {"lost": 0, "late": 1, "live": 2}

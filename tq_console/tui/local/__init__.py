@@ -1,0 +1,1 @@
+"""Workers that the console starts on this machine, as commands, and ends with itself."""
