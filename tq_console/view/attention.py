@@ -45,6 +45,8 @@ class Fact:
     """The screen of the console to go to."""
     queue: str | None = None
     state: TaskState | None = None
+    hint: str = ""
+    """What follows the words for somebody at a shell."""
 
     @property
     def id(self) -> str:
@@ -67,8 +69,8 @@ def standing_facts(stats: Sequence[QueueStats], fleet: Fleet) -> list[Fact]:
         facts += _queue_facts(queue, is_served=queue.queue in serving)
     failed = sum(queue.depths[TaskState.FAILED] for queue in stats)
     if failed:
-        text = f"{plural(failed, 'task')} in the dead letter queue: see `tq dlq list`"
-        facts.append(Fact("dlq", "", text, Urgency.SOME_TIME, "dlq"))
+        text = f"{plural(failed, 'task')} in the dead letter queue"
+        facts.append(Fact("dlq", "", text, Urgency.SOME_TIME, "dlq", hint=": see `tq dlq list`"))
     return facts
 
 

@@ -76,7 +76,7 @@ WORKER_COLUMNS = (
 
 def attention_lines(stats: Sequence[QueueStats], fleet: Fleet) -> list[str]:
     """What somebody should look at; safe text."""
-    return [visible(fact.text) for fact in standing_facts(stats, fleet)]
+    return [visible(fact.text + fact.hint) for fact in standing_facts(stats, fleet)]
 
 
 def totals(stats: Sequence[QueueStats], fleet: Fleet) -> dict[str, Any]:

@@ -91,12 +91,18 @@ def rate_lines(queues: Sequence[QueueStats], *, width: int) -> list[Line]:
         [
             (f" {kind:<10}", "cell--dim"),
             ("p50 ", "cell--dim"),
-            (f"{duration(together.latency_ms(kind, 0.5)):<9}", ""),
+            (f"{_at_most(together, kind, 0.5):<10}", ""),
             ("p95 ", "cell--dim"),
-            (duration(together.latency_ms(kind, 0.95)), ""),
+            (_at_most(together, kind, 0.95), ""),
         ]
         for kind in ("run", "wait")
     ]
+
+
+def _at_most(queue: QueueStats, kind: str, share: float) -> str:
+    """A time that was measured in steps: what is known is that it is no longer than this."""
+    ms = queue.latency_ms(kind, share)
+    return duration(ms) if ms is None else f"≤{duration(ms)}"
 
 
 def failure_lines(failures: Sequence[TaskView], now_ms: int, masker: Masker, *, width: int, height: int) -> list[Line]:

@@ -14,7 +14,9 @@ IDLE = Sign("·", "idle", "cell--dim")
 RUNNING = Sign("▮", "running", "cell--busy")
 LONG = Sign("◆", "long or late", "cell--warn")
 LOST = Sign("✗", "lost", "cell--bad")
-LEGEND = (RUNNING, IDLE, LONG, LOST)
+UNREADABLE = Sign("?", "unknown", "cell--warn")
+_GAP = Sign(" ", "", "")
+_STROKE = Sign("│", "", "cell--dim")
 
 LONG_AT_LEAST_MS = 10_000
 LONG_TIMES = 4
@@ -22,7 +24,6 @@ LONG_TIMES = 4
 LONG_UNKNOWN_MS = 60_000
 """What is long in a queue of which nothing was measured."""
 NAME = 20
-GAP = "  "
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +91,56 @@ def slot_summary(fleet: Fleet, yardstick: Yardstick) -> Line:
     return line
 
 
-def heat_strip(fleet: Fleet, yardstick: Yardstick, *, width: int, height: int) -> list[Line]:
-    """One cell for each slot, a node on each line (more where its slots need them), the ill ones first.
+def slot_lines(fleet: Fleet, yardstick: Yardstick, *, width: int, height: int) -> list[Line]:
+    """A heading with the numbers, and one cell for each slot."""
+    strip = heat_strip(fleet, yardstick, width=width, height=height - 1)
+    nothing: list[Line] = [[(" no worker: `tq-worker MODULE` starts some, as does W on 3 Workers", "cell--dim")]]
+    return [slot_summary(fleet, yardstick), *(strip or nothing)]
 
-    What does not fit is counted in the last line; only what fits is looked at.
+
+def heat_strip(fleet: Fleet, yardstick: Yardstick, *, width: int, height: int) -> list[Line]:
+    """One cell for each slot, the ill nodes first: a named line for each node where that fits, else all in a row.
+
+    What does not fit is counted; only what fits is looked at.
     """
     workers: dict[str, list[Member]] = {}
     for worker in fleet.workers:
         workers.setdefault(node_of(worker), []).append(worker)
     health = {node.id: node.health for node in fleet.nodes}
     order = sorted(workers, key=lambda node_id: (_RANK.get(health.get(node_id, "lost"), 0), node_id))
+    for node_id in order:
+        workers[node_id].sort(key=lambda worker: worker_order(worker.id))
+    blocks = [(node_id, workers[node_id]) for node_id in order]
     name_width = min(NAME, max(8, width // 4))
     lines: list[Line] = []
-    for position, node_id in enumerate(order):
-        block = _node_lines(node_id, workers[node_id], fleet.now_ms, yardstick, width=width, name_width=name_width)
-        left = len(order) - position
-        if len(lines) + len(block) > height - (1 if left > 1 else 0):
-            room = height - len(lines) - 1
-            shown = block[:room] if room > 0 and not lines else []
-            return [*lines, *shown, [(f" … {left:,} more nodes: 3 shows them all", "cell--dim")]][:height]
-        lines += block
+    for node_id, members in blocks:
+        lines += _node_lines(node_id, members, fleet.now_ms, yardstick, width=width, name_width=name_width)
+        if len(lines) > height:
+            return _flowing(blocks, fleet.now_ms, yardstick, width=width, height=height)
     return lines
+
+
+def _flowing(
+    blocks: Sequence[tuple[str, Sequence[Member]]], now_ms: int, yardstick: Yardstick, *, width: int, height: int
+) -> list[Line]:
+    """All slots in a row over several lines, a gap after each worker and a stroke after each node."""
+    lines: list[list[Span]] = [[(" ", "")]]
+    used = 1
+    for position, (_, members) in enumerate(blocks):
+        of_node = [slot_signs(member, now_ms, yardstick) or [UNREADABLE] for member in members]
+        signs = [sign for of_worker in of_node for sign in (*of_worker, _GAP)][:-1]
+        cells = [*signs, _GAP, _STROKE, _GAP] if position + 1 < len(blocks) else signs
+        for sign in cells:
+            if used >= width - 1:
+                if len(lines) == height:
+                    left = len(blocks) - position
+                    lines[-1] = [(f" … {left:,} more node{'s' if left > 1 else ''}: 3 shows them all", "cell--dim")]
+                    return list(lines)
+                lines.append([(" ", "")])
+                used = 1
+            lines[-1] += spans_of([sign])
+            used += 1
+    return list(lines)
 
 
 def _node_lines(
@@ -122,10 +152,8 @@ def _node_lines(
     begin = name_width + 2
     used = begin
     room = max(8, width - begin - 1)
-    for worker in sorted(workers, key=lambda w: worker_order(w.id)):
-        signs = slot_signs(worker, now_ms, yardstick)
-        if not signs:
-            continue
+    for worker in workers:
+        signs = slot_signs(worker, now_ms, yardstick) or [UNREADABLE]
         if used > begin and used + len(signs) > begin + room:
             lines.append([(" " * begin, "")])
             used = begin

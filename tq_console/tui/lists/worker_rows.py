@@ -17,7 +17,7 @@ COLUMNS = (
     Column("STATE", (10, 10, 10)),
     Column("BUSY", (7, 7, 9), is_right=True),
     Column("SLOTS", (10, 12, 16)),
-    Column("RUNS LONGEST / QUEUES", (13, 18, 24), grows=True),
+    Column("TASK / QUEUES", (13, 18, 24), grows=True),
     Column("FOR", (5, 5, 6), is_right=True),
     Column("BEAT", (5, 5, 5), is_right=True),
     Column("DONE", (0, 8, 9), is_right=True),
@@ -115,8 +115,8 @@ def _node_row(leaf: Leaf, fleet: Fleet) -> Row:
         (
             Cell(leaf.id, "cell--bold"),
             Cell(str(sign), sign.style),
-            Cell(f"{busy}/{slots}", "cell--busy" if busy else "cell--dim"),
-            Cell(f"{count} workers", "" if wanted in (None, len(live)) else "cell--warn"),
+            Cell(f"{busy}/{slots}" if said else "-", "cell--busy" if busy else "cell--dim"),
+            Cell(f"{count} up", "" if wanted in (None, len(live)) else "cell--warn"),
             Cell(queues, "cell--accent" if info else "cell--warn"),
             Cell(""),
             Cell(
@@ -146,8 +146,9 @@ def _worker_row(leaf: Leaf, worker: Member, fleet: Fleet, yardstick: Yardstick) 
         said = (Cell("-"), Cell("-"), Cell("what it says cannot be read", "cell--warn"), Cell("-"))
         return Row(leaf.id, (*head, *said, beat, *blank))
     longest = longest_of(info)
-    is_long = longest is not None and yardstick.is_long(longest, fleet.now_ms)
+    # Of a lost one nobody knows what it still runs.
     is_lost = worker.health == "lost"
+    is_long = longest is not None and not is_lost and yardstick.is_long(longest, fleet.now_ms)
     return Row(
         leaf.id,
         (
@@ -158,7 +159,7 @@ def _worker_row(leaf: Leaf, worker: Member, fleet: Fleet, yardstick: Yardstick) 
                 "cell--bad" if is_lost else "cell--warn" if is_long else "cell--busy",
             ),
             Cell(longest.type or short_id(longest.task_id)) if longest else Cell("-", "cell--dim"),
-            Cell(_ran(longest, fleet.now_ms), "cell--warn" if is_long else ""),
+            Cell("-" if is_lost else _ran(longest, fleet.now_ms), "cell--warn" if is_long else ""),
             beat,
             _number(info.completed),
             _number(info.failed, style="cell--bad"),
@@ -225,9 +226,10 @@ def node_lines(leaf: Leaf, fleet: Fleet, yardstick: Yardstick, *, width: int, he
     sign = member_sign(node)
     lines: list[Line] = [[(f" {leaf.node_id} ", "cell--title"), (str(sign), sign.style)]]
     if info is not None:
-        facts = [info.host, f"pid {info.pid}", f"up {_up(info, fleet)}", f"tq {info.tq_version or '-'}"]
-        facts += [f"code {info.code_version or '-'}", f"Python {info.python or '-'}", f"{info.restarts} restarts"]
-        lines.append([(f" {' · '.join(facts)}", "cell--dim")])
+        facts = [info.host, f"pid {info.pid}", f"up {_up(info, fleet)}", plural(info.restarts, "restart")]
+        versions = [f"tq {info.tq_version or '-'}", f"code {info.code_version or '-'}", f"Python {info.python or '-'}"]
+        groups = [facts + versions] if width >= 100 else [facts, versions]
+        lines += [[(f" {' · '.join(group)}", "cell--dim")] for group in groups]
         lines.append([(" queues ", "cell--dim"), (", ".join(info.queues) or "none", "cell--accent")])
         types = f"{', '.join(info.types[:12])}{' …' if len(info.types) > 12 else ''}" if info.types else "not said"
         lines.append([(" types  ", "cell--dim"), (types, "")])
@@ -247,6 +249,7 @@ def _took(slot: SlotInfo, now_ms: int) -> str:
 
 
 def _ran(slot: SlotInfo | None, now_ms: int) -> str:
+    """How long a task has been running, coarsely."""
     return age(now_ms - slot.started_at_ms) if slot is not None and slot.started_at_ms else "-"
 
 

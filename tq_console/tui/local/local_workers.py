@@ -31,7 +31,7 @@ LOOK_S = 0.02
 TAIL_LINES = 400
 TAIL_BYTES = 65_536
 
-# The child asks Linux to be ended with the console, then becomes the worker. A program in between does it, for what runs
+# The child asks Linux to be ended with the console, then becomes the worker. A program in between does it: what runs
 # between fork and exec in a program with threads may hang. It looks who its parent is, which may be gone by now.
 _LAUNCHER = """
 import ctypes, os, signal, sys

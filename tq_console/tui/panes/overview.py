@@ -12,7 +12,7 @@ from textual.containers import Container
 
 from tq_console.tui.lists.attention import COLUMNS, attention_rows
 from tq_console.tui.lists.overview_lines import MINUTES, act_lines, failure_lines, queue_lines, rate_lines
-from tq_console.tui.lists.slots import Yardstick, heat_strip, slot_summary
+from tq_console.tui.lists.slots import Yardstick, slot_lines
 from tq_console.tui.look.canvas import Canvas, Line
 from tq_console.tui.panes.pane import NeedChanged, Pane, PlaceChosen, SubmitWanted
 from tq_console.tui.table.rows import Window
@@ -28,47 +28,65 @@ RUNNING_MAX = 100
 """Up to so many running tasks are read, to see whether their leases are renewed."""
 RATES = 5
 """Lines of the throughput."""
-TWO_COLUMNS = 100
-THREE_PARTS = 160
+LEAST = 3
+"""A part with fewer lines than these, its heading included, says nothing."""
+COLUMNS_FROM, SPLIT_FROM = 100, 160
+"""From so many cells on queues and slots stand side by side, and so many, all of the middle and of the bottom."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Lines that each part gets; 0 leaves it out. What needs attention gets the rest."""
+class Room:
+    """Lines that each part gets; 0 leaves it out."""
 
+    attention: int
     queues: int
     slots: int
     rates: int = 0
     failures: int = 0
     acts: int = 0
-    is_two_columns: bool = False
-    """Slots and rates stand to the right of attention and queues."""
-    is_bottom_split: bool = False
-    """The acts stand to the right of the failures."""
+    is_columns: bool = False
+    """Queues stand beside slots."""
+    is_split: bool = False
+    """Slots stand beside rates, failures beside acts."""
 
 
-def plan_of(width: int, height: int) -> Plan:
-    """Shares out a screen: first attention, queues and slots, then what else fits."""
-    if width < TWO_COLUMNS:
-        if height < 18:
-            return Plan(queues=4, slots=3)
-        if height < 34:
-            return Plan(queues=min(7, height // 3), slots=min(6, height // 4))
-        return Plan(queues=7, slots=6, rates=RATES, failures=6, acts=4)
-    is_bottom_split = width >= THREE_PARTS
-    bottom = min(FAILURES + 1, max(0, height - 16) // (1 if is_bottom_split else 2))
-    bottom = 0 if bottom < 3 else bottom
-    acts = min(bottom, ACTS + 1)
-    top = height - (bottom if is_bottom_split else bottom + acts)
-    return Plan(
-        queues=max(4, min(12, top // 2)),
-        slots=max(3, top - RATES),
-        rates=RATES,
-        failures=bottom,
-        acts=acts,
-        is_two_columns=True,
-        is_bottom_split=is_bottom_split,
-    )
+def room_for(width: int, height: int, rows: int) -> Room:
+    """Shares out a screen: first attention, queues and slots, then what else fits.
+
+    Args:
+        rows: Lines that attention would fill.
+    """
+    if width < COLUMNS_FROM:
+        return _stacked(height, rows)
+    attention = max(LEAST, min(rows + 1, height // 3))
+    middle = RATES + LEAST
+    if width >= SPLIT_FROM:
+        bottom = _worth(min(FAILURES + 1, height - attention - middle))
+        middle = max(LEAST, height - attention - bottom)
+        acts = min(bottom, ACTS + 1)
+        return Room(attention, middle, middle, RATES, bottom, acts, is_columns=True, is_split=True)
+    rest = height - attention - middle
+    acts = _worth(min(ACTS + 1, rest * 2 // 5))
+    failures = _worth(min(FAILURES + 1, rest - acts))
+    middle = max(LEAST, height - attention - failures - acts)
+    rates = RATES if middle >= RATES + LEAST else 0
+    return Room(attention, middle, middle - rates, rates, failures, acts, is_columns=True)
+
+
+def _stacked(height: int, rows: int) -> Room:
+    """One below the other."""
+    rates, failures, acts = (RATES, 6, 4) if height >= 34 else (0, 0, 0)
+    slots = LEAST if height < 18 else min(6, height // 4)
+    left = height - slots - rates - failures - acts
+    attention = max(LEAST, min(rows + 1, left - (4 if height < 18 else 6)))
+    return Room(attention, max(1, left - attention), slots, rates, failures, acts)
+
+
+def _worth(lines: int) -> int:
+    return lines if lines >= LEAST else 0
+
+
+PARTS = ("queues", "slots", "rates", "failures", "acts")
 
 
 class OverviewPane(Pane):
@@ -77,23 +95,21 @@ class OverviewPane(Pane):
     TITLE = "Overview"
     DEFAULT_CSS = """
     OverviewPane {
-        .over-top { height: 1fr; layout: vertical; }
-        .over-left { height: 1fr; width: 1fr; }
-        .over-right { height: auto; width: 1fr; }
-        .over-bottom { height: auto; layout: vertical; }
-        VirtualTable { height: 1fr; min-height: 3; }
-        Canvas { height: 1; }
-        .over-failures, .over-acts { width: 1fr; }
+        .over-middle, .over-right, .over-bottom { height: auto; width: 1fr; layout: vertical; }
+        .over-queues, .over-slots, .over-rates, .over-failures, .over-acts { width: 1fr; }
+        VirtualTable { height: 3; }
     }
-    OverviewPane.-two-columns {
-        .over-top { layout: horizontal; }
-        .over-left { width: 3fr; }
-        .over-right { width: 2fr; height: 1fr; padding-left: 2; }
+    OverviewPane.-columns {
+        .over-middle { layout: horizontal; }
+        .over-queues { width: 3fr; }
+        .over-right { width: 2fr; padding-left: 2; }
     }
-    OverviewPane.-bottom-split {
-        .over-bottom { layout: horizontal; }
-        .over-failures { width: 3fr; }
-        .over-acts { width: 2fr; padding-left: 2; }
+    OverviewPane.-split {
+        .over-queues { width: 2fr; }
+        .over-right { width: 3fr; }
+        .over-right, .over-bottom { layout: horizontal; }
+        .over-slots, .over-failures { width: 3fr; }
+        .over-rates, .over-acts { width: 2fr; padding-left: 2; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -104,14 +120,14 @@ class OverviewPane(Pane):
         super().__init__(id=id)
         self._masker = masker
         self._facts: dict[str, Fact] = {}
-        self._plan = plan_of(80, 21)
+        self._rows = 1
+        self._room: Room | None = None
 
     def compose(self) -> ComposeResult:
         """What needs attention, which takes the keys; all else is painted."""
-        with Container(classes="over-top"):
-            with Container(classes="over-left"):
-                yield VirtualTable(COLUMNS, empty_text="… asking")
-                yield Canvas(classes="over-queues")
+        yield VirtualTable(COLUMNS, empty_text="… asking")
+        with Container(classes="over-middle"):
+            yield Canvas(classes="over-queues")
             with Container(classes="over-right"):
                 yield Canvas(classes="over-slots")
                 yield Canvas(classes="over-rates")
@@ -135,14 +151,21 @@ class OverviewPane(Pane):
 
     def on_resize(self) -> None:
         """Shares out the room anew."""
+        self._share_out()
+        self.call_after_refresh(self._paint)
+
+    def _share_out(self) -> None:
+        """Gives each part its lines; nothing is laid out anew while they are the same."""
         width, height = self.size
-        if not height:
+        room = room_for(width, height, self._rows) if height else None
+        if room is None or room == self._room:
             return
-        plan = self._plan = plan_of(width, height)
-        self.set_class(plan.is_two_columns, "-two-columns")
-        self.set_class(plan.is_bottom_split, "-bottom-split")
-        for part in ("queues", "slots", "rates", "failures", "acts"):
-            lines = getattr(plan, part)
+        self._room = room
+        self.set_class(room.is_columns, "-columns")
+        self.set_class(room.is_split, "-split")
+        self.table.styles.height = room.attention
+        for part in PARTS:
+            lines = getattr(room, part)
             canvas = self._canvas(part)
             canvas.display = lines > 0
             canvas.styles.height = max(1, lines)
@@ -167,37 +190,35 @@ class OverviewPane(Pane):
         facts = all_facts(snapshot.queues, snapshot.fleet, running)
         self._facts = {fact.id: fact for fact in facts}
         rows = tuple(attention_rows(facts, snapshot.queues, snapshot.fleet))
+        if self.table.cursor_id not in (None, *(row.id for row in rows)):
+            # What is over does not stay as a ghost: enter only goes somewhere, and the top is what matters now.
+            self.table.reset(COLUMNS)
+        self._rows = len(rows)
+        self._share_out()
         self.table.show(Window(len(rows), 0, rows))
         self._paint()
 
     def _paint(self) -> None:
-        snapshot = self.snapshot
-        if snapshot is None:
+        if self.snapshot is None or self._room is None:
             return
-        plan = self._plan
-        for part in ("queues", "slots", "rates", "failures", "acts"):
-            if getattr(plan, part):
-                self._canvas(part).paint(self._lines(part, snapshot))
+        for part in PARTS:
+            lines = getattr(self._room, part)
+            if lines:
+                canvas = self._canvas(part)
+                canvas.paint(self._lines(part, self.snapshot, canvas.size.width or self.size.width, lines))
 
-    def _lines(self, part: str, snapshot: Snapshot) -> list[Line]:
-        canvas, plan = self._canvas(part), self._plan
-        width = canvas.size.width or self.size.width
+    def _lines(self, part: str, snapshot: Snapshot, width: int, height: int) -> list[Line]:
         match part:
             case "queues":
-                return queue_lines(snapshot.queues, snapshot.fleet, width=width, height=plan.queues)
+                return queue_lines(snapshot.queues, snapshot.fleet, width=width, height=height)
             case "slots":
-                yardstick = Yardstick.of(snapshot.queues)
-                strip = heat_strip(snapshot.fleet, yardstick, width=width, height=plan.slots - 1)
-                empty: list[Line] = [[(" no worker: `tq-worker MODULE` starts some, W on 3 Workers too", "cell--dim")]]
-                return [slot_summary(snapshot.fleet, yardstick), *(strip or empty)]
+                return slot_lines(snapshot.fleet, Yardstick.of(snapshot.queues), width=width, height=height)
             case "rates":
                 return rate_lines(snapshot.queues, width=width)
             case "failures":
-                return failure_lines(
-                    snapshot.failures, snapshot.now_ms, self._masker, width=width, height=plan.failures
-                )
+                return failure_lines(snapshot.failures, snapshot.now_ms, self._masker, width=width, height=height)
             case _:
-                return act_lines(snapshot.audited, snapshot.now_ms, width=width, height=plan.acts)
+                return act_lines(snapshot.audited, snapshot.now_ms, width=width, height=height)
 
     # --- going there ---
 
@@ -208,7 +229,8 @@ class OverviewPane(Pane):
     @on(VirtualTable.WindowWanted)
     def _wants(self, event: VirtualTable.WindowWanted) -> None:
         event.stop()
-        self.post_message(NeedChanged())
+        if self.snapshot is None:
+            self.post_message(NeedChanged())
 
     @on(VirtualTable.Opened)
     def _opened(self, event: VirtualTable.Opened) -> None:
