@@ -25,7 +25,7 @@ def failed(mail: QueueDriver) -> list[str]:
 def test_the_list_names_the_errors(tq: Tq, failed: list[str]) -> None:
     ran = tq.ok("dlq", "list")
     assert len(ran.lines) == 7
-    assert "(error) Timeout: attempt 0" in ran.out
+    assert "Timeout: attempt 0" in ran.out
     assert {record["id"] for record in tq.ok("dlq", "list", "--json").records} == set(failed)
 
 

@@ -105,7 +105,7 @@ def test_completion_knows_the_commands(tq: Tq, monkeypatch: pytest.MonkeyPatch) 
     assert "plain,retry" in tq.process().out
 
 
-def test_the_console_says_that_it_is_not_there_yet() -> None:
+def test_the_console_says_that_it_needs_a_terminal() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from tq_console.cli.main import console_main; console_main()"],
         capture_output=True,
@@ -113,7 +113,7 @@ def test_the_console_says_that_it_is_not_there_yet() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (5, "")
-    assert "not in this version yet" in done.stderr
+    assert "needs a terminal" in done.stderr
 
 
 def test_a_bug_ends_as_one_line(tq: Tq, monkeypatch: pytest.MonkeyPatch) -> None:

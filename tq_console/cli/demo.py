@@ -1,4 +1,4 @@
-"""`tq demo`: a broker, two workers and tasks of every kind, each of which must come to its intended end."""
+"""`tq demo`: a broker, two workers and tasks of every kind, to be watched in the console or checked one by one."""
 
 from __future__ import annotations
 
@@ -34,24 +34,29 @@ POLL_S = 0.1
 @command(
     has_broker=False,
     examples="""
+        tq demo                                          # the console over a broker with sample tasks
         tq demo --headless                               # exit code 0 only if every task ended as intended
         TQ_URL=embedded://demo tq events -f              # in a second terminal, meanwhile
     """,
 )
-@click.option("--headless", is_flag=True, help="Without the console; this version has none yet, so always.")
+@click.option("--headless", is_flag=True, help="Without the console: a fixed set of tasks, each checked.")
 @click.pass_obj
 def demo(invocation: Invocation, headless: bool) -> int:
     """Run sample tasks of every kind on a broker and workers of their own.
 
+    In a terminal the console shows them, with more coming in all the time; else a fixed set runs and is checked.
     Everything that it starts ends with it, however it ends, and what it stored is deleted.
     """
-    del headless
+    from tq_console.tui.launch import has_terminal
+
     if invocation.url or invocation.context:
         raise click.UsageError(f"the demo has a broker of its own, {URL}", click.get_current_context())
     with ExitStack() as stack:
         stack.enter_context(_signals_interrupt())
         _open_broker(invocation, stack)
-        return _run(invocation, stack)
+        if headless or invocation.is_json or not has_terminal():
+            return _run(invocation, stack)
+        return _run_console(invocation, stack)
 
 
 def _open_broker(invocation: Invocation, stack: ExitStack) -> None:
@@ -76,6 +81,23 @@ def _open_broker(invocation: Invocation, stack: ExitStack) -> None:
     if lease.notice:
         out.talk(f"tq: {lease.notice}")
     out.talk(f"tq: the demo's broker is {URL}; in a second terminal: TQ_URL={URL} tq stats")
+
+
+def _run_console(invocation: Invocation, stack: ExitStack) -> int:
+    """Shows the console while sample tasks come in."""
+    from tq_console.cli.demo_tasks import QUEUE, SECOND_QUEUE
+    from tq_console.cli.demo_trickle import Trickle
+    from tq_console.cli.demo_worker import DemoWorker
+    from tq_console.tui.launch import run_console
+
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tq-demo-")))
+    worker = DemoWorker(URL, (QUEUE, SECOND_QUEUE), folder)
+    stack.callback(worker.stop)
+    trickle = Trickle(invocation.runner.endpoint, actor=invocation.actor)
+    stack.callback(trickle.stop)
+    stack.callback(_ignore_signals)
+    trickle.start()
+    return run_console(invocation.address, actor=invocation.actor)
 
 
 def _run(invocation: Invocation, stack: ExitStack) -> ExitCode:

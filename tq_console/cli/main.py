@@ -21,6 +21,7 @@ COMPLETION_VARIABLE = "_TQ_COMPLETE"
 """Set by the shell's completion scripts."""
 
 COMMANDS = {
+    "console": ("tq_console.cli.console:console", "Watch and act from the keyboard."),
     "submit": ("tq_console.cli.submit:submit", "Enqueue a task and print its id."),
     "tasks": ("tq_console.cli.tasks:tasks", "List, show, retry, cancel, kill, delete tasks, or wait for one."),
     "dlq": ("tq_console.cli.dlq:dlq", "See, retry, discard, export what failed for good."),
@@ -155,5 +156,5 @@ def _fill_closed_streams() -> None:
 
 def console_main() -> None:
     """The command `tq-console`."""
-    _say("the console is not in this version yet; `tq stats`, `tq tasks list` and `tq events -f` show the same facts")
-    sys.exit(ExitCode.REFUSED)
+    sys.argv[1:1] = ["console"]
+    main()

@@ -94,6 +94,6 @@ def short_id(task_id: str) -> str:
     return task_id if "@" in task_id else task_id[-8:]
 
 
-def plural(number: int, noun: str) -> str:
-    """A number with its noun: 1 task, 2 tasks, 12,431 tasks."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def plural(number: int, noun: str, many: str = "") -> str:
+    """A number with its noun: 1 task, 2 tasks, 12,431 tasks; `many` where an s does not do."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {many or noun + 's'}"

@@ -59,7 +59,10 @@ def error_text(error: dict[str, Any] | None, masker: Masker) -> str:
     whose = ": ".join(
         part for part in (f"by {known['by']}" if known.get("by") else "", str(known.get("why", ""))) if part
     )
-    return visible(" ".join(part for part in (f"({known.get('reason', '?')})", said, whose) if part))
+    reason = str(known.get("reason", "?"))
+    # That an error is an error goes without saying; every other reason does not.
+    named = "" if reason == "error" and said else f"({reason})"
+    return visible(" ".join(part for part in (named, said, whose) if part))
 
 
 def history_lines(history: tuple[Attempt, ...], masker: Masker) -> list[str]:

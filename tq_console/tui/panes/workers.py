@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.timer import Timer
 
 from tq_console.tui.actions import workers as worker_plans
 from tq_console.tui.actions.scale_screen import ScaleScreen
@@ -79,6 +80,7 @@ class WorkersPane(Pane):
         super().__init__(id=id)
         self._actor, self._local, self._clock = actor, local, clock
         self._scaling = Scaling()
+        self._settling: Timer | None = None
         self._leaves: list[Leaf] = []
         self._by_id: dict[str, Leaf] = {}
 
@@ -215,12 +217,19 @@ class WorkersPane(Pane):
             return
         self._scaling.press(node, step, self._clock())
         self._paint()
-        self.set_timer(SETTLE_S + 0.02, self._order)
+        self._order_later()
+
+    def _order_later(self) -> None:
+        if self._settling is not None:
+            self._settling.stop()
+        # A little later than is asked for: a timer may be early by our clock.
+        self._settling = self.set_timer(SETTLE_S + 0.02, self._order) if self._scaling.wishes else None
 
     def _order(self) -> None:
         for wish in self._scaling.settled(self._clock()):
             self.post_message(PlanMade(worker_plans.scale(wish.node, wish.processes, actor=self._actor)))
         self._paint()
+        self._order_later()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leaves escape to others while there is nothing to forget."""

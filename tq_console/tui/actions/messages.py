@@ -1,0 +1,31 @@
+"""What a key asks of the app."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from tq_console.tui.actions.plan import Plan
+
+
+class PlanMade(Message):
+    """Something is to be done."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+
+class NothingToDo(Message):
+    """A key was pressed that cannot do anything now, and why."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+
+class SubmitWanted(Message):
+    """The form for a new task is to be opened, perhaps filled from another task."""
+
+    def __init__(self, *, from_id: str | None = None, queue: str | None = None) -> None:
+        super().__init__()
+        self.from_id, self.queue = from_id, queue

@@ -1,0 +1,92 @@
+"""Plans for queues: pause, resume, purge, run all failed ones again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tq_console.tui.actions.plan import Level, Plan, Told, command_line, tell_bulk
+from tq_console.view.formats import age, plural, short_id
+from tq_console.view.secrets import Masker
+from tq_console.view.task_page import arguments_text
+from tq_core.model import TaskState
+from tq_core.roles import inspector, operator
+from tq_core.roles.inspector import QueueStats
+from tq_core.transport.steps import Flow
+
+SAMPLE = 200
+
+
+def pause(queue: str, *, actor: str, why: str = "") -> Plan:
+    """Stops a queue's tasks from being claimed."""
+    return Plan(
+        title=f"Pause {queue}",
+        command=command_line("queues", "pause", queue, *(("--why", why) if why else ())),
+        level=Level.NONE,
+        flow=lambda _told: operator.pause_queue(queue, actor=actor, why=why),
+        tell=lambda changed: Told(
+            f"{queue} is paused; running tasks go on" if changed else f"{queue} was paused already"
+        ),
+    )
+
+
+def resume(queue: str, *, actor: str) -> Plan:
+    """Lets a queue's tasks be claimed again."""
+    return Plan(
+        title=f"Resume {queue}",
+        command=command_line("queues", "resume", queue),
+        level=Level.NONE,
+        flow=lambda _told: operator.resume_queue(queue, actor=actor),
+        tell=lambda changed: Told(f"{queue} goes on" if changed else f"{queue} was not paused"),
+    )
+
+
+def purge(queue: QueueStats, state: TaskState, *, actor: str, masker: Masker) -> Plan:
+    """Deletes all tasks of one state of a queue for good."""
+    name, depth = queue.queue, queue.depths[state]
+    return Plan(
+        title=f"Delete all {plural(depth, f'{state} task')} of {name} for good",
+        command=command_line("queues", "purge", name, "--state", str(state), "--yes"),
+        level=Level.MODAL,
+        flow=lambda told: operator.purge(name, actor=actor, state=state, on_progress=told),
+        tell=tell_bulk("deleted"),
+        ask_facts=lambda: blast_radius(name, state, masker),
+        total=depth,
+        word=name,
+    )
+
+
+def retry_all_failed(queue: QueueStats, *, actor: str, masker: Masker) -> Plan:
+    """Runs all failed tasks of a queue again."""
+    name, depth = queue.queue, queue.depths[TaskState.FAILED]
+    return Plan(
+        title=f"Run all {plural(depth, 'failed task')} of {name} again",
+        command=command_line("dlq", "retry", "--all", "--queue", name),
+        level=Level.MODAL,
+        flow=lambda told: operator.requeue_all(name, actor=actor, on_progress=told),
+        tell=tell_bulk("will run again"),
+        ask_facts=lambda: blast_radius(name, TaskState.FAILED, masker),
+        total=depth,
+        word=name,
+    )
+
+
+def blast_radius(queue: str, state: TaskState, masker: Masker) -> Flow[tuple[str, ...]]:
+    """What would be hit, as the server has it now: how many, of which types, how old, and three of them."""
+    page = yield from inspector.page(queue, state, limit=SAMPLE)
+    (numbers,) = yield from inspector.stats([queue], minutes=1)
+    if not page.tasks:
+        return (f"{queue} has no {state} task now",)
+    types = Counter(task.type for task in page.tasks)
+    among = "" if page.total <= len(page.tasks) else f" (of the first {len(page.tasks)})"
+    first, last = page.tasks[0], page.tasks[-1]
+    facts = [
+        f"{page.total:,} {state} now",
+        "types" + among + ": " + ", ".join(f"{name}: {n:,}" for name, n in types.most_common(4)),
+        f"oldest of them {age(numbers.now_ms - min(first.created_at_ms, last.created_at_ms))}",
+    ]
+    return (*facts, *(_sample(task, masker) for task in page.tasks[:3]))
+
+
+def _sample(task: Any, masker: Masker) -> str:
+    return f"  {short_id(task.id)} {task.type} {arguments_text(task, masker)[:80]}"

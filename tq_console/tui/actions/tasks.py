@@ -1,0 +1,106 @@
+"""Plans for tasks: retry, cancel, kill, discard."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tq_console.tui.actions.plan import Level, Plan, ids_command, tell_done
+from tq_console.view.formats import plural, short_id
+from tq_core.model import TaskState, TaskView
+from tq_core.roles import operator
+from tq_core.roles.registry import Fleet, WorkerInfo
+
+MANY = 20
+"""More tasks than these are asked about in a window."""
+
+
+def retry(ids: Sequence[str], *, actor: str) -> Plan:
+    """Runs ended tasks again."""
+    return Plan(
+        title=f"Run {_named(ids)} again",
+        command=ids_command("tasks", "retry", ids=ids),
+        level=Level.NONE if len(ids) == 1 else Level.BAR if len(ids) <= MANY else Level.MODAL,
+        flow=lambda told: operator.requeue(ids, actor=actor, on_progress=told),
+        tell=tell_done("will run again"),
+        total=len(ids),
+    )
+
+
+def cancel(ids: Sequence[str], tasks: Sequence[TaskView], *, actor: str) -> Plan:
+    """Ends tasks that have not run; asks running ones to stop."""
+    running = sum(task.state is TaskState.RUNNING for task in tasks)
+    facts = [f"{plural(running, 'of them runs', 'of them run')}: asked to stop, nothing is killed"] if running else []
+    return Plan(
+        title=f"Cancel {_named(ids)}",
+        command=ids_command("tasks", "cancel", ids=ids),
+        level=Level.BAR if len(ids) <= MANY else Level.MODAL,
+        flow=lambda told: operator.cancel(ids, actor=actor, on_progress=told),
+        tell=tell_done("cancelled"),
+        facts=(*_kinds(tasks), *facts),
+        total=len(ids),
+    )
+
+
+def kill(ids: Sequence[str], tasks: Sequence[TaskView], fleet: Fleet, *, actor: str) -> Plan:
+    """Ends tasks at once, if need be with their process; says what would run again."""
+    neighbours = neighbours_of(ids, fleet)
+    if neighbours:
+        count = sum(len(others) for others in neighbours.values())
+        where = ", ".join(sorted(neighbours))
+        rerun = (
+            f"{plural(count, 'other task')} on {where} will run again if a process must be ended; no attempt is lost"
+        )
+    else:
+        rerun = "no other task is hurt"
+    return Plan(
+        title=f"Kill {_named(ids)}",
+        command=ids_command("tasks", "kill", ids=ids),
+        level=Level.BAR if len(ids) == 1 else Level.MODAL,
+        flow=lambda told: operator.cancel(ids, actor=actor, kill=True, on_progress=told),
+        tell=tell_done("killed"),
+        facts=(*_kinds(tasks), rerun),
+        total=len(ids),
+    )
+
+
+def discard(ids: Sequence[str], tasks: Sequence[TaskView], *, actor: str) -> Plan:
+    """Deletes tasks for good."""
+    is_dlq = bool(tasks) and all(task.state is TaskState.FAILED for task in tasks)
+    verb = ("dlq", "discard") if is_dlq else ("tasks", "delete")
+    return Plan(
+        title=f"Delete {_named(ids)} for good",
+        command=ids_command(*verb, ids=ids),
+        level=Level.BAR if len(ids) <= MANY else Level.MODAL,
+        flow=lambda told: operator.discard(
+            ids, actor=actor, action="discard" if is_dlq else "delete", on_progress=told
+        ),
+        tell=tell_done("deleted"),
+        facts=(*_kinds(tasks), "their arguments, results and history are gone with them"),
+        total=len(ids),
+    )
+
+
+def neighbours_of(ids: Sequence[str], fleet: Fleet) -> dict[str, list[str]]:
+    """Worker -> tasks that run in the same process as one of these."""
+    found = {}
+    for member in fleet.workers:
+        running = [slot.task_id for slot in member.info.running] if isinstance(member.info, WorkerInfo) else []
+        others = [task_id for task_id in running if task_id not in ids]
+        if others and len(others) < len(running):
+            found[member.id] = others
+    return found
+
+
+def _named(ids: Sequence[str]) -> str:
+    return f"task {short_id(ids[0])}" if len(ids) == 1 else plural(len(ids), "task")
+
+
+def _kinds(tasks: Sequence[TaskView]) -> list[str]:
+    if not tasks:
+        return []
+    types = Counter(task.type for task in tasks)
+    queues = sorted({task.queue for task in tasks})
+    words = ", ".join(f"{n} {name}" for name, n in types.most_common(4))
+    more = f" and {len(types) - 4} other types" if len(types) > 4 else ""
+    return [f"{words}{more} in {', '.join(queues[:3])}{' …' if len(queues) > 3 else ''}"]

@@ -1,0 +1,66 @@
+"""One task on a screen of its own."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from tq_console.tui.actions.task_keys import TASK_BINDINGS, Chosen, TaskKeys
+from tq_console.tui.detail.detail_view import DetailView
+from tq_console.tui.frame.hints import hint_line
+from tq_console.tui.look.canvas import Canvas
+from tq_console.tui.watch.snapshot import Snapshot
+from tq_console.view.secrets import Masker
+from tq_core.model import TaskState
+
+
+class DetailScreen(TaskKeys, Screen[None]):
+    """Shows one task, and does what can be done with it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *TASK_BINDINGS,
+        Binding("escape,q", "dismiss", "back", id="detail.back"),
+    ]
+
+    def __init__(self, task_id: str, *, masker: Masker, actor: str) -> None:
+        super().__init__()
+        self.task_id, self.actor = task_id, actor
+        self._masker = masker
+        self._snapshot: Snapshot | None = None
+
+    def compose(self) -> ComposeResult:
+        """The task and the hints."""
+        yield Canvas(id="detail-header")
+        yield DetailView(masker=self._masker, id="detail-view")
+        yield Canvas(id="detail-hints")
+
+    def on_mount(self) -> None:
+        """Takes the focus."""
+        self.query_one(DetailView).focus()
+        self.query_one("#detail-header", Canvas).paint([[(f" task {self.task_id}", "cell--title")]])
+        self._paint_hints()
+
+    def on_resize(self) -> None:
+        """Fits the hints."""
+        self._paint_hints()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Shows what came, if it is about this task."""
+        if snapshot.detail is not None and snapshot.detail.task_id == self.task_id:
+            self._snapshot = snapshot
+            self.query_one(DetailView).show(snapshot.detail, snapshot.now_ms)
+
+    def chosen(self) -> Chosen:
+        """This task."""
+        detail = self._snapshot.detail if self._snapshot else None
+        if self._snapshot is None or detail is None or detail.task is None:
+            return Chosen((), (), TaskState.PENDING, None)
+        return Chosen((self.task_id,), (detail.task,), detail.task.state, self._snapshot.fleet)
+
+    def _paint_hints(self) -> None:
+        bindings = list(self.active_bindings.values())
+        bindings.sort(key=lambda active: (active.binding.id or "").startswith(("app.", "detail.")))
+        self.query_one("#detail-hints", Canvas).paint([hint_line(bindings, self.size.width)])

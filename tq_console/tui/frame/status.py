@@ -1,0 +1,163 @@
+"""The words of the header: which broker, how fresh, and the numbers that say at a glance whether all is well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tq_console.tui.look.canvas import Line, Span
+from tq_console.tui.watch.snapshot import Snapshot, Trouble
+from tq_console.view.formats import age, rate
+from tq_core.model import TaskState
+from tq_core.roles.registry import WorkerInfo
+
+STALE_AFTER_S = 3.0
+SLOW_RTT_MS = 250.0
+FAILING_SHARE = 0.05
+DIVIDER: Span = (" │ ", "cell--dim")
+_CONTEXT_MAX = 28
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """What is known of the connection, beside the snapshot."""
+
+    name: str
+    is_read_only: bool = False
+    is_protected: bool = False
+    is_frozen: bool = False
+    trouble: Trouble | None = None
+    marked: int = 0
+
+
+def header_lines(snapshot: Snapshot | None, link: LinkState, *, now_s: float, width: int) -> list[Line]:
+    """One line when narrow, else two; what does not fit is left out from the end.
+
+    Args:
+        now_s: Our monotonic clock.
+    """
+    if width < 100:
+        return [_fitted([*_place(link, short=True), *_freshness(snapshot, link, now_s), *_numbers(snapshot)], width)]
+    first = [*_place(link, short=False), *_freshness(snapshot, link, now_s), *_server(snapshot)]
+    return [_fitted(first, width), _fitted(_numbers(snapshot), width)]
+
+
+Part = list[Span]
+"""What is shown whole or not at all."""
+
+
+def _place(link: LinkState, *, short: bool) -> list[Part]:
+    limit = 14 if short else _CONTEXT_MAX
+    name = link.name if len(link.name) <= limit else link.name[: limit - 1] + "…"
+    part: Part = [(f" {name} ", "cell--badge-bad" if link.is_protected else "cell--badge")]
+    if link.is_read_only:
+        part.append((" RO " if short else " READ-ONLY ", "cell--badge-warn"))
+    return [part]
+
+
+def _freshness(snapshot: Snapshot | None, link: LinkState, now_s: float) -> list[Part]:
+    parts: list[Part] = []
+    age_s = None if snapshot is None else max(0.0, now_s - snapshot.taken_s)
+    if link.trouble is not None:
+        parts.append(
+            [("✗ DISCONNECTED" if link.trouble.code == "broker_unreachable" else "✗ REFUSED", "cell--badge-bad")]
+        )
+    if age_s is None:
+        parts.append([("… connecting" if link.trouble is None else "no data yet", "cell--warn")])
+    elif link.is_frozen:
+        parts.append([(f"‖ FROZEN {age(age_s * 1000)}", "cell--badge-warn")])
+    elif link.trouble is not None or age_s >= STALE_AFTER_S:
+        parts.append([(f"STALE {age(age_s * 1000)}", "cell--badge-warn")])
+    elif snapshot is not None:
+        slow = snapshot.rtt_ms >= SLOW_RTT_MS
+        parts.append(
+            [
+                ("● ", "cell--warn" if slow else "cell--good"),
+                (f"{'slow ' if slow else ''}{_ms(snapshot.rtt_ms)}", "cell--warn" if slow else "cell--dim"),
+            ]
+        )
+    if snapshot is not None:
+        if snapshot.is_emptied:
+            parts.append([("! EMPTIED: all queues are gone", "cell--badge-bad")])
+        if snapshot.server.is_replica:
+            parts.append([("READ-ONLY REPLICA", "cell--badge-bad")])
+        elif snapshot.server.problem:
+            parts.append([(f"! {snapshot.server.problem}", "cell--bad")])
+    if link.trouble is not None:
+        parts.append([(link.trouble.text, "cell--bad")])
+    return parts
+
+
+def _server(snapshot: Snapshot | None) -> list[Part]:
+    if snapshot is None or not snapshot.server.version:
+        return []
+    return [[(f"Redis {snapshot.server.version}", "cell--dim")]]
+
+
+def _numbers(snapshot: Snapshot | None) -> list[Part]:
+    """Workers, depth, oldest age, failures, rates: the numbers of all queues."""
+    if snapshot is None:
+        return []
+    live = [m for m in snapshot.fleet.workers if m.health != "lost" and isinstance(m.info, WorkerInfo)]
+    known = len(snapshot.fleet.workers)
+    slots = sum(m.info.slots for m in live if isinstance(m.info, WorkerInfo))
+    busy = sum(len(m.info.running) for m in live if isinstance(m.info, WorkerInfo))
+    depth = snapshot.depths.get(TaskState.PENDING, 0)
+    failed = snapshot.depths.get(TaskState.FAILED, 0)
+    oldest = max((q.oldest_age_ms for q in snapshot.queues if q.oldest_age_ms is not None), default=None)
+    done = sum(q.rate_per_s("completed", window_s=60) for q in snapshot.queues)
+    came = sum(q.rate_per_s("enqueued", window_s=60) for q in snapshot.queues)
+    bad = sum(q.rate_per_s("failures", window_s=60) for q in snapshot.queues)
+    share = bad / (bad + done) if bad + done > 0 else None
+    paused = sum(1 for q in snapshot.queues if q.paused)
+    parts: list[Part] = [
+        [
+            (" workers ", "cell--dim"),
+            (
+                f"{len(live)}" if len(live) == known else f"{len(live)}/{known}",
+                "cell--bad" if len(live) < known or (depth and not live) else "",
+            ),
+            (" slots ", "cell--dim"),
+            (f"{busy}/{slots}", "cell--busy" if busy else ""),
+        ],
+        [
+            ("depth ", "cell--dim"),
+            (f"{depth:,}", ""),
+            (" oldest ", "cell--dim"),
+            (age(oldest), ""),
+        ],
+        [("DLQ ", "cell--dim"), (f"{failed:,}", "cell--bad" if failed else "")],
+        [
+            ("fail ", "cell--dim"),
+            (
+                "-" if share is None else f"{share * 100:.1f}%",
+                "cell--bad" if share is not None and share >= FAILING_SHARE else "",
+            ),
+        ],
+        [("in ", "cell--dim"), (rate(came), ""), (" out ", "cell--dim"), (rate(done), "")],
+    ]
+    if paused:
+        parts.insert(2, [(f"‖ {paused} paused", "cell--warn")])
+    return parts
+
+
+def _ms(value: float) -> str:
+    return f"{value:.1f}ms" if value < 10 else f"{value:.0f}ms"
+
+
+def _fitted(parts: list[Part], width: int) -> Line:
+    """The parts side by side, as many as fit; the first that does not is cut if it is one text."""
+    line: list[Span] = []
+    used = 0
+    for part in parts:
+        cells = sum(len(text) for text, _ in part)
+        gap = len(DIVIDER[0]) if line else 0
+        if used + gap + cells > width:
+            room = width - used - gap
+            if len(part) == 1 and room >= 12:
+                line += [DIVIDER, (part[0][0][: room - 1] + "…", part[0][1])]
+            break
+        if line:
+            line.append(DIVIDER)
+        line += part
+        used += gap + cells
+    return line

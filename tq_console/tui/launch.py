@@ -1,0 +1,42 @@
+"""Starts the console and makes sure that all it started ends with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from tq_core.settings import BrokerAddress
+
+
+def run_console(
+    address: BrokerAddress, *, actor: str, is_read_only: bool = False, on_start: Callable[[], None] | None = None
+) -> int:
+    """Runs the console until its user leaves; returns the exit code.
+
+    Args:
+        actor: Who is written down with each change.
+        on_start: Called when the first frame is there.
+    """
+    # Read when Textual is imported; more frames than these nobody sees, and each costs bytes.
+    os.environ.setdefault("TEXTUAL_FPS", "30")
+    from tq_console.tui.app import ENDING_SIGNALS, ConsoleApp
+    from tq_console.tui.watch.link import Link
+
+    app = ConsoleApp(Link(address, actor=actor, is_read_only=is_read_only))
+    app.on_start = on_start
+    handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    try:
+        code = app.run()
+    finally:
+        # The event loop leaves the default behind, and who called us may have other plans.
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        app.local_workers.stop_all()
+    return app.return_code or code or 0
+
+
+def has_terminal() -> bool:
+    """Whether there is a terminal to draw on and keys to read."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

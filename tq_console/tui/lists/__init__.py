@@ -1,0 +1,1 @@
+"""From what is known to rows of tables; no widgets here."""

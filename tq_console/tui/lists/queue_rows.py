@@ -1,0 +1,100 @@
+"""Queues as rows."""
+
+from __future__ import annotations
+
+from tq_console.tui.look.glyphs import QUEUE_SIGNS, Sign, sparkline
+from tq_console.tui.table.rows import Cell, Column, Row
+from tq_console.view.formats import age, duration, rate
+from tq_core.model import TaskState
+from tq_core.roles.inspector import QueueStats
+from tq_core.roles.registry import Fleet, NodeInfo
+
+WINDOW_S = 60
+TREND_MINUTES = 12
+COLUMNS = (
+    Column("QUEUE", (16, 20, 26), is_pinned=True, grows=True),
+    Column("STATE", (11, 11, 11)),
+    Column("DEPTH", (8, 9, 10), is_right=True),
+    Column("OLDEST", (6, 6, 7), is_right=True),
+    Column("OUT", (8, 8, 9), is_right=True),
+    Column("DRAIN", (7, 8, 9), is_right=True),
+    Column("DLQ", (6, 6, 7), is_right=True),
+    Column("RUN", (0, 5, 6), is_right=True),
+    Column("RETRY", (0, 6, 7), is_right=True),
+    Column("SCHED", (0, 6, 7), is_right=True),
+    Column("IN", (0, 8, 9), is_right=True),
+    Column("TREND", (0, 12, 12)),
+    Column("SLOTS", (0, 0, 6), is_right=True),
+    Column("RUN P95", (0, 0, 9), is_right=True),
+    Column("WAIT P95", (0, 0, 9), is_right=True),
+)
+
+
+def queue_sign(queue: QueueStats, fleet: Fleet) -> Sign:
+    """What is the matter with a queue, if anything."""
+    limit = queue.limits.get("max_size")
+    if queue.paused:
+        return QUEUE_SIGNS["paused"]
+    if limit is not None and queue.waiting >= limit:
+        return QUEUE_SIGNS["full"]
+    if not serving_slots(queue.queue, fleet):
+        return QUEUE_SIGNS["unserved" if queue.depths[TaskState.PENDING] else "idle"]
+    return QUEUE_SIGNS["open"]
+
+
+def serving_slots(queue: str, fleet: Fleet) -> int:
+    """Slots of live nodes that claim from a queue."""
+    return sum(
+        node.info.processes * node.info.slots
+        for node in fleet.nodes
+        if isinstance(node.info, NodeInfo) and node.health != "lost" and queue in node.info.queues
+    )
+
+
+def drain_ms(queue: QueueStats) -> float | None:
+    """How long the pending tasks take at the rate of the last minute; None where that says nothing."""
+    depth = queue.depths[TaskState.PENDING]
+    per_s = queue.rate_per_s("completed", window_s=WINDOW_S)
+    if not depth:
+        return 0.0
+    return depth / per_s * 1000 if per_s > 0 and not queue.paused else None
+
+
+def queue_row(queue: QueueStats, fleet: Fleet) -> Row:
+    """A queue as a row under COLUMNS."""
+    depths = queue.depths
+    sign = queue_sign(queue, fleet)
+    drain = drain_ms(queue)
+    trend = minute_rates(queue, "completed", TREND_MINUTES)
+    slots = serving_slots(queue.queue, fleet)
+    return Row(
+        queue.queue,
+        (
+            Cell(queue.queue, "cell--bold"),
+            Cell(str(sign), sign.style),
+            Cell(f"{depths[TaskState.PENDING]:,}"),
+            Cell(age(queue.oldest_age_ms) if depths[TaskState.PENDING] else "-"),
+            Cell(rate(queue.rate_per_s("completed", window_s=WINDOW_S))),
+            Cell("-" if drain == 0 else "∞" if drain is None else duration(drain).replace(" ", "")),
+            _number(depths[TaskState.FAILED], "cell--bad"),
+            _number(depths[TaskState.RUNNING], "cell--busy"),
+            _number(depths[TaskState.RETRYING], "cell--warn"),
+            _number(depths[TaskState.SCHEDULED], ""),
+            Cell(rate(queue.rate_per_s("enqueued", window_s=WINDOW_S))),
+            Cell(sparkline(trend, TREND_MINUTES), "cell--accent"),
+            Cell(str(slots) if slots else "-"),
+            Cell(duration(queue.latency_ms("run", 0.95)).replace(" ", ""), "cell--dim"),
+            Cell(duration(queue.latency_ms("wait", 0.95)).replace(" ", ""), "cell--dim"),
+        ),
+    )
+
+
+def minute_rates(queue: QueueStats, counter: str, minutes: int) -> list[float]:
+    """What was counted in each of the past minutes, the present one last."""
+    by_start = {minute.start_ms: minute.counts.get(counter, 0) for minute in queue.minutes}
+    this = queue.now_ms // 60_000 * 60_000
+    return [float(by_start.get(this - back * 60_000, 0)) for back in reversed(range(minutes))]
+
+
+def _number(number: int, style: str) -> Cell:
+    return Cell(f"{number:,}" if number else "-", style if number else "cell--dim")

@@ -1,0 +1,1 @@
+"""How the console looks: themes, glyphs, and the surface that is painted with them."""

@@ -1,0 +1,60 @@
+"""What every pane is: it says what it needs, shows what came, and asks for everything else by message."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.containers import Container
+from textual.message import Message
+
+from tq_console.tui.actions.messages import NothingToDo, PlanMade, SubmitWanted
+from tq_console.tui.watch.snapshot import Question, Snapshot
+from tq_core.model import TaskState
+
+__all__ = ["NeedChanged", "NothingToDo", "Pane", "PlaceChosen", "PlanMade", "SubmitWanted", "TaskOpened"]
+
+
+class NeedChanged(Message):
+    """The pane needs something else than a moment ago."""
+
+
+class TaskOpened(Message):
+    """A task is to be shown whole."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__()
+        self.task_id = task_id
+
+
+class PlaceChosen(Message):
+    """Another screen is to be shown, perhaps at a queue or state."""
+
+    def __init__(self, screen: str, *, queue: str | None = None, state: TaskState | None = None) -> None:
+        super().__init__()
+        self.screen_name, self.queue, self.state = screen, queue, state
+
+
+class Pane(Container):
+    """One screen."""
+
+    TITLE: ClassVar[str] = ""
+
+    snapshot: Snapshot | None = None
+    """The last one that was shown here."""
+
+    def question(self) -> Question:
+        """What the pane needs now."""
+        return Question(self.TITLE)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Shows what came; called while the pane is on screen only."""
+        self.snapshot = snapshot
+
+    def set_breakpoints(self, horizontal: int, vertical: int) -> None:
+        """The terminal has another size: 0 narrow, 1 normal, 2 wide; 0 short, 1 tall."""
+
+    def take_focus(self) -> None:
+        """Puts the focus where keys are useful."""
+
+    def place(self, *, queue: str | None, state: TaskState | None) -> None:
+        """Goes to a queue or state; None = where it is."""

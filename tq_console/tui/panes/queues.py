@@ -1,0 +1,173 @@
+"""The Queues screen: how full each queue is, how old, how fast, and what stops it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from tq_console.tui.actions import queues as queue_plans
+from tq_console.tui.lists.queue_rows import COLUMNS, TREND_MINUTES, queue_row
+from tq_console.tui.look.canvas import Canvas, Line, Span
+from tq_console.tui.look.glyphs import TASK_SIGNS
+from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, PlaceChosen, PlanMade, SubmitWanted
+from tq_console.tui.table.rows import Window
+from tq_console.tui.table.table import VirtualTable
+from tq_console.tui.watch.snapshot import Question, Snapshot
+from tq_console.view.formats import age, count, duration
+from tq_console.view.secrets import Masker
+from tq_console.view.task_page import error_text
+from tq_core.model import TaskState
+from tq_core.roles.inspector import QueueStats
+
+FAILURES = 5
+
+
+class QueuesPane(Pane):
+    """All queues."""
+
+    TITLE = "Queues"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "pause", "pause/resume", tooltip="Pause the queue, or let it go on", id="queues.pause"),
+        Binding("n", "new", "new task", tooltip="Submit a new task to this queue", id="queues.new"),
+        Binding("P", "purge", "purge", tooltip="Delete all pending tasks of the queue", id="queues.purge"),
+        Binding(
+            "R", "retry_all", "retry DLQ", tooltip="Run all failed tasks of the queue again", id="queues.retry_all"
+        ),
+    ]
+
+    def __init__(self, *, masker: Masker, actor: str, id: str) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._masker, self._actor = masker, actor
+        self._horizontal, self._vertical = 1, 1
+
+    def compose(self) -> ComposeResult:
+        """The table and, where there is room, what is in the queue under the cursor."""
+        yield VirtualTable(COLUMNS, empty_text="no queue yet · n submits a task, which makes one")
+        yield Canvas(classes="queue-preview")
+
+    @property
+    def table(self) -> VirtualTable:
+        return self.query_one(VirtualTable)
+
+    def set_breakpoints(self, horizontal: int, vertical: int) -> None:
+        """Shows as much as there is room for."""
+        self._horizontal, self._vertical = horizontal, vertical
+        self.table.breakpoint = horizontal
+        self.query_one(".queue-preview").display = vertical == 1
+
+    def take_focus(self) -> None:
+        """The list takes the keys."""
+        self.table.focus()
+
+    def question(self) -> Question:
+        """Queues with their past minutes, and the latest failures."""
+        return Question(
+            self.id or "",
+            minutes=TREND_MINUTES if self._horizontal else 5,
+            failures=50 if self._vertical else 0,
+        )
+
+    def show(self, snapshot: Snapshot) -> None:
+        """The queues."""
+        super().show(snapshot)
+        rows = tuple(queue_row(q, snapshot.fleet) for q in snapshot.queues)
+        self.table.show(Window(len(rows), 0, rows))
+        self._paint_preview()
+
+    def _queue(self) -> QueueStats | None:
+        """The queue under the cursor."""
+        name = self.table.cursor_id
+        return self.snapshot.queue(name) if self.snapshot and name else None
+
+    def _paint_preview(self) -> None:
+        queue = self._queue()
+        self.query_one(".queue-preview", Canvas).paint(self._preview_lines(queue) if queue else [])
+
+    def _preview_lines(self, queue: QueueStats) -> list[Line]:
+        strip: list[Span] = [(" ", "")]
+        for state in TaskState:
+            sign = TASK_SIGNS[state]
+            number = queue.depths[state]
+            strip += [
+                (f"{sign} ", sign.style if number else "cell--dim"),
+                (f"{number:,}   ", "" if number else "cell--dim"),
+            ]
+        lines: list[Line] = [[(f" {queue.queue}", "cell--title")], strip]
+        if queue.paused:
+            why = f": {queue.paused.why}" if queue.paused.why else ""
+            since = age(queue.now_ms - queue.paused.at_ms)
+            lines.append([(f" ‖ paused {since} ago by {queue.paused.by}{why}", "cell--warn")])
+        limit = queue.limits.get("max_size")
+        times = ", ".join(
+            f"{kind} p50 {duration(queue.latency_ms(kind, 0.5))} p95 {duration(queue.latency_ms(kind, 0.95))}"
+            for kind in ("wait", "run")
+        )
+        lines.append([(" times ", "cell--dim"), (times, ""), ("   limit ", "cell--dim"), (count(limit), "")])
+        failed = [task for task in (self.snapshot.failures if self.snapshot else ()) if task.queue == queue.queue]
+        if failed:
+            lines.append([(" last failures", "cell--dim")])
+            now_ms = self.snapshot.now_ms if self.snapshot else 0
+            lines += [
+                [
+                    (f"  {age(now_ms - (task.finished_at_ms or now_ms)):>4} ago  ", "cell--dim"),
+                    (f"{task.type}  ", ""),
+                    (error_text(task.error, self._masker), "cell--bad"),
+                ]
+                for task in failed[:FAILURES]
+            ]
+        return lines
+
+    @on(VirtualTable.CursorMoved)
+    def _moved(self, event: VirtualTable.CursorMoved) -> None:
+        event.stop()
+        self._paint_preview()
+
+    @on(VirtualTable.WindowWanted)
+    def _wants(self, event: VirtualTable.WindowWanted) -> None:
+        event.stop()
+        self.post_message(NeedChanged())
+
+    @on(VirtualTable.Opened)
+    def _opened(self, event: VirtualTable.Opened) -> None:
+        event.stop()
+        queue = self._queue()
+        busiest = TaskState.PENDING
+        if queue is not None and not queue.depths[TaskState.PENDING]:
+            busiest = next((s for s in _WORTH_SEEING if queue.depths[s]), TaskState.PENDING)
+        self.post_message(PlaceChosen("tasks", queue=event.row_id, state=busiest))
+
+    def action_pause(self) -> None:
+        """Pauses the queue, or lets it go on."""
+        queue = self._queue()
+        if queue is None:
+            self.post_message(NothingToDo("no queue here to pause"))
+            return
+        make = queue_plans.resume if queue.paused else queue_plans.pause
+        self.post_message(PlanMade(make(queue.queue, actor=self._actor)))
+
+    def action_purge(self) -> None:
+        """Deletes what is pending."""
+        queue = self._queue()
+        if queue is None or not queue.depths[TaskState.PENDING]:
+            self.post_message(NothingToDo("nothing is pending here"))
+            return
+        plan = queue_plans.purge(queue, TaskState.PENDING, actor=self._actor, masker=self._masker)
+        self.post_message(PlanMade(plan))
+
+    def action_retry_all(self) -> None:
+        """Runs all failed tasks of the queue again."""
+        queue = self._queue()
+        if queue is None or not queue.depths[TaskState.FAILED]:
+            self.post_message(NothingToDo("nothing has failed here"))
+            return
+        self.post_message(PlanMade(queue_plans.retry_all_failed(queue, actor=self._actor, masker=self._masker)))
+
+    def action_new(self) -> None:
+        """Opens the form for this queue."""
+        self.post_message(SubmitWanted(queue=self.table.cursor_id))
+
+
+_WORTH_SEEING = (TaskState.RUNNING, TaskState.RETRYING, TaskState.FAILED, TaskState.SCHEDULED, TaskState.COMPLETED)

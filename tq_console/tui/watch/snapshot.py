@@ -1,0 +1,120 @@
+"""What the console knows at one instant, as values that nobody changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tq_core.model import TaskState, TaskView
+from tq_core.roles.browser import Place, Placed
+from tq_core.roles.inspector import QueueStats
+from tq_core.roles.operator import Audited
+from tq_core.roles.registry import Fleet
+
+HEADER_MINUTES = 2
+"""What the rates of the last minute need."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskListQuestion:
+    """Which part of which list of tasks is on screen."""
+
+    state: TaskState
+    queue: str | None = None
+    """None = all queues."""
+    words: str = ""
+    """The filter; "" = none."""
+    place: Place | None = None
+    """Held on to; None = `first` says where."""
+    before: int = 0
+    first: int = 0
+    count: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the visible screen needs."""
+
+    screen: str
+    minutes: int = HEADER_MINUTES
+    tasks: TaskListQuestion | None = None
+    detail_id: str | None = None
+    failures: int = 0
+    """How many of the latest failures."""
+    audited: int = 0
+    """How many of the latest acts of people."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskList:
+    """The answer to a TaskListQuestion."""
+
+    question: TaskListQuestion
+    total: int
+    offset: int
+    rows: tuple[Placed, ...]
+    searched: int | None = None
+    """With a filter: tasks that were looked at, of `of`; None without."""
+    of: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One task, whole, and why it is where it is."""
+
+    task_id: str
+    task: TaskView | None
+    """None: it is not there (any more)."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What the server says of itself."""
+
+    version: str = ""
+    is_replica: bool = False
+    problem: str = ""
+    """Why it refuses writes or may lose tasks; "" = nothing known."""
+    used_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything on screen, of one instant."""
+
+    question: Question
+    now_ms: int
+    """The server's clock."""
+    taken_s: float
+    """Our monotonic clock when the answer was there."""
+    rtt_ms: float
+    """From question to answer, the server's work included."""
+    queues: tuple[QueueStats, ...]
+    fleet: Fleet
+    tasks: TaskList | None = None
+    detail: Detail | None = None
+    failures: tuple[TaskView, ...] = ()
+    audited: tuple[Audited, ...] = ()
+    server: ServerFacts = ServerFacts()
+    is_emptied: bool = False
+    """All queues that were there a moment ago are gone."""
+    depths: Mapping[TaskState, int] = field(default_factory=dict)
+    """Of all queues together."""
+
+    def queue(self, name: str) -> QueueStats | None:
+        """One queue's numbers."""
+        return next((q for q in self.queues if q.queue == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """No answer came: why, and what is done about it."""
+
+    text: str
+    code: str
+    since_s: float
+    """Our monotonic clock when it began."""
+    tries: int
+    next_try_s: float
+    """Seconds until the next try."""
