@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tq_console.tui.look.canvas import Line, Span
 from tq_console.tui.look.glyphs import Sign
+from tq_console.view.formats import plural
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.registry import Fleet, Member, SlotInfo, WorkerInfo
 
@@ -125,7 +126,7 @@ def _flowing(
 ) -> list[Line]:
     """All slots in a row over several lines, a gap after each worker and a stroke after each node."""
     lines: list[list[Span]] = [[(" ", "")]]
-    used = 1
+    used, first = 1, 0  # the first node on the last line, of which the line may hold only a part
     for position, (_, members) in enumerate(blocks):
         of_node = [slot_signs(member, now_ms, yardstick) or [UNREADABLE] for member in members]
         signs = [sign for of_worker in of_node for sign in (*of_worker, _GAP)][:-1]
@@ -133,11 +134,11 @@ def _flowing(
         for sign in cells:
             if used >= width - 1:
                 if len(lines) == height:
-                    left = len(blocks) - position
-                    lines[-1] = [(f" … {left:,} more node{'s' if left > 1 else ''}: 3 shows them all", "cell--dim")]
+                    left = plural(len(blocks) - first, "node")
+                    lines[-1] = [(f" … the slots of {left} do not fit", "cell--dim")]
                     return list(lines)
                 lines.append([(" ", "")])
-                used = 1
+                used, first = 1, position
             lines[-1] += spans_of([sign])
             used += 1
     return list(lines)
