@@ -1,0 +1,1 @@
+"""Forms: what is typed into fields becomes a task."""
