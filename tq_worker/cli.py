@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from tq_core.errors import TqError
-from tq_worker import settings
-from tq_worker.lifecycle_log import FORMATS, LEVELS, LifecycleLog
+from tq_worker import exit_codes, settings
+from tq_worker.lifecycle_log import FORMATS, LEVELS, LifecycleLog, escape
 
 STDERR = 2
 
@@ -157,10 +157,15 @@ def _run(node_settings: settings.NodeSettings) -> int:
     code, said = asyncio.run(Node(node_settings, log).run())
     log.close()
     if said:
-        click.echo(f"tq-worker: {said}", err=True)
+        click.echo(f"tq-worker: {escape(said)}", err=True)
     return code
 
 
 def main() -> None:
-    """Runs the command; the entry point of the console script."""
-    command(prog_name="tq-worker")
+    """Runs the command; what cannot be understood is said in one line, as `tq` says it."""
+    try:
+        # `--help` and the like return; a node exits by itself.
+        command.main(prog_name="tq-worker", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"tq-worker: {escape(error.format_message())} (see `tq-worker --help`)", err=True)
+        sys.exit(exit_codes.USAGE)

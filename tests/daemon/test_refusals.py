@@ -44,6 +44,7 @@ def test_code_that_cannot_be_used_ends_the_node(site: Site, apps: list[str], sai
         ("import no_such_thing\n", "ModuleNotFoundError: No module named 'no_such_thing' (FILE:1)"),
         ("x = 1\n\nraise RuntimeError('first\\nsecond')\n", "RuntimeError: first (FILE:3)"),
         ("def f(:\n", "SyntaxError: "),
+        ("raise RuntimeError('\\x9b31m')\n", "RuntimeError: \\x9b31m (FILE:1)"),
         ("import sys\nsys.exit(0)\n", "SystemExit: 0 (FILE:2)"),
         ("from tq_core import TaskQueue\ntq = TaskQueue()\ntq.task(7)\n", "7 cannot be a task's handler"),
     ],
@@ -136,3 +137,22 @@ def test_the_samples_run_without_any_code(site: Site) -> None:
     site.wait_working(node)
 
     assert site.node_info(node).types
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["traced_tasks", "--processes", "0"], "'--processes': 0 is not in the range"),
+        (["traced_tasks", "--queues", "a b"], "'a b' cannot be a queue's name"),
+        (["traced_tasks", "--lise"], "No such option '--lise'"),
+        (["traced_tasks", "--app-dir", "/nowhere\x1b[31m"], "'/nowhere\\x1b[31m' does not exist"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_refused_in_one_line(site: Site, arguments: list[str], said: str) -> None:
+    code, log = refused(site, *arguments)
+
+    assert code == 2, log
+    assert said in log
+    assert log.startswith("tq-worker: ")
+    assert log.endswith("(see `tq-worker --help`)\n")
+    assert log.count("\n") == 1, log
