@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tq_worker.cli import main
+from tq_worker.entry import main
 
 if __name__ == "__main__":
     main()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.daemon.site import CODE, Site
+from tests.interrupting import interrupted_at
 
 DEAD = "redis://127.0.0.1:1/0"
 
@@ -156,3 +158,9 @@ def test_a_command_line_that_makes_no_sense_is_refused_in_one_line(site: Site, a
     assert log.startswith("tq-worker: ")
     assert log.endswith("(see `tq-worker --help`)\n")
     assert log.count("\n") == 1, log
+
+
+def test_ctrl_c_while_it_loads_ends_it_without_a_word() -> None:
+    done = interrupted_at("click", "from tq_worker.entry import main; main()", "traced_tasks")
+
+    assert (done.code, done.out, done.err) == (-signal.SIGINT, "", "")
