@@ -427,7 +427,7 @@ def test_the_audit_log_is_newest_first_over_queues_and_fleet_and_adds_chunks_up(
     assert [(a.by, a.action, a.target, a.count) for a in log] == [
         ("dan", "reveal", "other", 0),
         ("cid", "configure", "other", 1),
-        ("bob", "pause", "fleet", 1),
+        ("bob", "pause", "n", 1),
         ("ann", "purge", "mail", 3),
     ]
     assert [a.by for a in q.run(operator.audit_log(limit=2))] == ["dan", "cid"]

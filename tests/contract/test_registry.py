@@ -183,7 +183,8 @@ def test_a_command_reaches_its_node_and_its_answer_comes_back(live_q: QueueDrive
     q.run(registry.acknowledge(command_id, Ack(ok=True, text="three", data={"a": 1})))
     assert q.run(registry.await_ack(command_id, timeout_s=5)) == Ack(ok=True, text="three", data={"a": 1})
     (entry,) = q.run(operator.audit_log([]))
-    assert (entry.by, entry.action, entry.target, entry.count, entry.op) == ("ann", "scale", "fleet", 1, command_id)
+    assert (entry.by, entry.action, entry.target, entry.count, entry.op) == ("ann", "scale", "n", 1, command_id)
+    assert entry.detail == {"by": "ann", "processes": 3}
 
 
 def test_commands_are_read_in_the_order_they_were_sent(live_q: QueueDriver) -> None:

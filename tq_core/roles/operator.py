@@ -235,6 +235,7 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     action: str
     target: str
+    """The queue or the node; `fleet` where an older version did not say which node."""
     count: int
     detail: dict[str, Any]
     op: str
@@ -249,13 +250,15 @@ def audit_log(queues: Sequence[str] | None = None, *, limit: int = 100) -> Flow[
         for _, fields in (yield Command(("XREVRANGE", key, "+", "-", "COUNT", limit * 2))):
             f = {k.decode(): v.decode("utf-8", "replace") for k, v in fields.items()}
             try:
+                detail = wire.json_object(f["detail"])
+                node = detail.pop("node", None) if key == keys.FLEET_AUDIT else None
                 entry = Audited(
                     at_ms=int(f["at"]),
                     by=f["by"],
                     action=f["do"],
-                    target=target,
+                    target=str(node or target),
                     count=int(f["n"]),
-                    detail=wire.json_object(f["detail"]),
+                    detail=detail,
                     op=f["op"],
                 )
             except (KeyError, ValueError):

@@ -265,10 +265,14 @@ def send_command(node_id: str, do: str, *, actor: str, args: dict[str, Any] | No
     """
     assert do in COMMANDS, do
     command = NodeCommand(id=secrets.token_hex(8), do=do, by=actor, args=args or {})
+    detail = wire.encode_detail({"by": actor, "node": node_id, **command.args})
     word, *_ = yield Script(
         "control",
         keys.FLEET,
-        (node_id, actor, msgspec.json.encode(command), COMMAND_VALID_MS, LOST_AFTER_MS, do),
+        (
+            *(node_id, actor, msgspec.json.encode(command), COMMAND_VALID_MS, LOST_AFTER_MS),
+            *(do, command.id, detail),
+        ),
         is_idempotent=False,
     )
     if word == b"GONE":
