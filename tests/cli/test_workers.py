@@ -153,3 +153,28 @@ def test_killing_a_task_tells_first_how_many_others_may_rerun(
     ran = tq.ok("tasks", "kill", "t@mail")
     assert "1 other task on host-1-ab12.1 will run again" in ran.err
     assert ran.out == "t@mail  asked to stop; it runs on host-1-ab12.1\n"
+
+
+def test_a_node_answers_to_its_name(tq: Tq, answering: Callable[[Answer], list[NodeCommand]]) -> None:
+    seen = answering(agree)
+
+    tq.ok("workers", "pause", "host")
+    tq.ok("workers", "stacks", "host")
+
+    assert [command.do for command in seen] == ["pause", "stacks"]
+    ran = tq("workers", "kill", "host")
+    assert (ran.code, ran.out) == (2, "")
+    assert "'host' could be host-1-ab12.1 or host-1-ab12.2" in ran.err
+    assert tq("workers", "pause", "hos").code == 3
+
+
+def test_a_name_that_two_nodes_have_is_refused(
+    tq: Tq, mail: QueueDriver, answering: Callable[[Answer], list[NodeCommand]]
+) -> None:
+    answering(agree)
+    mail.run(registry.heartbeat(NodeInfo(node_id="host-2-cd34", host="host", pid=2)))
+
+    ran = tq("workers", "pause", "host")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "host-1-ab12 or host-2-cd34" in ran.err

@@ -40,6 +40,7 @@ NODE_COLUMNS = (
         tq workers list
         tq workers scale host-4711-ab12 8
         tq workers stop ab12                             # the end of an id, where no other ends like it
+        tq workers pause mailer                          # the name of a node, where no other has it
     """,
 )
 def workers() -> None:
@@ -291,7 +292,7 @@ def _worker_named(invocation: Invocation, name: str) -> str:
 
 
 def match_id(known: Sequence[str], name: str, *, what: str) -> str:
-    """The id that is meant: itself, or the only one that ends like this.
+    """The id that is meant: itself, or the only one that ends like this or belongs to the node of this name.
 
     Raises:
         NotFoundError: none is.
@@ -303,6 +304,9 @@ def match_id(known: Sequence[str], name: str, *, what: str) -> str:
     if name in known:
         return name
     found = [member_id for member_id in known if name and member_id.endswith(name)]
+    if not found and name:
+        named = [member_id for member_id in known if member_id.startswith(f"{name}-")]
+        found = [member_id for member_id in named if member_id.rpartition(".")[0] not in named]
     if len(found) == 1:
         return found[0]
     if found:
