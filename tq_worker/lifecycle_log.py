@@ -189,12 +189,21 @@ def _pairs(fields: dict[str, Any]) -> str:
 
 
 def _members(fields: dict[str, Any]) -> bytes:
-    shown = {n: _short(v) if isinstance(v, str) else v for n, v in fields.items() if v is not None}
+    shown = {n: v if isinstance(v, int) else _bounded(v) for n, v in fields.items() if v is not None}
     return _json.encode(shown)[1:-1]
 
 
+def _bounded(value: object) -> object:
+    text = value if isinstance(value, str) else _as_words(value)
+    return value if len(text) <= _MAX_VALUE_CHARS else _short(text)
+
+
+def _as_words(value: object) -> str:
+    return _json.encode(value).decode() if isinstance(value, dict) else str(value)
+
+
 def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else _as_words(value)
     return text if len(text) <= _MAX_VALUE_CHARS and text.isprintable() else escape(_short(text))
 
 

@@ -48,6 +48,24 @@ def test_text_and_json_say_the_same() -> None:
     }
 
 
+def test_what_a_command_says_is_json_in_both_forms() -> None:
+    def write(log: LifecycleLog) -> None:
+        log.write("info", "command", text="scale by ann", args={"processes": 3, "x": "\x1b"})
+
+    (text,) = lines_of(write)
+    (raw,) = lines_of(write, style="json")
+
+    assert text.endswith(r'scale by ann args={"processes":3,"x":"\u001b"}')
+    assert json.loads(raw)["args"] == {"processes": 3, "x": "\x1b"}
+
+
+def test_a_command_that_says_too_much_is_cut() -> None:
+    (raw,) = lines_of(lambda log: log.write("info", "command", args={"x": "y" * 100_000}), style="json")
+
+    assert len(raw) < 10_000
+    assert json.loads(raw)["args"].startswith('{"x":"yyy')
+
+
 def test_what_could_steer_a_terminal_is_escaped() -> None:
     hostile = "a\x1b[2Jb\nc\x07\x9b31m\u202egnp.exe\u200b"
 

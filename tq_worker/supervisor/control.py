@@ -67,7 +67,7 @@ class ControlDesk:
 
     async def _obey(self, command: NodeCommand) -> None:
         by = command.by or "somebody"
-        self._node.log.write("info", "command", text=f"{command.do} by {by}", args=str(command.args or "") or None)
+        self._node.log.write("info", "command", text=f"{command.do} by {by}", args=command.args or None)
         try:
             ack = await self._do(command)
         except (ValueError, TypeError, KeyError) as error:
