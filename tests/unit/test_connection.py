@@ -18,6 +18,23 @@ def test_a_broken_connection_is_lost_and_unreachable(error: Exception) -> None:
     assert isinstance(connection.translate(error, "x"), BrokerUnreachableError)
 
 
+@pytest.mark.parametrize(
+    ("text", "url", "cure"),
+    [
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate", "rediss://h:1", "?ssl_ca_certs=FILE"),
+        ("Timeout connecting to server", "rediss://h:1", "does it speak TLS"),
+        ("Error 2 connecting to h:1. No such file or directory.", "rediss://h:1?ssl_ca_certs=f", "are the files there"),
+        ("Connection closed by server.", "redis://h:1", "write rediss://"),
+        ("Connection refused.", "redis://h:1", "is Redis running there?"),
+    ],
+)
+def test_what_to_do_fits_what_happened(text: str, url: str, cure: str) -> None:
+    error = connection.translate(redis_errors.ConnectionError(text), url)
+
+    assert error.message.startswith(f"no usable connection to {url} ({text}): ")
+    assert cure in error.message
+
+
 def test_a_wrong_password_is_no_lost_connection() -> None:
     error = redis_errors.AuthenticationError("invalid username-password pair or user is disabled.")
 

@@ -140,8 +140,19 @@ def translate(error: BaseException, display: str) -> BrokerError:
     if text.startswith("READONLY"):
         return BrokerRefusedError(f"{display} is a read-only replica: connect to the primary")
     if is_connection_lost(error) or is_transient(error):
-        return BrokerUnreachableError(f"no usable connection to {display} ({text}): is Redis running there?")
+        return BrokerUnreachableError(f"no usable connection to {display} ({text}): {_cure(text, display)}")
     return BrokerError(f"{display} answered with an error: {text}")
+
+
+def _cure(text: str, display: str) -> str:
+    """What to do about a connection that did not come to be."""
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "name the authority of its certificate, ?ssl_ca_certs=FILE, and the host that the certificate is for"
+    if display.startswith("rediss:"):
+        return "is Redis running there, does it speak TLS, and are the files there that the address names?"
+    if "closed by server" in text:
+        return "is Redis running there? Where it speaks TLS, write rediss://"
+    return "is Redis running there?"
 
 
 def check_version(info: dict[str, Any], display: str) -> None:
