@@ -97,6 +97,17 @@ def test_stop_and_wipe_are_refused_while_another_process_uses_the_broker(new_use
 
 
 @pytest.mark.usefixtures("any_server")
+def test_all_who_use_the_broker_are_named(new_user: NewUser) -> None:
+    users = [new_user(), new_user()]
+    for user in users:
+        user.ask("open")
+    with pytest.raises(RefusedError) as caught:
+        EmbeddedBroker().stop()
+    first, second = sorted(user.pid for user in users)
+    assert f"the processes {first}, {second} use it; end those first" in caught.value.message
+
+
+@pytest.mark.usefixtures("any_server")
 def test_ones_own_lease_does_not_stand_in_the_way(own_folder: Path) -> None:
     with open_embedded() as lease:
         assert EmbeddedBroker().stop()

@@ -112,8 +112,9 @@ def other_users(folder: BrokerFolder) -> tuple[int, ...] | None:
 
 def _in_use(folder: BrokerFolder, what: str) -> str:
     pids = other_users(folder)
-    who = f"process {', '.join(map(str, pids))}" if pids else "another process"
-    return (
-        f"the embedded broker {folder.name!r} cannot be {what}: {who} uses it; "
-        "end that first, or force it, which cuts it off"
-    )
+    if pids and len(pids) > 1:
+        who = f"the processes {', '.join(map(str, pids))} use it; end those first, or force it, which cuts them off"
+    else:
+        name = f"process {pids[0]}" if pids else "another process"
+        who = f"{name} uses it; end that first, or force it, which cuts it off"
+    return f"the embedded broker {folder.name!r} cannot be {what}: {who}"
