@@ -108,6 +108,37 @@ def test_ctrl_c_says_after_which_line(tq: Tq, mail: QueueDriver) -> None:
     assert mail.depths() == {"pending": 2}
 
 
+def test_a_broker_that_fails_on_the_way_is_told_with_the_line(tq: Tq, mail: QueueDriver) -> None:
+    running = subprocess.Popen(
+        tq.command("submit", "t", "--batch", "-"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdin is not None
+    assert running.stdout is not None
+    running.stdin.write('{"queue": "mail"}\n{"queue": "mail"}\n')
+    running.stdin.flush()
+    running.stdout.readline()
+    mail.raw.config_set("maxmemory", 1)
+    try:
+        _, err = running.communicate('{"queue": "mail"}\n', timeout=30)
+    finally:
+        mail.raw.config_set("maxmemory", 0)
+    assert running.returncode == 4
+    assert "tq: after line 2: " in err
+    assert "is out of memory" in err
+    assert err.endswith("; 2 enqueued for certain\n")
+
+
+def test_a_line_with_an_empty_queue_is_bad(tq: Tq, mail: QueueDriver, write: Write) -> None:
+    ran = tq("submit", "t", "--batch", write({"queue": ""}))
+    assert (ran.code, ran.out) == (5, "")
+    assert "line 1: '' cannot be a queue's name" in ran.err
+    assert mail.raw.keys("*") == []
+
+
 def test_options_are_what_lines_do_not_say(tq: Tq, mail: QueueDriver, write: Write) -> None:
     path = write({"args": {}}, {"type": "other", "priority": "low", "delay": "5m", "id": "n1", "unique": "u"})
     ran = tq.ok("submit", "usual", "--batch", path, "--queue", "mail", "--priority", "high")

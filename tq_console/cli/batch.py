@@ -17,7 +17,7 @@ from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.progress import Interrupted, Progress
 from tq_console.cli.task_types import read_rules
 from tq_console.view.submission import SubmissionRules, TaskLine
-from tq_core.errors import InvalidInputError, PayloadTooLargeError, RefusedError, TqError
+from tq_core.errors import BrokerError, InvalidInputError, PayloadTooLargeError, RefusedError, TqError
 from tq_core.model import NewTask
 from tq_core.roles import producer, registry
 
@@ -44,6 +44,7 @@ def submit_batch(
 
     Raises:
         RefusedError: a line is bad; says which, why, and how many were enqueued before it.
+        BrokerError: the broker failed on the way; says after which line, and how many were enqueued by then.
     """
     rules = read_rules(invocation, is_forced=is_forced)
     with ExitStack() as stack:
@@ -166,6 +167,11 @@ class _Batch:
         except RefusedError as error:
             raise RefusedError(
                 f"lines {self._sent_line + 1} to {self._last_line}: {error.message}; {progress.done:,} enqueued"
+            ) from error
+        except BrokerError as error:
+            # Its class is its exit code. What was on its way when the connection broke may have arrived.
+            raise type(error)(
+                f"after line {self._sent_line}: {error.message}; {progress.done:,} enqueued for certain"
             ) from error
         finally:
             self._print(list(filter(None, ids)), progress)
