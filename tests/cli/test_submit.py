@@ -100,6 +100,16 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
     assert mail.raw.keys("*") == []
 
 
+@pytest.mark.parametrize("words", [["x", "-q", ""], ["x", "word=\udcff"], ["x", "\udcff=1"]])
+def test_what_a_shell_made_of_an_unset_variable_or_of_bytes_is_refused(
+    tq: Tq, mail: QueueDriver, words: list[str]
+) -> None:
+    ran = tq("submit", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert "cannot be a queue's name" in ran.err or "is not UTF-8, as JSON must be" in ran.err
+    assert mail.raw.keys("*") == []
+
+
 def test_an_oversized_payload_is_refused(tq: Tq, mail: QueueDriver, tmp_path: Path) -> None:
     big = tmp_path / "big.json"
     big.write_text('{"text": "' + "x" * 2_000_000 + '"}')

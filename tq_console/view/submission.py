@@ -105,6 +105,10 @@ class SubmissionRules:
                 )
             if name in args:
                 raise InvalidInputError(f"the argument {name!r} is given twice")
+            if not _is_utf8(text):
+                raise InvalidInputError(
+                    f"the argument {name!r} is not UTF-8, as JSON must be: encode its bytes, for example as base64"
+                )
             try:
                 args[name] = schema.coerce_text(of_type, name, value)
             except InvalidArgumentsError as error:
@@ -125,7 +129,8 @@ class SubmissionRules:
         if line.type is None:
             raise InvalidInputError('it has no "type": name one in the line, or one for all on the command line')
         found = self.published(line.type)
-        queue = names.check_queue(line.queue or (found.queue if found else DEFAULT_QUEUE))
+        of_type = found.queue if found else DEFAULT_QUEUE
+        queue = names.check_queue(of_type if line.queue is None else line.queue)
         task = producer.new_task(
             line.type,
             line.args,
@@ -160,6 +165,11 @@ class SubmissionRules:
         return InvalidArgumentsError(
             f"{error.message}; it takes {form(found)} (--force skips this check)", error.problems
         )
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a word of the command line was; what was not came in as half of a surrogate pair."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def form(published: PublishedType) -> str:
