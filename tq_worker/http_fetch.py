@@ -102,7 +102,7 @@ async def fetch(
         max_bytes: How much of the answer's body is read.
 
     Raises:
-        FatalError: it is not allowed, or the server refuses the request for good (most of 4xx).
+        FatalError: it is not allowed, it is no HTTP, or the server refuses the request for good (most of 4xx).
         ConnectionError: it may succeed later: no connection, a broken one, too slow, 5xx, 408, 425, 429.
     """
     try:
@@ -111,6 +111,8 @@ async def fetch(
     except TimeoutError:
         # The library's own texts may hold the address with its query.
         raise ConnectionError(f"{_shown(url)} had not answered after {timeout_s:g} s") from None
+    except httpx.LocalProtocolError:
+        raise FatalError(f"{_shown(url)}: HTTP does not allow these headers") from None
     except httpx.HTTPError as error:
         raise ConnectionError(f"{_shown(url)}: {type(error).__name__}") from None
 

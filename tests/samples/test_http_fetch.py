@@ -383,6 +383,16 @@ async def test_a_broken_answer_may_be_tried_again(site: Site) -> None:
         await get(f"{site.url}/a", "127.0.0.1:*")
 
 
+@pytest.mark.parametrize("headers", [{"a": "secret\r\nX: y"}, {"a b": "secret"}, {"a": "secret\0"}])
+async def test_headers_that_are_none_are_refused_for_good(site: Site, headers: dict[str, str]) -> None:
+    site.answers["/a"] = text("ok")
+
+    with pytest.raises(FatalError, match="HTTP does not allow these headers") as failed:
+        await get(f"{site.url}/a", "127.0.0.1:*", headers=headers)
+    assert "secret" not in str(failed.value)
+    assert site.requests == []
+
+
 async def test_a_task_cannot_set_how_the_connection_works(site: Site) -> None:
     site.answers["/a"] = text("ok")
 
