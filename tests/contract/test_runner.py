@@ -11,7 +11,7 @@ import textwrap
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -125,6 +125,27 @@ def alone(step: Step) -> Flow[Any]:
 
 def claim(nonce: str = "aaaa", limit: int = 2) -> Flow[consumer.Claim]:
     return consumer.claim("mail", worker_id="n.1", nonce=nonce, limit=limit)
+
+
+def careful_claim(nonce: str) -> Flow[consumer.Claim]:
+    """A claim that gives back what it took when its answer was lost, so that it can be made again."""
+    try:
+        return (yield from claim(nonce))
+    except BrokerUnreachableError:
+        yield from consumer.release_claim("mail", nonce)
+        raise
+
+
+def answered(runs: Runs, flow: Callable[[], Flow[T]]) -> T:
+    """The first answer that comes within the runner's time, which is too short for a machine that is busy elsewhere."""
+
+    def ask() -> list[T]:
+        try:
+            return [runs.run(flow())]
+        except BrokerUnreachableError:
+            return []
+
+    return wait_until(ask, 10, "an answer")[0]
 
 
 # --- broken connections ---
@@ -272,18 +293,19 @@ def test_a_server_that_stops_answering_is_given_up(q: QueueDriver, proxy: Faulty
     q.put_many(2)
     proxy.freeze(sha("claim"))
     runs = new_runs(proxy.url, answer_s=0.2)
+    assert answered(runs, lambda: alone(Command(("ECHO", "warm")))) == b"warm"
 
     with pytest.raises(BrokerUnreachableError):
         runs.run(claim("cafe"))
     assert runs.run(consumer.release_claim("mail", "cafe")) == 0
-    assert len(runs.run(claim("beef")).tasks) == 2
+    assert len(answered(runs, lambda: careful_claim("beef")).tasks) == 2
 
 
 def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_ones(
     q: QueueDriver, proxy: FaultyProxy, server: PrivateServer, new_runs: Any
 ) -> None:
     runs = new_runs(proxy.url, answer_s=0.3, retry_for_s=0)
-    assert runs.run(alone(Command(("ECHO", "first")))) == b"first"
+    assert answered(runs, lambda: alone(Command(("ECHO", "first")))) == b"first"
     server.freeze()
     try:
         with pytest.raises(BrokerUnreachableError):
@@ -291,7 +313,7 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_ones(
     finally:
         server.thaw()
 
-    assert runs.run(alone(Command(("ECHO", "next")))) == b"next"
+    assert answered(runs, lambda: alone(Command(("ECHO", "next")))) == b"next"
     assert q.depths() == {}
 
 
