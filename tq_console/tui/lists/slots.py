@@ -170,7 +170,8 @@ def _node_lines(
 
 def node_of(worker: Member) -> str:
     """The node that a worker belongs to: what it says, else what its id says."""
-    return worker.info.node_id if isinstance(worker.info, WorkerInfo) else worker.id.rpartition(".")[0] or worker.id
+    said = worker.info.node_id if isinstance(worker.info, WorkerInfo) else ""
+    return said or worker.id.rpartition(".")[0] or worker.id
 
 
 def worker_order(worker_id: str) -> tuple[int, str]:
