@@ -165,11 +165,15 @@ class ConsoleApp(App[int]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = "tq-dark"
+        self._end_on_signals()
+        # Only then are the panes made of what they are made of.
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
         self._fit()
         self.pane.take_focus()
         self._paint_frame()
-        self.set_interval(1.0, self._paint_header)
-        self._end_on_signals()
+        self.set_interval(1.0, self._tick)
         self.run_worker(self.poller.run(), group="poll", exclusive=True, exit_on_error=False)
 
     @property
@@ -187,6 +191,11 @@ class ConsoleApp(App[int]):
         current = self.base.query_one("#body", ContentSwitcher).current
         return self.base.query_one(f"#{current}", Pane)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that is painted on is there: not while the console ends, when messages may still come in."""
+        return bool(self.base.query("#hints")) and all(pane.is_attached and pane.children for pane in self.panes)
+
     # --- the flow ---
 
     def question(self) -> Question:
@@ -203,7 +212,8 @@ class ConsoleApp(App[int]):
 
     @on(SnapshotTaken)
     def _snapshot_taken(self, event: SnapshotTaken) -> None:
-        self.show(event.snapshot)
+        if self.is_whole:
+            self.show(event.snapshot)
 
     def show(self, snapshot: Snapshot) -> None:
         """Shows a snapshot everywhere it concerns."""
@@ -217,7 +227,8 @@ class ConsoleApp(App[int]):
     @on(TroubleMet)
     def _trouble_met(self, event: TroubleMet) -> None:
         self.trouble = event.trouble
-        self._paint_header()
+        if self.is_whole:
+            self._paint_header()
 
     @on(NeedChanged)
     def _need_changed(self) -> None:
@@ -229,6 +240,10 @@ class ConsoleApp(App[int]):
         self._paint_header()
         self._paint_tabs()
         self._paint_hints()
+
+    def _tick(self) -> None:
+        if self.is_whole:
+            self._paint_header()
 
     def _paint_header(self) -> None:
         state = LinkState(
@@ -276,6 +291,8 @@ class ConsoleApp(App[int]):
         self.call_after_refresh(self._refit)
 
     def _refit(self) -> None:
+        if not self.is_whole:
+            return
         self._fit()
         self._paint_frame()
         if self.snapshot is not None and self.snapshot.question.screen == self.pane.id:
@@ -283,6 +300,7 @@ class ConsoleApp(App[int]):
         self.poller.poke()
 
     def _fit(self) -> None:
+        """Tells everything how much room there is."""
         horizontal = sum(self.size.width >= width for width in WIDTHS)
         vertical = int(self.size.height >= TALL)
         for name, number in (("-narrow", 0), ("-normal", 1), ("-wide", 2)):

@@ -212,7 +212,7 @@ class OverviewPane(Pane):
             case "queues":
                 return queue_lines(snapshot.queues, snapshot.fleet, width=width, height=height)
             case "slots":
-                return slot_lines(snapshot.fleet, Yardstick.of(snapshot.queues), width=width, height=height)
+                return slot_lines(snapshot.fleet, Yardstick(snapshot.queues), width=width, height=height)
             case "rates":
                 return rate_lines(snapshot.queues, width=width)
             case "failures":

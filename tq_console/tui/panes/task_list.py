@@ -14,7 +14,7 @@ from tq_console.tui.actions.task_keys import TASK_BINDINGS, Chosen, TaskKeys
 from tq_console.tui.detail.detail_view import DetailView
 from tq_console.tui.lists.feed import TaskFeed
 from tq_console.tui.lists.task_rows import columns, task_row
-from tq_console.tui.look.canvas import Canvas, Line
+from tq_console.tui.look.canvas import Canvas, Line, Span
 from tq_console.tui.look.glyphs import TASK_SIGNS
 from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, SubmitWanted, TaskOpened
 from tq_console.tui.table.table import VirtualTable
@@ -113,30 +113,30 @@ class TaskListPane(TaskKeys, Pane):
             self._peek()
 
     def _paint_line(self) -> None:
-        self.query_one(".list-line", Canvas).paint([self.list_line()])
+        self.query_one(".list-line", Canvas).paint(self.list_lines())
 
-    def list_line(self) -> Line:
+    def list_lines(self) -> list[Line]:
         """Which list this is, how long, and what is marked."""
-        loaded = self.feed.loaded
+        return [self._about()]
+
+    def _about(self) -> Line:
+        loaded, table = self.feed.loaded, self.table
         sign = TASK_SIGNS[self.feed.state]
-        queue = self.feed.queue or "all queues"
-        line: Line = [(f" {sign} ", sign.style), (f"in {queue}", "")]
         total = loaded.total if loaded else 0
-        table = self.table
-        where = f"  {table.cursor_index + 1:,} of {total:,}" if total else ""
-        more = [(where, "cell--dim")]
+        line: list[Span] = [(f" {sign} ", sign.style), (f"in {self.feed.queue or 'all queues'}", "")]
+        if total:
+            line.append((f"  {table.cursor_index + 1:,} of {total:,}", "cell--dim"))
         if self.feed.words:
-            searched = (
-                f" (searched {loaded.searched:,} of {loaded.of:,})" if loaded and loaded.searched is not None else ""
-            )
-            more.append((f"  /{self.feed.words}{searched}", "cell--accent"))
-        if table.new_above:
-            more.append((f"  +{table.new_above:,} new ↑g", "cell--busy"))
+            line.append((f"  /{self.feed.words}", "cell--accent"))
+            if loaded and loaded.searched is not None:
+                line.append((f" (searched {loaded.searched:,} of {loaded.of:,})", "cell--dim"))
         if table.marked:
-            more.append((f"  ● {len(table.marked):,} marked", "cell--warn"))
+            line.append((f"  ● {len(table.marked):,} marked", "cell--warn"))
+        if table.new_above:
+            line.append((f"  +{table.new_above:,} new ↑g", "cell--busy"))
         if table.is_ghost:
-            more.append((f"  this task has left the list ({table.ghost_note})", "cell--warn"))
-        return [*line, *more]
+            line.append((f"  this task has left the list ({table.ghost_note})", "cell--warn"))
+        return line
 
     def _empty_text(self) -> str:
         if self.feed.words:
@@ -287,8 +287,11 @@ class TasksPane(TaskListPane):
         ),
     ]
 
-    def list_line(self) -> Line:
+    def list_lines(self) -> list[Line]:
         """The tabs of the states, then what the list is."""
+        return [self._state_tabs(), self._about()]
+
+    def _state_tabs(self) -> Line:
         depths = self._depths()
         spans = []
         for state in STATE_ORDER:
@@ -301,9 +304,7 @@ class TasksPane(TaskListPane):
                 text = f" {sign} {_short(number)} "
             style = "cell--selected" if is_current else sign.style if number else "cell--dim"
             spans.append((text, style))
-        rest = [*super().list_line()][2:]
-        queue = [(f" {self.feed.queue}", "cell--accent")] if self.feed.queue else []
-        return [*spans, *queue, *rest]
+        return spans
 
     def _depths(self) -> dict[TaskState, int]:
         if self.snapshot is None:

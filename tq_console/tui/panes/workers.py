@@ -81,6 +81,7 @@ class WorkersPane(Pane):
         self._actor, self._local, self._clock = actor, local, clock
         self._scaling = Scaling()
         self._settling: Timer | None = None
+        self._yardstick = Yardstick([])
         self._leaves: list[Leaf] = []
         self._by_id: dict[str, Leaf] = {}
 
@@ -120,16 +121,15 @@ class WorkersPane(Pane):
     def show(self, snapshot: Snapshot) -> None:
         """The tree."""
         super().show(snapshot)
+        self._yardstick = Yardstick(snapshot.queues)
         self._leaves = tree(snapshot.fleet)
         self._by_id = {leaf.id: leaf for leaf in self._leaves}
         self._fill()
         self._paint()
 
     def _fill(self) -> None:
-        if self.snapshot is None:
-            return
-        fleet, yardstick = self.snapshot.fleet, Yardstick.of(self.snapshot.queues)
-        self.table.show(window(self._leaves, self.table.wanted, fleet, yardstick))
+        if self.snapshot is not None:
+            self.table.show(window(self._leaves, self.table.wanted, self.snapshot.fleet, self._yardstick))
 
     def _paint(self) -> None:
         snapshot, preview = self.snapshot, self.query_one(".workers-preview", Canvas)
@@ -139,11 +139,10 @@ class WorkersPane(Pane):
             preview.paint([])
             return
         room = {"width": preview.size.width, "height": max(1, preview.size.height)}
-        yardstick = Yardstick.of(snapshot.queues)
         if leaf.worker is not None:
-            preview.paint(slot_lines(leaf.worker, snapshot.fleet, yardstick, **room))
+            preview.paint(slot_lines(leaf.worker, snapshot.fleet, self._yardstick, **room))
         else:
-            preview.paint(node_lines(leaf, snapshot.fleet, yardstick, **room))
+            preview.paint(node_lines(leaf, snapshot.fleet, self._yardstick, **room))
 
     def _line(self) -> Line:
         """How many there are, and what is about to be ordered."""
