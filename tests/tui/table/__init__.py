@@ -1,0 +1,1 @@
+"""The virtual table: how lines are drawn, where the cursor stays, and what is drawn again."""
