@@ -190,7 +190,7 @@ def test_very_many_facts_are_counted() -> None:
 
 
 def test_a_slot_is_idle_running_long_or_lost() -> None:
-    yardstick = Yardstick.of([queue("mail", minutes={0: {"run12": 10}})])
+    yardstick = Yardstick([queue("mail", minutes={0: {"run12": 10}})])
     busy = worker("n.1", running=[slot("a" * 26, ran_ms=60_000), slot("b" * 26, ran_ms=9_000)])
     assert slot_signs(busy, NOW_MS, yardstick) == [LONG, RUNNING, IDLE, IDLE]
     assert slot_signs(worker("n.1", silent_ms=15_000), NOW_MS, yardstick) == [LONG] * 4
@@ -198,7 +198,7 @@ def test_a_slot_is_idle_running_long_or_lost() -> None:
 
 
 def test_long_is_measured_by_the_queue_and_a_minute_where_nothing_was_measured() -> None:
-    yardstick = Yardstick.of([queue("slow", minutes={0: {"run16": 10}}), queue("new")])
+    yardstick = Yardstick([queue("slow", minutes={0: {"run16": 10}}), queue("new")])
     assert not yardstick.is_long(slot("a", ran_ms=200_000, queue="slow"), NOW_MS)
     assert yardstick.is_long(slot("a", ran_ms=300_000, queue="slow"), NOW_MS)
     assert not yardstick.is_long(slot("a", ran_ms=50_000, queue="new"), NOW_MS)
@@ -209,7 +209,7 @@ def test_nodes_stand_on_lines_of_their_own_the_ill_ones_first() -> None:
     found = fleet(
         node("a"), node("z", silent_ms=99_000), workers=(worker("a.10"), worker("a.2", slots=2), worker("z.1"))
     )
-    lines = ["".join(text for text, _ in line) for line in heat_strip(found, Yardstick({}), width=60, height=5)]
+    lines = ["".join(text for text, _ in line) for line in heat_strip(found, Yardstick([]), width=60, height=5)]
     assert [line.split()[0] for line in lines] == ["z", "a"]
     assert lines[1].split()[1:] == ["··", "····"]
 
@@ -226,7 +226,7 @@ def test_the_strip_keeps_to_its_room(nodes: int, workers: int, slots: int, width
         *(node(f"n{n}") for n in range(nodes)),
         workers=tuple(worker(f"n{n}.{w}", slots=slots) for n in range(nodes) for w in range(workers)),
     )
-    lines = heat_strip(found, Yardstick({}), width=width, height=height)
+    lines = heat_strip(found, Yardstick([]), width=width, height=height)
     assert len(lines) <= height
     assert all(sum(cell_len(text) for text, _ in line) <= width for line in lines)
     if lines and nodes * workers:

@@ -27,7 +27,7 @@ from tq_core.model import TaskState
 from tq_core.roles import registry
 from tq_core.roles.registry import Ack, Fleet, Member, NodeInfo, WorkerInfo
 
-NO_YARDSTICK = Yardstick({})
+NO_YARDSTICK = Yardstick([])
 
 
 def fleet(*nodes: Member, workers: tuple[Member, ...] = ()) -> Fleet:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 from tq_console.tui.look.canvas import Line, Span
 from tq_console.tui.look.glyphs import Sign
@@ -27,21 +26,26 @@ LONG_UNKNOWN_MS = 60_000
 NAME = 20
 
 
-@dataclass(frozen=True, slots=True)
 class Yardstick:
     """From when on a running task counts as long, by queue."""
 
-    by_queue: Mapping[str, int]
-
-    @classmethod
-    def of(cls, queues: Sequence[QueueStats]) -> Yardstick:
-        """Taken from the run times that were measured."""
-        measured = {queue.queue: queue.latency_ms("run", 0.95) for queue in queues}
-        return cls({q: max(LONG_AT_LEAST_MS, LONG_TIMES * ms) for q, ms in measured.items() if ms is not None})
+    def __init__(self, queues: Iterable[QueueStats]) -> None:
+        """Takes the run times that were measured; they are looked at where something runs."""
+        self._numbers = {queue.queue: queue for queue in queues}
+        self._long_ms: dict[str, int] = {}
 
     def is_long(self, slot: SlotInfo, now_ms: int) -> bool:
         """Whether a task runs longer than is usual in its queue."""
-        return slot.started_at_ms > 0 and now_ms - slot.started_at_ms > self.by_queue.get(slot.queue, LONG_UNKNOWN_MS)
+        return slot.started_at_ms > 0 and now_ms - slot.started_at_ms > self._long(slot.queue)
+
+    def _long(self, queue: str) -> int:
+        known = self._long_ms.get(queue)
+        if known is None:
+            numbers = self._numbers.get(queue)
+            usual = numbers.latency_ms("run", 0.95) if numbers else None
+            known = LONG_UNKNOWN_MS if usual is None else max(LONG_AT_LEAST_MS, LONG_TIMES * usual)
+            self._long_ms[queue] = known
+        return known
 
 
 def slot_signs(worker: Member, now_ms: int, yardstick: Yardstick) -> list[Sign]:
