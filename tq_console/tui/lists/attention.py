@@ -37,14 +37,21 @@ def attention_rows(facts: Sequence[Fact], queues: Sequence[QueueStats], fleet: F
     if not queues and not fleet.nodes and not fleet.workers:
         return [
             _text_row("empty", "no queue and no worker yet", "cell--bold"),
-            _text_row("next-worker", "`tq-worker --samples` in another terminal runs the sample tasks", "", "workers"),
+            _text_row("next-worker", "`tq-worker --samples` runs the sample tasks; W on 3 starts it", "", "workers"),
             _text_row("next-task", "n submits a task, which makes its queue", "", "n"),
         ]
-    rows = [_text_row(WELL, f"✓ all is well: {', '.join(_well(queues, fleet))}", "cell--good", "queues")]
+    rows = [
+        _text_row(WELL, "✓ all is well: no failed task, nothing stuck, nobody silent", "cell--good"),
+        _text_row("numbers", f"  {', '.join(_well(queues, fleet))}", "", "queues"),
+    ]
     if not queues:
         rows.append(_text_row("next-task", "no queue yet: n submits a task, which makes one", "", "n"))
     if not fleet.nodes:
-        rows.append(_text_row("next-worker", "no worker yet: `tq-worker --samples` runs sample tasks", "", "workers"))
+        rows.append(
+            _text_row(
+                "next-worker", "no worker yet: `tq-worker --samples` runs sample tasks, W on 3 starts it", "", "workers"
+            )
+        )
     return rows
 
 
@@ -70,5 +77,4 @@ def _well(queues: Sequence[QueueStats], fleet: Fleet) -> list[str]:
         f"{pending:,} pending" + (f", the oldest {age(oldest)}" if oldest is not None else ""),
         f"{busy:,} of {plural(slots, 'slot')} busy",
         f"{rate(out)} out",
-        "nothing failed",
     ]
