@@ -109,7 +109,7 @@ def test_one_that_does_not_listen_is_killed_with_its_processes(
     wait_until(lambda: not any(map(exists, all_of_it)), LONGEST_S, "the end of all of it")
 
 
-def test_a_worker_ends_when_the_console_is_killed(q: QueueDriver) -> None:
+def test_a_worker_ends_when_the_console_is_killed(q: QueueDriver, tmp_path: Path) -> None:
     program = f"""
         from tq_console.tui.local.local_workers import LocalWorkers
         from tq_core.settings import resolve_broker
@@ -117,7 +117,11 @@ def test_a_worker_ends_when_the_console_is_killed(q: QueueDriver) -> None:
         input()
     """
     console = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # who is killed cannot clear up
     )
     assert console.stdout is not None
     assert console.stdin is not None
