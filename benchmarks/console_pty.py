@@ -53,7 +53,10 @@ class Terminal:
         while (left := until_s - time.monotonic()) > 0:
             if not select.select([self.fd], [], [], left)[0]:
                 break
-            got += os.read(self.fd, 65536)
+            try:
+                got += os.read(self.fd, 65536)
+            except OSError:  # the program has ended
+                break
             if wanted and wanted in got:
                 return got, time.monotonic()
         return got, None

@@ -63,7 +63,14 @@ LINK = LinkState("prod")
 
 def test_the_numbers_that_say_whether_all_is_well_are_there() -> None:
     shown = text(header_lines(snapshot(), LINK, now_s=100.2, width=160))
-    for words in ("prod", "0.8ms", "workers 1/2", "slots 0/4", "depth 4,102", "oldest 2m", "DLQ 31", "fail 25.0%"):
+    for words in ("prod", "rtt ≤1ms", "workers 1/2", "slots 0/4", "depth 4,102", "oldest 2m", "DLQ 31", "fail 25%"):
+        assert words in shown, words
+
+
+def test_a_narrow_terminal_shows_them_all_in_one_line() -> None:
+    (line,) = header_lines(snapshot(), LINK, now_s=100.2, width=80)
+    shown = text([line])
+    for words in ("prod", "≤1ms", "W 1/2", "0/4", "Q 4,102", "2m", "DLQ 31", "✗ 25%", "in ", "out "):
         assert words in shown, words
 
 
@@ -100,7 +107,7 @@ def test_trouble_says_what_it_is_and_keeps_the_age(code: str, word: str) -> None
         ({"is_emptied": True}, "EMPTIED"),
         ({"server": ServerFacts(is_replica=True)}, "READ-ONLY REPLICA"),
         ({"server": ServerFacts(problem="its last write to disk failed")}, "last write to disk failed"),
-        ({"rtt_ms": 900.0}, "slow 900ms"),
+        ({"rtt_ms": 900.0}, "slow rtt ≤1000ms"),
         ({"queues": (queue(paused=Paused("ann", "", 1)),)}, "1 paused"),
     ],
 )

@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -48,7 +49,7 @@ from tq_console.tui.panes.task_list import DlqPane, TasksPane
 from tq_console.tui.panes.workers import WorkersPane
 from tq_console.tui.watch.link import Link
 from tq_console.tui.watch.poller import INTERVAL_S, Poller
-from tq_console.tui.watch.snapshot import Question, Snapshot, Trouble
+from tq_console.tui.watch.snapshot import Detail, Question, Snapshot, Trouble
 from tq_console.view.secrets import Masker
 from tq_console.view.text import visible
 from tq_core.model import TaskState
@@ -194,6 +195,8 @@ class ConsoleApp(App[int]):
     @property
     def is_whole(self) -> bool:
         """Whether all that is painted on is there: not while the console ends, when messages may still come in."""
+        if not self._screen_stack:
+            return False
         return bool(self.base.query("#hints")) and all(pane.is_attached and pane.children for pane in self.panes)
 
     # --- the flow ---
@@ -348,9 +351,10 @@ class ConsoleApp(App[int]):
 
     @on(TaskOpened)
     def _task_opened(self, event: TaskOpened) -> None:
-        self.push_screen(
-            DetailScreen(event.task_id, masker=self._masker, actor=self.link.actor), lambda _: self._back()
-        )
+        known = self.pane.known(event.task_id)
+        before = replace(self.snapshot, detail=Detail(event.task_id, known)) if self.snapshot and known else None
+        detail = DetailScreen(event.task_id, masker=self._masker, actor=self.link.actor, before=before)
+        self.push_screen(detail, lambda _: self._back())
         self.poller.poke()
 
     def _back(self) -> None:

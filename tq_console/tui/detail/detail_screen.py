@@ -25,11 +25,17 @@ class DetailScreen(TaskKeys, Screen[None]):
         Binding("escape,q", "dismiss", "back", id="detail.back"),
     ]
 
-    def __init__(self, task_id: str, *, masker: Masker, actor: str) -> None:
+    def __init__(self, task_id: str, *, masker: Masker, actor: str, before: Snapshot | None = None) -> None:
+        """Makes the screen.
+
+        Args:
+            actor: Who is written down with each change.
+            before: What is known until the first answer comes.
+        """
         super().__init__()
         self.task_id, self.actor = task_id, actor
         self._masker = masker
-        self._snapshot: Snapshot | None = None
+        self._snapshot = before
 
     def compose(self) -> ComposeResult:
         """The task and the hints."""
@@ -42,6 +48,8 @@ class DetailScreen(TaskKeys, Screen[None]):
         self.query_one(DetailView).focus()
         self.query_one("#detail-header", Canvas).paint([[(f" task {self.task_id}", "cell--title")]])
         self._paint_hints()
+        if self._snapshot is not None:
+            self.show(self._snapshot)
 
     def on_resize(self) -> None:
         """Fits the hints."""

@@ -36,9 +36,10 @@ def header_lines(snapshot: Snapshot | None, link: LinkState, *, now_s: float, wi
         now_s: Our monotonic clock.
     """
     if width < 100:
-        return [_fitted([*_place(link, short=True), *_freshness(snapshot, link, now_s), *_numbers(snapshot)], width)]
+        parts = [*_place(link, short=True), *_freshness(snapshot, link, now_s), *_numbers(snapshot, short=True)]
+        return [_fitted(parts, width, divider=("│", "cell--dim"))]
     first = [*_place(link, short=False), *_freshness(snapshot, link, now_s), *_server(snapshot)]
-    return [_fitted(first, width), _fitted(_numbers(snapshot), width)]
+    return [_fitted(first, width), _fitted(_numbers(snapshot, short=False), width)]
 
 
 Part = list[Span]
@@ -93,71 +94,80 @@ def _server(snapshot: Snapshot | None) -> list[Part]:
     return [[(f"Redis {snapshot.server.version}", "cell--dim")]]
 
 
-def _numbers(snapshot: Snapshot | None) -> list[Part]:
-    """Workers, depth, oldest age, failures, rates: the numbers of all queues."""
+def _numbers(snapshot: Snapshot | None, *, short: bool) -> list[Part]:
+    """Workers, depth, oldest age, failures, rates: the numbers of all queues, the most telling first."""
     if snapshot is None:
         return []
-    live = [m for m in snapshot.fleet.workers if m.health != "lost" and isinstance(m.info, WorkerInfo)]
+    live = [m.info for m in snapshot.fleet.workers if m.health != "lost" and isinstance(m.info, WorkerInfo)]
     known = len(snapshot.fleet.workers)
-    slots = sum(m.info.slots for m in live if isinstance(m.info, WorkerInfo))
-    busy = sum(len(m.info.running) for m in live if isinstance(m.info, WorkerInfo))
+    slots, busy = sum(info.slots for info in live), sum(len(info.running) for info in live)
     depth = snapshot.depths.get(TaskState.PENDING, 0)
     failed = snapshot.depths.get(TaskState.FAILED, 0)
     oldest = max((q.oldest_age_ms for q in snapshot.queues if q.oldest_age_ms is not None), default=None)
-    done = sum(q.rate_per_s("completed", window_s=60) for q in snapshot.queues)
-    came = sum(q.rate_per_s("enqueued", window_s=60) for q in snapshot.queues)
-    bad = sum(q.rate_per_s("failures", window_s=60) for q in snapshot.queues)
+    done, came, bad = (
+        sum(q.rate_per_s(counter, window_s=60) for q in snapshot.queues)
+        for counter in ("completed", "enqueued", "failures")
+    )
     share = bad / (bad + done) if bad + done > 0 else None
     paused = sum(1 for q in snapshot.queues if q.paused)
+    is_unserved = len(live) < known or (depth > 0 and not live)
+
+    def named(long: str, brief: str) -> Span:
+        return (f"{brief if short else long} ", "cell--dim")
+
     parts: list[Part] = [
         [
-            (" workers ", "cell--dim"),
-            (
-                f"{len(live)}" if len(live) == known else f"{len(live)}/{known}",
-                "cell--bad" if len(live) < known or (depth and not live) else "",
-            ),
-            (" slots ", "cell--dim"),
+            named(" workers", "W"),
+            (f"{len(live)}" if len(live) == known else f"{len(live)}/{known}", "cell--bad" if is_unserved else ""),
+            named(" slots", ""),
             (f"{busy}/{slots}", "cell--busy" if busy else ""),
         ],
+        [named("depth", "Q"), (_count(depth, short=short), ""), named(" oldest", ""), (age(oldest), "")],
+        [named("DLQ", "DLQ"), (_count(failed, short=short), "cell--bad" if failed else "")],
         [
-            ("depth ", "cell--dim"),
-            (f"{depth:,}", ""),
-            (" oldest ", "cell--dim"),
-            (age(oldest), ""),
+            named("fail", "✗"),
+            (_percent(share), "cell--bad" if share is not None and share >= FAILING_SHARE else ""),
         ],
-        [("DLQ ", "cell--dim"), (f"{failed:,}", "cell--bad" if failed else "")],
-        [
-            ("fail ", "cell--dim"),
-            (
-                "-" if share is None else f"{share * 100:.1f}%",
-                "cell--bad" if share is not None and share >= FAILING_SHARE else "",
-            ),
-        ],
-        [("in ", "cell--dim"), (rate(came), ""), (" out ", "cell--dim"), (rate(done), "")],
+        [named("in", "in"), (rate(came), ""), (" out ", "cell--dim"), (rate(done), "")],
     ]
     if paused:
-        parts.insert(2, [(f"‖ {paused} paused", "cell--warn")])
+        parts.insert(2, [(f"‖ {paused}" if short else f"‖ {paused} paused", "cell--warn")])
     return parts
 
 
+def _count(number: int, *, short: bool) -> str:
+    if not short or number < 10_000:
+        return f"{number:,}"
+    return f"{number / 1000:.0f}k" if number < 1_000_000 else f"{number / 1_000_000:.1f}M"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share * 100:.0f}%" if share == 0 or share >= 0.1 else f"{share * 100:.1f}%"
+
+
 def _ms(value: float) -> str:
-    return f"{value:.1f}ms" if value < 10 else f"{value:.0f}ms"
+    """A time as the step that it does not exceed: a number that shivers tells nothing and costs bytes."""
+    step = next((step for step in _STEPS_MS if value <= step), None)
+    return f"rtt ≤{step}ms" if step else f"rtt {value / 1000:.1f}s"
 
 
-def _fitted(parts: list[Part], width: int) -> Line:
+_STEPS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+def _fitted(parts: list[Part], width: int, *, divider: Span = DIVIDER) -> Line:
     """The parts side by side, as many as fit; the first that does not is cut if it is one text."""
     line: list[Span] = []
     used = 0
     for part in parts:
         cells = sum(len(text) for text, _ in part)
-        gap = len(DIVIDER[0]) if line else 0
+        gap = len(divider[0]) if line else 0
         if used + gap + cells > width:
             room = width - used - gap
             if len(part) == 1 and room >= 12:
-                line += [DIVIDER, (part[0][0][: room - 1] + "…", part[0][1])]
+                line += [divider, (part[0][0][: room - 1] + "…", part[0][1])]
             break
         if line:
-            line.append(DIVIDER)
+            line.append(divider)
         line += part
         used += gap + cells
     return line

@@ -14,6 +14,7 @@ from tq_console.tui.lists.attention import COLUMNS, attention_rows
 from tq_console.tui.lists.overview_lines import MINUTES, act_lines, failure_lines, queue_lines, rate_lines
 from tq_console.tui.lists.slots import Yardstick, slot_lines
 from tq_console.tui.look.canvas import Canvas, Line
+from tq_console.tui.look.focus import focus_now
 from tq_console.tui.panes.pane import NeedChanged, Pane, PlaceChosen, SubmitWanted
 from tq_console.tui.table.rows import Window
 from tq_console.tui.table.table import VirtualTable
@@ -173,7 +174,7 @@ class OverviewPane(Pane):
 
     def take_focus(self) -> None:
         """The list of what needs attention takes the keys."""
-        self.table.focus()
+        focus_now(self.table)
 
     # --- what it needs and shows ---
 

@@ -9,7 +9,7 @@ from textual.message import Message
 
 from tq_console.tui.actions.messages import NothingToDo, PlanMade, SubmitWanted
 from tq_console.tui.watch.snapshot import Question, Snapshot
-from tq_core.model import TaskState
+from tq_core.model import TaskState, TaskView
 
 __all__ = ["NeedChanged", "NothingToDo", "Pane", "PlaceChosen", "PlanMade", "SubmitWanted", "TaskOpened"]
 
@@ -55,6 +55,11 @@ class Pane(Container):
 
     def take_focus(self) -> None:
         """Puts the focus where keys are useful."""
+
+    def known(self, task_id: str) -> TaskView | None:
+        """A task of which the pane shows something."""
+        del task_id
+        return None
 
     def place(self, *, queue: str | None, state: TaskState | None) -> None:
         """Goes to a queue or state; None = where it is."""

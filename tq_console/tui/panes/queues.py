@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from tq_console.tui.actions import queues as queue_plans
 from tq_console.tui.lists.queue_rows import COLUMNS, TREND_MINUTES, queue_row
 from tq_console.tui.look.canvas import Canvas, Line, Span
+from tq_console.tui.look.focus import focus_now
 from tq_console.tui.look.glyphs import TASK_SIGNS
 from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, PlaceChosen, PlanMade, SubmitWanted
 from tq_console.tui.table.rows import Window
@@ -60,7 +61,7 @@ class QueuesPane(Pane):
 
     def take_focus(self) -> None:
         """The list takes the keys."""
-        self.table.focus()
+        focus_now(self.table)
 
     def question(self) -> Question:
         """Queues with their past minutes, and the latest failures."""

@@ -15,6 +15,7 @@ from tq_console.tui.detail.detail_view import DetailView
 from tq_console.tui.lists.feed import TaskFeed
 from tq_console.tui.lists.task_rows import columns, task_row
 from tq_console.tui.look.canvas import Canvas, Line, Span
+from tq_console.tui.look.focus import focus_now
 from tq_console.tui.look.glyphs import TASK_SIGNS
 from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, SubmitWanted, TaskOpened
 from tq_console.tui.table.table import VirtualTable
@@ -22,7 +23,7 @@ from tq_console.tui.watch.snapshot import Detail, Question, Snapshot
 from tq_console.view.filters import parse_filter
 from tq_console.view.secrets import Masker
 from tq_core.errors import InvalidInputError
-from tq_core.model import TaskState
+from tq_core.model import TaskState, TaskView
 
 
 class TaskListPane(TaskKeys, Pane):
@@ -78,7 +79,14 @@ class TaskListPane(TaskKeys, Pane):
 
     def take_focus(self) -> None:
         """The list takes the keys."""
-        self.table.focus()
+        focus_now(self.table)
+
+    def known(self, task_id: str) -> TaskView | None:
+        """What the row, or the preview, holds of a task."""
+        detail = self.snapshot.detail if self.snapshot else None
+        if detail is not None and detail.task_id == task_id and detail.task is not None:
+            return detail.task
+        return self.feed.task(task_id)
 
     def place(self, *, queue: str | None, state: TaskState | None) -> None:
         """Goes to a list."""
@@ -230,7 +238,7 @@ class TaskListPane(TaskKeys, Pane):
         box = self.query_one(".filter", Input)
         box.value = self.feed.words
         box.add_class("open")
-        box.focus()
+        focus_now(box)
 
     def action_clear_filter(self) -> None:
         """Shows all tasks of the list again, and no marks."""
@@ -255,7 +263,7 @@ class TaskListPane(TaskKeys, Pane):
 
     def _close_filter(self) -> None:
         self.query_one(".filter", Input).remove_class("open")
-        self.table.focus()
+        focus_now(self.table)
 
 
 class DlqPane(TaskListPane):

@@ -21,6 +21,7 @@ from tq_console.tui.local.local_workers import Ended, LocalWorkers
 from tq_console.tui.local.log_screen import LogScreen
 from tq_console.tui.local.start_screen import StartScreen
 from tq_console.tui.look.canvas import Canvas, Line, Span
+from tq_console.tui.look.focus import focus_now
 from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, PlaceChosen, PlanMade
 from tq_console.tui.table.table import VirtualTable
 from tq_console.tui.watch.snapshot import Question, Snapshot
@@ -110,7 +111,7 @@ class WorkersPane(Pane):
 
     def take_focus(self) -> None:
         """The tree takes the keys."""
-        self.table.focus()
+        focus_now(self.table)
 
     # --- what it needs and shows ---
 

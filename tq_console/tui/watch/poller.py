@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -18,6 +20,8 @@ T = TypeVar("T")
 
 INTERVAL_S = 1.0
 FACTS_EVERY_S = 5.0
+RTTS = 5
+"""Round trips of which the median is shown: one that was held up by our own screen says nothing."""
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 5.0
 
@@ -48,6 +52,7 @@ class Poller:
         self._last: Answer | None = None
         self._facts = ServerFacts()
         self._facts_at_s = float("-inf")
+        self._rtts_ms: deque[float] = deque(maxlen=RTTS)
         self._is_emptied = False
         self._tries = 0
         self._since_s = 0.0
@@ -90,6 +95,7 @@ class Poller:
         start_s = time.monotonic()
         answer = await self._link.ask(ask(question, before.queues if before else ()))
         taken_s = time.monotonic()
+        self._rtts_ms.append((taken_s - start_s) * 1000)
         if taken_s - self._facts_at_s >= FACTS_EVERY_S:
             self._facts = await self._link.ask(server_facts())
             self._facts_at_s = taken_s
@@ -100,7 +106,7 @@ class Poller:
             question=question,
             now_ms=answer.fleet.now_ms,
             taken_s=taken_s,
-            rtt_ms=(taken_s - start_s) * 1000,
+            rtt_ms=statistics.median(self._rtts_ms),
             queues=answer.queues,
             fleet=answer.fleet,
             tasks=answer.tasks,

@@ -89,7 +89,7 @@ class Snapshot:
     taken_s: float
     """Our monotonic clock when the answer was there."""
     rtt_ms: float
-    """From question to answer, the server's work included."""
+    """From question to answer, the server's work and our reading included; the median of the last few."""
     queues: tuple[QueueStats, ...]
     fleet: Fleet
     tasks: TaskList | None = None
