@@ -121,23 +121,20 @@ def _arguments(
     """Words for the arguments, and what must be said beside them."""
     said = args
     if before is not None:
-        if same(args, before.args):
-            return [], ""
         if args.keys() >= before.args.keys():
             # What is not said is taken from the other task.
             said = {k: v for k, v in args.items() if k not in before.args or not same(v, before.args[k])}
             is_raw = False
+            if not said:
+                return [], ""
         else:
             is_raw = True
     if not said:
         return (["--data", "{}"] if before is not None else []), ""
-    total = len(msgspec.json.encode(said))
-    if total <= LONGEST_ARGUMENTS:
-        words = None if is_raw else _words(said, masker, schema)
+    if not is_raw and len(msgspec.json.encode(said)) <= LONGEST_ARGUMENTS:
+        words = _words(said, masker, schema)
         if words is not None:
             return words, ""
-        if before is None or is_raw:
-            return ["--data", json_line(_masked(said, masker))], ""
     # --data stands for all arguments, so with them it is all that must come.
     whole = len(msgspec.json.encode(args))
     if whole <= LONGEST_ARGUMENTS:

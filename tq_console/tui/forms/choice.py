@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.widgets import Select
 
 from tq_console.view.text import fit, visible
@@ -47,7 +47,8 @@ class Choice(Select[int], inherit_bindings=False):
             words: The values as they are read; from anywhere.
             prompt: What stands there while nothing is chosen; our own words only.
         """
-        options = [(Content(fit(visible(word), LONGEST)), number) for number, word in enumerate(words)]
+        # Rich's Text, for typing searches nothing else but strings, and those would be markup.
+        options = [(Text(fit(visible(word), LONGEST)), number) for number, word in enumerate(words)]
         super().__init__(
             options,
             prompt=prompt,

@@ -24,14 +24,14 @@ class OptionSpec:
 
 
 OPTIONS = (
-    OptionSpec("queue", "queue", "the type's own where nothing is said", "--queue"),
-    OptionSpec("priority", "priority", "critical, high, normal, low, or 0 (first) to 255", "--priority"),
-    OptionSpec("delay", "delay", "not before so long from now: 90, 5m, 1h30m", "--delay"),
-    OptionSpec("at", "not before", "2030-01-31T18:00, or 18:00 for the next one", "--at"),
-    OptionSpec("max_attempts", "max attempts", "how often it is tried in all, 1 to 1000", "--max-attempts"),
-    OptionSpec("timeout", "timeout", "longest time that one attempt may take: 90, 5m", "--timeout"),
-    OptionSpec("unique", "unique key", "refused while an unfinished task of the queue holds it", "--unique"),
-    OptionSpec("id", "id", "a name of your own; submitting it again changes nothing", "--id"),
+    OptionSpec("queue", "queue", "empty: the type's own", "--queue"),
+    OptionSpec("priority", "priority", "critical, high, normal, low, 0 to 255", "--priority"),
+    OptionSpec("delay", "delay", "so long from now: 90, 5m, 1h30m", "--delay"),
+    OptionSpec("at", "not before", "2030-01-31T18:00, or the next 18:00", "--at"),
+    OptionSpec("max_attempts", "max attempts", "how often it is tried, 1 to 1000", "--max-attempts"),
+    OptionSpec("timeout", "timeout", "for one attempt: 90, 5m, 1h30m", "--timeout"),
+    OptionSpec("unique", "unique key", "refused while held by an unended task", "--unique"),
+    OptionSpec("id", "id", "your own name for it, taken only once", "--id"),
 )
 
 

@@ -15,12 +15,14 @@ from tq_console.tui.forms.fields import FieldSpec, plain, problem_of, read, read
 from tq_console.tui.forms.line_input import LineInput
 from tq_console.tui.forms.schema_words import choice_word
 from tq_console.tui.forms.stand_ins import NOTHING, StandIns
+from tq_console.tui.forms.wrapping import wrapped
 from tq_console.tui.look.canvas import Canvas, Line
 from tq_console.view.text import ELLIPSIS, fit, json_line, visible
 from tq_core.errors import InvalidArgumentsError
 
 LABEL_CELLS = 17
 LONGEST_DEFAULT = 40
+PROBLEM_LINES = 3
 
 
 class Row(Vertical):
@@ -39,35 +41,29 @@ class Row(Vertical):
         padding: 0 1;
     }
     Row .row-note {
-        height: 1;
+        height: auto;
         margin-left: 19;
         padding: 0 1;
-    }
-    Screen.-narrow Row .row-label {
-        width: 15;
-    }
-    Screen.-narrow Row .row-note {
-        margin-left: 15;
-    }
-    Screen.-short Row .row-note {
-        display: none;
-    }
-    Screen.-short Row:focus-within .row-note, Screen.-short Row.-wrong .row-note {
-        display: block;
     }
     """
 
     class Edited(Message):
-        """Somebody changed it."""
+        """Something stands there: what it was made with, or what somebody wrote."""
 
-        def __init__(self, row: Row) -> None:
+        def __init__(self, row: Row, *, is_change: bool) -> None:
             super().__init__()
-            self.row = row
+            self.row, self.is_change = row, is_change
 
     def __init__(self, label: str, *, is_required: bool = False, note: str = "", id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._label, self._is_required, self._note = label, is_required, note
         self.problem = ""
+        self._seen: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What stands there."""
+        raise AssertionError("each row has its own")
 
     @property
     def label(self) -> str:
@@ -88,15 +84,39 @@ class Row(Vertical):
         """Paints the words."""
         self._paint_label()
         self._paint_note()
+        self.call_after_refresh(self.noticed)
 
     def on_resize(self) -> None:
-        """Cuts the label where it must be."""
+        """Cuts the words where they must be."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
         self._paint_label()
+        self._paint_note()
+
+    def on_descendant_focus(self) -> None:
+        """Where there is little room, only the row that is written on has its note."""
+        self.add_class("-here")
+        self._show_whole()
+
+    def on_descendant_blur(self) -> None:
+        """As every other row."""
+        self.remove_class("-here")
+
+    def _show_whole(self) -> None:
+        """The note is in sight with what is written on, once it is known how high it is."""
+        self.call_after_refresh(self.scroll_visible, animate=False)
 
     def on_click(self, event: events.Click) -> None:
         """Anywhere on the row means its editor."""
         event.stop()
         self.take_focus()
+
+    def noticed(self) -> None:
+        """Tells the form of what stands there now; the first time it is what the row was made with."""
+        text = self.text
+        self.post_message(self.Edited(self, is_change=self._seen not in (None, text)))
+        self._seen = text
 
     def take_focus(self) -> None:
         """Goes to the editor."""
@@ -108,6 +128,8 @@ class Row(Vertical):
             self.problem = problem
             self.set_class(bool(problem), "-wrong")
             self._paint_note()
+            if self.has_class("-here"):
+                self._show_whole()
 
     def set_note(self, note: str) -> None:
         """Changes what is said where nothing is wrong."""
@@ -121,10 +143,14 @@ class Row(Vertical):
         canvas.paint([[(fit(visible(self._label), width if self._is_required else width + 2), "cell--bold"), *mark]])
 
     def _paint_note(self) -> None:
-        line: Line = [(f"✗ {self.problem}", "cell--bad")] if self.problem else [(self._note, "cell--dim")]
         canvas = self.query_one_optional(".row-note", Canvas)
-        if canvas is not None:
-            canvas.paint([line])
+        if canvas is None:
+            return
+        cells = canvas.size.width or 200
+        if self.problem:
+            canvas.paint(wrapped((f"✗ {self.problem}", "cell--bad"), cells, PROBLEM_LINES))
+        else:
+            canvas.paint([[(fit(visible(self._note), cells), "cell--dim")]])
 
 
 class FieldRow(Row):
@@ -196,12 +222,12 @@ class FieldRow(Row):
         if not event.value and self._is_json and event.value != self._text:
             self._is_json = False
             self.set_note(self._words())
-        self.post_message(self.Edited(self))
+        self.noticed()
 
     def on_select_changed(self, event: Choice.Changed) -> None:
         """Somebody chose."""
         event.stop()
-        self.post_message(self.Edited(self))
+        self.noticed()
 
     def on_line_input_pasted(self, event: LineInput.Pasted) -> None:
         """Several lines, or what no line can show, become JSON text."""
@@ -273,7 +299,7 @@ class MoreRow(Row):
     def on_input_changed(self, event: LineInput.Changed) -> None:
         """Somebody writes."""
         event.stop()
-        self.post_message(self.Edited(self))
+        self.noticed()
 
     def on_line_input_pasted(self, event: LineInput.Pasted) -> None:
         """Line ends are spaces between words, and in JSON."""
@@ -305,7 +331,7 @@ class OptionRow(Row):
     def on_input_changed(self, event: LineInput.Changed) -> None:
         """Somebody writes."""
         event.stop()
-        self.post_message(self.Edited(self))
+        self.noticed()
 
     def on_line_input_pasted(self, event: LineInput.Pasted) -> None:
         """One line of it."""

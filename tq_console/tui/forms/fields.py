@@ -16,7 +16,7 @@ from tq_console.view.text import json_line
 from tq_core.errors import InvalidArgumentsError
 from tq_core.tasks import schema as schemas
 
-MOST_FIELDS = 60
+MOST_FIELDS = 40
 """What is beyond them is edited as JSON."""
 LONGEST_WORDS = 200
 _TYPE_NAMES = (("expected int", "expected a whole number"), ("expected str", "expected text"), ("got str", "got text"))
@@ -148,7 +148,10 @@ def _not_more(problem: str) -> InvalidArgumentsError:
 
 def same(one: Any, other: Any) -> bool:
     """Whether two values are the same JSON: 1, 1.0 and true are not."""
-    return type(one) is type(other) and msgspec.json.encode(one) == msgspec.json.encode(other)
+    return type(one) is type(other) and _canonical(one) == _canonical(other)
+
+
+_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 def plain(problem: str) -> str:

@@ -10,6 +10,7 @@ from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 
@@ -30,7 +31,8 @@ from tq_console.tui.forms.json_area import JsonArea
 from tq_console.tui.forms.json_text import JsonTextError, json_page, read_object
 from tq_console.tui.forms.leave_bar import LeaveBar
 from tq_console.tui.forms.stand_ins import NOTHING, StandIns
-from tq_console.tui.forms.type_choice import TypeChoice, first_line, wrapped
+from tq_console.tui.forms.type_choice import TypeChoice, first_line
+from tq_console.tui.forms.wrapping import wrapped
 from tq_console.tui.frame.help import HelpScreen
 from tq_console.tui.frame.hints import hint_line
 from tq_console.tui.look.canvas import Canvas, Line
@@ -116,14 +118,18 @@ async def _read(link: Reader, from_id: str | None) -> tuple[dict[str, PublishedT
 
 
 class SubmitScreen(ModalScreen[Submission | None]):
-    """Takes a type, arguments and options, and lets nothing go that is not right."""
+    """Takes a type, arguments and options, and lets nothing go that is not right.
+
+    A key is handled in the task of the widget that has the focus, and making fields takes its time. So what keys do to
+    the form is put into the form's own queue of messages: one thing after the other, never on half a form.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "submit", "submit", tooltip="Check everything and enqueue the task", id="submit.submit"),
+        Binding("escape", "leave", "leave", tooltip="Leave without submitting", id="submit.leave"),
         Binding("ctrl+t", "toggle_raw", "JSON", tooltip="Arguments as JSON text, or as fields again", id="submit.raw"),
         Binding("ctrl+o", "toggle_options", "options", tooltip="Queue, priority, delay and more", id="submit.options"),
         Binding("ctrl+g", "toggle_force", "force", tooltip="Do not check type and arguments", id="submit.force"),
-        Binding("escape", "leave", "leave", tooltip="Leave without submitting", id="submit.leave"),
         Binding("down", "move(1)", "next field", show=False, tooltip="The next field", id="submit.down"),
         Binding("up", "move(-1)", "field before", show=False, tooltip="The field before", id="submit.up"),
         Binding("pagedown", "page(1)", "page down", show=False, tooltip="Further down the form", id="submit.pagedown"),
@@ -142,6 +148,8 @@ class SubmitScreen(ModalScreen[Submission | None]):
         height: 92%;
         max-height: 38;
         border: round $border;
+        border-title-color: $secondary;
+        border-title-style: bold;
         background: $surface;
         padding: 0;
     }
@@ -163,6 +171,18 @@ class SubmitScreen(ModalScreen[Submission | None]):
     }
     SubmitScreen.-short #submit-type {
         margin-bottom: 0;
+    }
+    SubmitScreen.-narrow .row-label {
+        width: 15;
+    }
+    SubmitScreen.-narrow .row-note, SubmitScreen.-narrow #submit-about, SubmitScreen.-narrow TypeList {
+        margin-left: 15;
+    }
+    SubmitScreen.-short .row-note {
+        display: none;
+    }
+    SubmitScreen.-short Row.-here .row-note, SubmitScreen.-short Row.-wrong .row-note {
+        display: block;
     }
     #submit-raw {
         margin: 0 1;
@@ -201,16 +221,16 @@ class SubmitScreen(ModalScreen[Submission | None]):
         self._fields_of: str | None = None
         """The type that the fields were made for."""
         self._is_queue_suggested = False
+        self._raw_filled = ""
         self._first: object = None
+        self._is_done = False
         self._message, self._message_style = draft.message, "cell--bad"
 
     # --- what it is made of ---
 
     def compose(self) -> ComposeResult:
         """Type, fields or text, options, message, hints."""
-        linked = self._draft.linked_to
-        with Vertical(id="submit-window") as window:
-            window.border_title = f"Edit and resubmit {linked}" if linked else "New task"
+        with Vertical(id="submit-window"):
             yield TypeChoice(self._types, text=self._draft.task_type, queue=self._draft.suggested_queue)
             with Body(id="submit-body"):
                 yield Vertical(id="submit-fields")
@@ -231,9 +251,10 @@ class SubmitScreen(ModalScreen[Submission | None]):
         self.query_one("#submit-options").display = bool(
             set(self._draft.options) - {"queue", "priority", "max_attempts", "timeout"}
         )
+        self._show_title()
         self._show_about()
         if self._is_raw:
-            self._raw.text = json_page(self._stand_ins.shown(self._args))
+            self._fill_raw()
         elif self._draft.task_type:
             await self._make_fields()
         self._show_mode()
@@ -305,7 +326,7 @@ class SubmitScreen(ModalScreen[Submission | None]):
     async def _type_taken(self) -> None:
         await self._settle_type()
         if self._fields_of == self._choice.text and self._choice.text:
-            self._go_on(self._choice)
+            await self._go_on(self._choice)
 
     async def _settle_type(self) -> None:
         """Makes the fields for the type that is written now, if it may be one; what was filled in stays."""
@@ -333,11 +354,7 @@ class SubmitScreen(ModalScreen[Submission | None]):
         elif published is None and suggested and not row.text:
             row.write(suggested)
             self._is_queue_suggested = True
-        row.set_note(
-            f"{published.queue}, the type's own, where nothing is said"
-            if published
-            else f"{DEFAULT_QUEUE} where nothing is said"
-        )
+        row.set_note(f"empty: {published.queue}, the type's own" if published else f"empty: {DEFAULT_QUEUE}")
 
     def _type_problem(self) -> str:
         try:
@@ -392,8 +409,7 @@ class SubmitScreen(ModalScreen[Submission | None]):
             return dict(self._args), {}
         rows = self._rows
         with_row = {row.spec.name for row in rows}
-        # Beyond so many fields arguments have no row, and stay what they are.
-        args = {name: value for name, value in self._args.items() if name not in with_row and self._has_no_room(name)}
+        args: dict[str, Any] = {}
         problems: dict[str, str] = {}
         for row in rows:
             try:
@@ -409,13 +425,13 @@ class SubmitScreen(ModalScreen[Submission | None]):
                 twice = [name for name in more if name in with_row]
                 if twice:
                     problems[""] = f"{twice[0]!r} has a field of its own above"
-                args = {**more, **args}
+                args |= {name: value for name, value in more.items() if name not in with_row}
             except InvalidArgumentsError as error:
                 problems[""] = error.message
+        if len(rows) >= MOST_FIELDS:
+            # Beyond so many fields arguments have no row, and stay what they are.
+            args |= {name: value for name, value in self._args.items() if name not in with_row}
         return args, problems
-
-    def _has_no_room(self, name: str) -> bool:
-        return len(self._rows) >= MOST_FIELDS and name in self._args
 
     @on(Row.Edited)
     def _row_edited(self, event: Row.Edited) -> None:
@@ -425,7 +441,7 @@ class SubmitScreen(ModalScreen[Submission | None]):
         elif isinstance(row, OptionRow):
             row.tell(option_problem(row.option, row.text))
             self._show_fold()
-        if not any(row.problem for row in self.query(Row)):
+        if event.is_change and not any(row.problem for row in self.query(Row)):
             self._say("", "")
 
     def _option_row(self, name: str) -> OptionRow:
@@ -433,8 +449,11 @@ class SubmitScreen(ModalScreen[Submission | None]):
 
     # --- text instead of fields ---
 
-    async def action_toggle_raw(self) -> None:
+    def action_toggle_raw(self) -> None:
         """The arguments as JSON text, or as fields again; what was written goes over."""
+        self.call_later(self._toggle_raw)
+
+    async def _toggle_raw(self) -> None:
         if self._is_raw:
             args = self._read_raw()
             if args is None:
@@ -450,7 +469,7 @@ class SubmitScreen(ModalScreen[Submission | None]):
                 self._more.take_focus()
                 return
             self._args, self._is_raw = args, True
-            self._raw.text = json_page(self._stand_ins.shown(args))
+            self._fill_raw()
         self._show_mode()
         self._focus_first()
         self._say("", "")
@@ -470,9 +489,12 @@ class SubmitScreen(ModalScreen[Submission | None]):
             self._say(error.message, "cell--bad")
         return None
 
+    def _fill_raw(self) -> None:
+        self._raw.text = self._raw_filled = json_page(self._stand_ins.shown(self._args))
+
     @on(JsonArea.Changed)
     def _raw_changed(self) -> None:
-        if self._message:
+        if self._message and self._raw.text != self._raw_filled:
             self._say("", "")
 
     def _show_mode(self) -> None:
@@ -509,13 +531,17 @@ class SubmitScreen(ModalScreen[Submission | None]):
         words = " · ".join(filter(None, (queue, said)))
         self.query_one(Fold).show(is_open=bool(self.query_one("#submit-options").display), said=words)
 
-    async def action_toggle_force(self) -> None:
+    def action_toggle_force(self) -> None:
         """Checks nothing against what workers published, or checks again."""
+        self.call_later(self._toggle_force)
+
+    async def _toggle_force(self) -> None:
         self._is_forced = not self._is_forced
         for row in self.query(Row):
             if isinstance(row, (FieldRow, MoreRow)):
                 row.check(is_forced=self._is_forced)
-        self._say("forced: type and arguments are not checked" if self._is_forced else "", "cell--warn")
+        self._say("", "")
+        self._show_title()
         if self._choice.text and not (self._choice.is_open and self._published is None):
             await self._settle_type()
         self._show_about()
@@ -538,18 +564,18 @@ class SubmitScreen(ModalScreen[Submission | None]):
         """All keys of the form."""
         self.app.push_screen(HelpScreen("submit form", self.active_bindings.values()))
 
-    def on_input_submitted(self) -> None:
+    async def on_input_submitted(self) -> None:
         """Enter leads on; in the last field it submits."""
         if self.focused is not None:
-            self._go_on(self.focused)
+            await self._go_on(self.focused)
 
-    def _go_on(self, here: Widget) -> None:
+    async def _go_on(self, here: Widget) -> None:
         chain = self.focus_chain
         at = next((n for n, widget in enumerate(chain) if widget is here or here in widget.ancestors), None)
         following = chain[at + 1] if at is not None and at + 1 < len(chain) else None
         is_folded = isinstance(following, Fold) and not self.query_one("#submit-options").display
         if following is None or (is_folded and here is not self._choice):
-            self.action_submit()
+            await self._submit()
         else:
             following.focus()
 
@@ -575,6 +601,12 @@ class SubmitScreen(ModalScreen[Submission | None]):
 
     def action_submit(self) -> None:
         """Checks everything, and hands it over where all is right."""
+        self.call_later(self._submit)
+
+    async def _submit(self) -> None:
+        if self._is_done:
+            return
+        await self._settle_type()
         if self._is_raw:
             args = self._read_raw()
             problems: dict[str, str] = {}
@@ -620,6 +652,7 @@ class SubmitScreen(ModalScreen[Submission | None]):
             is_forced=self._is_forced,
             is_raw=self._is_raw,
         )
+        self._is_done = True
         self.dismiss(Submission(queue=queue, task=task, line=line, draft=draft))
 
     def _check_options(self) -> OptionRow | None:
@@ -665,6 +698,12 @@ class SubmitScreen(ModalScreen[Submission | None]):
 
     # --- what is said ---
 
+    def _show_title(self) -> None:
+        linked = self._draft.linked_to
+        title = f"Edit and resubmit {linked}" if linked else "New task"
+        forced = " · FORCED: type and arguments are not checked" if self._is_forced else ""
+        self.query_one("#submit-window").border_title = Content(f"{title}{forced}").markup
+
     def _say(self, message: str, style: str) -> None:
         self._message, self._message_style = message, style
         self._show_message()
@@ -677,7 +716,7 @@ class SubmitScreen(ModalScreen[Submission | None]):
         canvas = self.query_one("#submit-message", Canvas)
         canvas.display = bool(self._message)
         width = max(20, self.query_one("#submit-window").size.width - 4)
-        canvas.paint(wrapped([(self._message, self._message_style)], width, MESSAGE_LINES))
+        canvas.paint(wrapped((self._message, self._message_style), width, MESSAGE_LINES))
 
     def _show_hints(self) -> None:
         bindings = list(self.active_bindings.values())

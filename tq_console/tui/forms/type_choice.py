@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from tq_console.tui.forms.line_input import LineInput
+from tq_console.tui.forms.wrapping import wrapped
 from tq_console.tui.look.canvas import Canvas, Line
 from tq_console.view.text import fit, pad, visible
 from tq_core import names
@@ -94,12 +94,6 @@ class TypeChoice(Vertical):
         margin-left: 19;
         padding: 0 1;
     }
-    Screen.-narrow TypeChoice .row-label {
-        width: 15;
-    }
-    Screen.-narrow TypeChoice TypeList, Screen.-narrow TypeChoice #submit-about {
-        margin-left: 15;
-    }
     TypeChoice TypeList {
         display: none;
         background: $boost;
@@ -153,7 +147,10 @@ class TypeChoice(Vertical):
         """Says what is known of the type, or what is wrong with it."""
         self._said = line
         about = self.query_one("#submit-about", Canvas)
-        about.paint(wrapped(line, max(20, (about.size.width or 60) - 2), ABOUT_LINES))
+        if len(line) == 1:
+            about.paint(wrapped(line[0], about.size.width or 60, ABOUT_LINES))
+        else:
+            about.paint([line])
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
@@ -250,12 +247,3 @@ class TypeChoice(Vertical):
 def first_line(doc: str) -> str:
     """The first line of a type's description."""
     return next((line.strip() for line in doc.splitlines() if line.strip()), "")
-
-
-def wrapped(line: Line, cells: int, most: int) -> list[Line]:
-    """A line as several where it is too long; only a line of one span is broken between words."""
-    if len(line) != 1:
-        return [line]
-    text, style = line[0]
-    parts = textwrap.wrap(visible(text), cells, max_lines=most, placeholder=" …")
-    return [[(part, style)] for part in parts]
