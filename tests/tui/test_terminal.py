@@ -113,13 +113,13 @@ def test_an_operator_submits_retries_kills_scales_and_leaves(site: Site, own_env
 
         # The node is scaled up and down again.
         terminal.press("3")
-        terminal.until("demo")
+        terminal.until("NODE / WORKER")
         terminal.press("+", "+")
-        wait_until(lambda: workers_of(site) == 4, 30, "four workers")
         terminal.until("4/4 up")
+        assert workers_of(site) == 4
         terminal.press("-", "-")
-        wait_until(lambda: workers_of(site) == 2, 30, "two workers")
         terminal.until("2/2 up")
+        wait_until(lambda: workers_of(site) == 2, 30, "two workers")
 
         quit_by_ctrl_c(terminal)
         screen = terminal.screen
