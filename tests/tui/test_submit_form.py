@@ -143,6 +143,9 @@ class Form:
     def about(self) -> str:
         return " ".join(self.screen.query_one("#submit-about", Canvas).text.split())
 
+    def holds(self, name: str, text: str) -> bool:
+        return text in self.row(name).text
+
     def is_in_sight(self, widget: Widget) -> bool:
         return self.app.screen.find_widget(widget).visible_region.height > 0
 
@@ -343,6 +346,28 @@ async def test_pasted_lines_are_kept_as_json_text(q: QueueDriver) -> None:
         await form.press("ctrl+s")
         await form.performed()
         assert only_task(q).args == {"to": f"first\nsecond{HOSTILE}".removesuffix("\n")}
+
+
+async def test_pasted_json_is_the_value_that_it_is(q: QueueDriver) -> None:
+    async with form_on(q, SEND_MAIL) as form:
+        await form.choose("send_mail")
+        await form.write("ana")
+        form.row("tags").query_one(LineInput).post_message(events.Paste('[\n  "a",\n  "b"\n]\n'))
+        await form.until(partial(form.holds, "tags", '["a","b"]'), "one line of it")
+        await form.press("ctrl+s")
+        await form.performed()
+        assert only_task(q).args == {"to": "ana", "tags": ["a", "b"]}
+
+
+async def test_what_is_pasted_and_too_long_for_a_line_is_kept_whole(q: QueueDriver) -> None:
+    async with form_on(q, SEND_MAIL) as form:
+        await form.choose("send_mail")
+        for text, name in (("x" * 500_000, "to"), ('["' + "y" * 5000 + '",\n"z"]', "tags")):
+            form.row(name).query_one(LineInput).post_message(events.Paste(text))
+            await form.until(partial(form.holds, name, "kept whole"), "the stand-in")
+        await form.press("ctrl+s")
+        assert "of JSON on stdin" in (await form.performed()).command
+        assert only_task(q).args == {"to": "x" * 500_000, "tags": ["y" * 5000, "z"]}
 
 
 # --- JSON instead of fields ---

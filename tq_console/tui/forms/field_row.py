@@ -14,7 +14,7 @@ from tq_console.tui.forms.choice import Choice
 from tq_console.tui.forms.fields import FieldSpec, plain, problem_of, read, read_more, same, written
 from tq_console.tui.forms.line_input import LineInput
 from tq_console.tui.forms.schema_words import choice_word
-from tq_console.tui.forms.stand_ins import NOTHING, StandIns
+from tq_console.tui.forms.stand_ins import LONGEST_TEXT, NOTHING, StandIns
 from tq_console.tui.forms.wrapping import wrapped
 from tq_console.tui.look.canvas import Canvas, Line
 from tq_console.view.text import ELLIPSIS, fit, json_line, visible
@@ -230,17 +230,43 @@ class FieldRow(Row):
         self.noticed()
 
     def on_line_input_pasted(self, event: LineInput.Pasted) -> None:
-        """Several lines, or what no line can show, become JSON text."""
+        """Several lines, or what no line can show, become JSON text; what is too long is kept whole."""
         event.stop()
         line_input = event.line_input
         start, end = sorted(line_input.selection)
+        before, after = line_input.value[:start], line_input.value[end:]
         if self._is_json:
-            new = line_input.value[:start] + json_line(event.text)[1:-1] + line_input.value[end:]
+            new = before + json_line(event.text)[1:-1] + after
+        elif event.text.isprintable():
+            new = before + event.text + after
         else:
-            new = json_line(line_input.value[:start] + event.text + line_input.value[end:])
-            self._is_json = True
+            new = self._on_one_line(before + event.text + after)
+        if len(new) > LONGEST_TEXT:
+            self._keep(new)
+            return
         line_input.value = new
         line_input.cursor_position = len(new)
+        self.set_note(self._words())
+
+    def _on_one_line(self, text: str) -> str:
+        """Several lines as one: of JSON what it is, of any other text a text as JSON writes it."""
+        try:
+            value = read(self.spec, text, is_json=False)
+        except InvalidArgumentsError:
+            value = text
+        self._is_json = isinstance(value, str)
+        return json_line(value)
+
+    def _keep(self, text: str) -> None:
+        """Takes a text that is too long to be edited for the value that it means."""
+        try:
+            value = read(self.spec, text, is_json=self._is_json)
+        except InvalidArgumentsError as error:
+            self.tell(plain(error.problems.get(self.spec.name, error.message)))
+            return
+        self._original = value
+        self._text, self._is_json = written(self.spec, self._stand_ins.shown(value, self.spec.name))
+        self.query_one(LineInput).value = self._text
         self.set_note(self._words())
 
     def _words(self) -> str:

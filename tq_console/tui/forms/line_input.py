@@ -8,9 +8,11 @@ from textual import events
 from textual.message import Message
 from textual.widgets import Input
 
+from tq_console.tui.forms.stand_ins import LONGEST_TEXT
+
 
 class LineInput(Input):
-    """One line; what is pasted with several lines or control characters is handed to the owner."""
+    """One line; what is pasted and fits on none, for its length or what is in it, is handed to the owner."""
 
     class Pasted(Message):
         """A text came that no line can hold."""
@@ -38,7 +40,7 @@ class LineInput(Input):
 
     def _on_paste(self, event: events.Paste) -> None:
         text = event.text.removesuffix("\n").removesuffix("\r")
-        if text.isprintable():
+        if text.isprintable() and len(text) <= LONGEST_TEXT:
             self.replace(text, *self.selection)
         else:
             self.post_message(self.Pasted(self, text))

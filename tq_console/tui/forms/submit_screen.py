@@ -360,7 +360,7 @@ class SubmitScreen(ModalScreen[Submission | None]):
         try:
             self._rules().published(self._choice.text)
         except UnknownTaskTypeError as error:
-            return error.message.replace(FORCE, "ctrl+g submits it all the same")
+            return error.message.replace(FORCE, "ctrl+g turns this check off")
         except TqError as error:
             return error.message
         return ""
@@ -676,12 +676,9 @@ class SubmitScreen(ModalScreen[Submission | None]):
         if elsewhere:
             self._say("; ".join(elsewhere), "cell--bad")
         else:
-            count = len(problems)
-            self._say(
-                f"not submitted: {count} {'field is' if count == 1 else 'fields are'} not right; "
-                "ctrl+g submits without this check",
-                "cell--bad",
-            )
+            are = "1 field is" if len(problems) == 1 else f"{len(problems)} fields are"
+            way_out = "" if self._is_forced else "; ctrl+g turns this check off"
+            self._say(f"not submitted: {are} not right{way_out}", "cell--bad")
         if wrong is not None and not self._is_raw:
             wrong.take_focus()
 
