@@ -20,11 +20,11 @@ from textual.widget import Widget
 from tests.queue_driver import QueueDriver
 from tests.waiting import wait_until_async
 from tq_console.tui.actions.performing import Performed, Performer
-from tq_console.tui.actions.submit import submit, submit_command
+from tq_console.tui.actions.submit import same, submit, submit_command
 from tq_console.tui.forms.choice import Choice
 from tq_console.tui.forms.draft import line_from, option_problem
 from tq_console.tui.forms.field_row import FieldRow, OptionRow
-from tq_console.tui.forms.fields import FieldSpec, read, read_more, same, specs_of, written
+from tq_console.tui.forms.fields import FieldSpec, read, read_more, specs_of, written
 from tq_console.tui.forms.json_area import JsonArea
 from tq_console.tui.forms.json_text import JsonTextError, json_page, read_object
 from tq_console.tui.forms.leave_bar import LeaveBar

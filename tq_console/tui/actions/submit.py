@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from tq_console.tui.actions.plan import Level, Plan, Told, command_line
-from tq_console.tui.forms.fields import same
 from tq_console.view.formats import size
 from tq_console.view.secrets import Masker
 from tq_console.view.submission import TaskLine
@@ -165,6 +164,14 @@ def _masked(args: dict[str, Any], masker: Masker) -> dict[str, Any]:
         return dict(masker.masked(args))
     except RecursionError:
         return dict.fromkeys(args, "…")
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON: 1, 1.0 and true are not."""
+    return type(one) is type(other) and _canonical(one) == _canonical(other)
+
+
+_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 def _tell(queue: str, task: NewTask) -> Callable[[Sequence[Enqueued]], Told]:

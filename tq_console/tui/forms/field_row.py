@@ -10,8 +10,9 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widget import Widget
 
+from tq_console.tui.actions.submit import same
 from tq_console.tui.forms.choice import Choice
-from tq_console.tui.forms.fields import FieldSpec, plain, problem_of, read, read_more, same, written
+from tq_console.tui.forms.fields import FieldSpec, plain, problem_of, read, read_more, written
 from tq_console.tui.forms.line_input import LineInput
 from tq_console.tui.forms.schema_words import choice_word
 from tq_console.tui.forms.stand_ins import LONGEST_TEXT, NOTHING, StandIns

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tq_console.tui.actions.submit import same
 from tq_console.tui.forms.json_text import JsonTextError, read_object
 from tq_console.tui.forms.schema_words import choices, description_of, resolved, type_words
 from tq_console.tui.forms.stand_ins import NOTHING
@@ -144,14 +145,6 @@ def read_more(root: Mapping[str, Any], text: str, *, is_forced: bool = False) ->
 
 def _not_more(problem: str) -> InvalidArgumentsError:
     return InvalidArgumentsError(problem, {"": problem})
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON: 1, 1.0 and true are not."""
-    return type(one) is type(other) and _canonical(one) == _canonical(other)
-
-
-_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 def plain(problem: str) -> str:
