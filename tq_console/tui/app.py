@@ -142,6 +142,7 @@ class ConsoleApp(App[int]):
             on_snapshot=self._post_snapshot,
             on_trouble=self._post_trouble,
             interval_s=interval_s,
+            clock=clock,
         )
         self.local_workers = LocalWorkers(link.address, is_read_only=link.is_read_only)
         self.performer = Performer(self, link, on_done=self._tell, on_progress=self._show_progress)

@@ -43,7 +43,9 @@ class Poller:
         on_snapshot: Callable[[Snapshot], None],
         on_trouble: Callable[[Trouble], None],
         interval_s: float = INTERVAL_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._link, self._question = link, question
         self._on_snapshot, self._on_trouble = on_snapshot, on_trouble
         self.interval_s = interval_s
@@ -83,7 +85,7 @@ class Poller:
 
     def _failed(self, text: str, code: str) -> float:
         if self._tries == 0:
-            self._since_s = time.monotonic()
+            self._since_s = self._clock()
         self._tries += 1
         wait_s = min(FIRST_WAIT_S * 2.0 ** min(self._tries - 1, 10), LONGEST_WAIT_S)
         self._on_trouble(Trouble(text, code, self._since_s, self._tries, wait_s))
@@ -92,9 +94,9 @@ class Poller:
     async def _fetch(self) -> Snapshot:
         question = self._question()
         before = self._last
-        start_s = time.monotonic()
+        start_s = self._clock()
         answer = await self._link.ask(ask(question, before.queues if before else ()))
-        taken_s = time.monotonic()
+        taken_s = self._clock()
         self._rtts_ms.append((taken_s - start_s) * 1000)
         if taken_s - self._facts_at_s >= FACTS_EVERY_S:
             self._facts = await self._link.ask(server_facts())
