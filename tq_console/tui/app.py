@@ -33,7 +33,7 @@ from tq_console.tui.frame.status import LinkState, header_lines
 from tq_console.tui.frame.tabs import Tab, TabLine
 from tq_console.tui.local.local_workers import LocalWorkers
 from tq_console.tui.look.canvas import Canvas
-from tq_console.tui.look.themes import THEMES
+from tq_console.tui.look.themes import DARK, LIGHT, THEMES
 from tq_console.tui.panes.overview import OverviewPane
 from tq_console.tui.panes.pane import (
     NeedChanged,
@@ -59,9 +59,15 @@ INTERRUPTED = 130
 DEBUG_VARIABLE = "TQ_DEBUG"
 WIDTHS = (100, 160)
 """From so many columns on the terminal counts as normal, as wide."""
+WIDTH_CLASSES = ("-narrow", "-normal", "-wide")
 TALL = 32
+TALL_CLASS = "-tall"
 QUIT_WITHIN_S = 2.0
 TOAST_S = 6.0
+
+
+def _room_classes(horizontal: int, vertical: int) -> set[str]:
+    return {WIDTH_CLASSES[horizontal], *([TALL_CLASS] if vertical else [])}
 
 
 class SnapshotTaken(Message):
@@ -118,14 +124,20 @@ class ConsoleApp(App[int]):
         first: str = "overview",
         interval_s: float = INTERVAL_S,
         clock: Callable[[], float] = time.monotonic,
+        on_first_frame: Callable[[], None] | None = None,
     ) -> None:
         """Makes the console of one broker.
 
         Args:
             first: The screen to begin with.
             clock: Our monotonic clock; fixed for pictures.
+            on_first_frame: Called when something from the broker has been painted, or it could not be reached.
         """
         super().__init__()
+        for theme in THEMES:
+            self.register_theme(theme)
+        # Before anything is styled: to style everything twice takes a tenth of a second.
+        self.theme = DARK.name
         self.link = link
         self._masker = masker or Masker.from_environment()
         self._clock = clock
@@ -134,7 +146,7 @@ class ConsoleApp(App[int]):
         self.trouble: Trouble | None = None
         self._views: list[str] = [first]
         self._progress = ""
-        self.on_start: Callable[[], None] | None = None
+        self._on_first_frame = on_first_frame
         self._interrupted_s = float("-inf")
         self.poller = Poller(
             link,
@@ -164,9 +176,6 @@ class ConsoleApp(App[int]):
 
     def on_mount(self) -> None:
         """Starts to ask."""
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = "tq-dark"
         self._end_on_signals()
         # Only then are the panes made of what they are made of.
         self.call_after_refresh(self._begin)
@@ -218,6 +227,7 @@ class ConsoleApp(App[int]):
     def _snapshot_taken(self, event: SnapshotTaken) -> None:
         if self.is_whole:
             self.show(event.snapshot)
+            self._tell_first_frame()
 
     def show(self, snapshot: Snapshot) -> None:
         """Shows a snapshot everywhere it concerns."""
@@ -231,8 +241,14 @@ class ConsoleApp(App[int]):
     @on(TroubleMet)
     def _trouble_met(self, event: TroubleMet) -> None:
         self.trouble = event.trouble
+        self._tell_first_frame()
         if self.is_whole:
             self._paint_header()
+
+    def _tell_first_frame(self) -> None:
+        if self._on_first_frame is not None:
+            self.call_after_refresh(self._on_first_frame)
+            self._on_first_frame = None
 
     @on(NeedChanged)
     def _need_changed(self) -> None:
@@ -303,13 +319,21 @@ class ConsoleApp(App[int]):
             self.pane.show(self.snapshot)
         self.poller.poke()
 
+    def get_default_screen(self) -> Screen[Any]:
+        """The screen of the panes, of its size from the start, so that it need not be styled twice."""
+        return Screen(id="_default", classes=" ".join(_room_classes(*self._room())))
+
+    def _room(self) -> tuple[int, int]:
+        """How wide (0 narrow, 1 normal, 2 wide) and how high (0 short, 1 tall) the terminal is."""
+        return sum(self.size.width >= width for width in WIDTHS), int(self.size.height >= TALL)
+
     def _fit(self) -> None:
         """Tells everything how much room there is."""
-        horizontal = sum(self.size.width >= width for width in WIDTHS)
-        vertical = int(self.size.height >= TALL)
-        for name, number in (("-narrow", 0), ("-normal", 1), ("-wide", 2)):
-            self.base.set_class(horizontal == number, name)
-        self.base.set_class(vertical == 1, "-tall")
+        horizontal, vertical = self._room()
+        wanted = (self.base.classes - {*WIDTH_CLASSES, TALL_CLASS}) | _room_classes(horizontal, vertical)
+        if wanted != self.base.classes:
+            # In one step, for each styles everything anew.
+            self.base.set_classes(wanted)
         for pane in self.panes:
             pane.set_breakpoints(horizontal, vertical)
 
@@ -317,8 +341,11 @@ class ConsoleApp(App[int]):
 
     def action_go(self, name: str) -> None:
         """Shows a screen."""
-        while self.screen is not self.base:
+        while isinstance(self.screen, (DetailScreen, HelpScreen)):
             self.pop_screen()
+        if self.screen is not self.base:
+            self.notify("finish or leave what is open first: esc leaves it", severity="warning", timeout=3)
+            return
         if name == self.pane.id:
             return
         self._views.append(self.pane.id or "")
@@ -391,7 +418,7 @@ class ConsoleApp(App[int]):
 
     def action_toggle_theme(self) -> None:
         """Light or dark."""
-        self.theme = "tq-light" if self.theme == "tq-dark" else "tq-dark"
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 
     def action_copy_id(self) -> None:
         """Copies the id under the cursor."""

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
 
 from tq_core.settings import BrokerAddress
 
 
-def run_console(
-    address: BrokerAddress, *, actor: str, is_read_only: bool = False, on_start: Callable[[], None] | None = None
-) -> int:
+def run_console(address: BrokerAddress, *, actor: str, is_read_only: bool = False) -> int:
     """Runs the console until its user leaves; returns the exit code.
 
     Args:
         actor: Who is written down with each change.
-        on_start: Called when the first frame is there.
     """
+    # What is made while starting stays: to look through it again and again for garbage takes a tenth of the start.
+    gc.disable()
     # Read when Textual is imported; more frames than these nobody sees, and each costs bytes.
     os.environ.setdefault("TEXTUAL_FPS", "30")
     from tq_console.tui.app import ENDING_SIGNALS, ConsoleApp
     from tq_console.tui.watch.link import Link
 
-    app = ConsoleApp(Link(address, actor=actor, is_read_only=is_read_only))
-    app.on_start = on_start
+    app = ConsoleApp(Link(address, actor=actor, is_read_only=is_read_only), on_first_frame=_collect_again)
     handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     try:
         code = app.run()
@@ -35,6 +33,11 @@ def run_console(
             signal.signal(number, handler)
         app.local_workers.stop_all()
     return app.return_code or code or 0
+
+
+def _collect_again() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def has_terminal() -> bool:

@@ -53,25 +53,23 @@ class HelpScreen(ModalScreen[None]):
 
 def help_lines(bindings: Iterable[ActiveBinding]) -> list[Line]:
     """Keys by group, each with what it does; lower case reads or can be undone, upper case cannot and asks first."""
-    by_group: dict[str, list[tuple[str, str]]] = {group: [] for group, _ in GROUPS}
-    seen: set[tuple[str, str]] = set()
+    keys: dict[tuple[str, str, str], list[str]] = {}
     for active in bindings:
         binding = active.binding
-        if not binding.description or binding.system:
+        # Only ours have ids; Textual's own few need no words.
+        if not binding.description or binding.id is None:
             continue
-        group = (binding.id or "here").split(".", maxsplit=1)[0]
-        group = {"table": "list", "app": "app"}.get(group, "here")
-        text = binding.tooltip or binding.description
-        if (binding.action, text) in seen:
-            continue
-        seen.add((binding.action, text))
-        by_group[group].append((key_name(binding.key_display or binding.key), text))
+        group = {"table": "list", "app": "app"}.get(binding.id.split(".", maxsplit=1)[0], "here")
+        names = keys.setdefault((group, binding.action, binding.tooltip or binding.description), [])
+        name = key_name(binding.key_display or binding.key)
+        if name not in names:
+            names.append(name)
     lines: list[Line] = []
     for group, heading in GROUPS:
-        if not by_group[group]:
-            continue
-        lines.append([(heading, "cell--title")])
-        lines += [[(f"  {key:>9}  ", "cell--key"), (text, "")] for key, text in by_group[group]]
-        lines.append([])
+        rows = [(" ".join(names), text) for (where, _, text), names in keys.items() if where == group]
+        if rows:
+            lines.append([(heading, "cell--title")])
+            lines += [[(f"  {names:>11}  ", "cell--key"), (text, "")] for names, text in rows]
+            lines.append([])
     lines.append([("lowercase keys read or do what can be undone; UPPERCASE ones ask first", "cell--dim")])
     return lines

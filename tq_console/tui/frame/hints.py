@@ -49,4 +49,6 @@ _NAMES = {
     "full_stop": ".",
     "escape": "esc",
     "at": "@",
+    "backslash": "\\",
+    "ctrl+backslash": "ctrl+\\",
 }
