@@ -18,8 +18,6 @@ def run_console(address: BrokerAddress, *, actor: str, is_read_only: bool = Fals
     """
     # What is made while starting stays: to look through it again and again for garbage takes a tenth of the start.
     gc.disable()
-    # Read when Textual is imported; more frames than these nobody sees, and each costs bytes.
-    os.environ.setdefault("TEXTUAL_FPS", "30")
     from tq_console.tui.app import ENDING_SIGNALS, ConsoleApp
     from tq_console.tui.watch.link import Link
 
