@@ -4,21 +4,22 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check format wheel bench clean
+.PHONY: help demo test slow check format wheel screenshots bench clean
 
 BIN := .venv/bin
 READY := .venv/up-to-date
 PYTEST := $(BIN)/python -m pytest
+# Tests wait more than they compute, so one more than there are cores.
+JOBS := 3
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) ## a broker, two workers, sample tasks and the console; without a terminal a report of it all
 	@$(BIN)/tq demo $(ARGS)
 
-test: $(READY) ## every test that is not slow, on each Redis that is here
-	@# Two processes: hypothesis reads every module of ours that is loaded, again and again, and drowns in all of them.
-	@$(PYTEST) -m 'not slow' --ignore=tests/user_code $(ARGS) && $(PYTEST) -m 'not slow' tests/user_code $(ARGS)
+test: $(READY) ## every test that is not slow, on each Redis that is here; JOBS=0 for one process
+	@$(PYTEST) -n $(JOBS) -m 'not slow' $(ARGS)
 
 slow: $(READY) ## the slow tests; says what was skipped and why
 	@$(PYTEST) -m slow -rs --hypothesis-profile=explore $(ARGS); status=$$?; \
@@ -42,6 +43,9 @@ wheel: $(READY) ## build dist/ and try the wheel in a clean environment, away fr
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation
 	@.ci/try-wheel dist/*.whl
+
+screenshots: $(READY) ## take the pictures in screenshots/ anew, the same on every machine
+	@$(BIN)/python -m tests.tui.pictures screenshots $(ARGS)
 
 bench: $(READY) ## how to measure tq beside its peers
 	@if [ -f benchmarks/README.md ]; then cat benchmarks/README.md; else echo "make bench: there are no benchmarks yet"; fi
