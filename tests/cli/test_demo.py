@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Tq
+from tests.tui.real_terminal import HAS_TMUX, real_terminal
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.server
@@ -85,3 +86,26 @@ def test_a_second_demo_is_refused_and_the_first_goes_on(tq: Tq) -> None:
 
 def test_the_demo_has_a_broker_of_its_own(tq: Tq) -> None:
     assert tq("--url", "redis://127.0.0.1:1", "demo").code == 2
+
+
+@pytest.mark.skipif(not HAS_TMUX, reason="tmux is missing: apt install tmux")
+def test_in_a_terminal_the_demo_is_the_console_with_life_on_every_screen(tq: Tq, own_environment: Path) -> None:
+    del tq
+    with real_terminal(own_environment, ["demo"]) as terminal:
+        terminal.until("NEEDS ATTENTION")
+        terminal.until("failed for good in the last 5 minutes")
+        terminal.press("3")
+        terminal.until("2/2 up")
+        terminal.press("5")
+        terminal.until("the mail server refused the message")
+        terminal.press("4")
+        terminal.until("sleep")
+        terminal.press("C-c")
+        terminal.until("once more to quit")
+        terminal.press("C-c")
+        assert terminal.exit_code() == 0
+        wait_until(
+            lambda: not [w for w in processes_of_this_test() if "tmux" not in w and not w.startswith("bash")],
+            10,
+            "every process of the demo to be gone",
+        )

@@ -6,8 +6,8 @@ import datetime as dt
 
 import pytest
 
-from tq_console.view.written import parse_duration_s, parse_moment_ms
 from tq_console.view import formats
+from tq_console.view.written import parse_duration_s, parse_moment_ms
 
 
 @pytest.mark.parametrize(

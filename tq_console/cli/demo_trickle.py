@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 from collections.abc import Iterator
@@ -63,6 +64,9 @@ class Trickle:
         runner = SyncRunner(self._endpoint, retry_for_s=0.0)
         tasks = choices(random.Random(), self._actor)
         try:
+            with contextlib.suppress(TqError):
+                for queue, task in one_of_each(self._actor):
+                    runner.run(producer.enqueue_one(queue, task))
             while not self._stopping.wait(PAUSE_S):
                 try:
                     self._add_one(runner, tasks)
@@ -84,10 +88,20 @@ class Trickle:
         runner.run(producer.enqueue_one(queue, task))
 
 
+def one_of_each(actor: str) -> Iterator[tuple[str, NewTask]]:
+    """A task of every kind, so that there is something to see at once."""
+    for _, task_type, args, options in KINDS:
+        yield _made(task_type, args, options, actor)
+
+
 def choices(rng: random.Random, actor: str) -> Iterator[tuple[str, NewTask]]:
     """Queues and tasks by their weights, without end."""
     weights = [weight for weight, *_ in KINDS]
     while True:
         ((_, task_type, args, options),) = rng.choices(KINDS, weights)
-        queue = SECOND_QUEUE if task_type in ("process", "matrix_multiply", "calculate") else QUEUE
-        yield queue, producer.new_task(task_type, args, options=TaskOptions(submitted_by=actor), **options)
+        yield _made(task_type, args, options, actor)
+
+
+def _made(task_type: str, args: dict[str, Any], options: dict[str, Any], actor: str) -> tuple[str, NewTask]:
+    queue = SECOND_QUEUE if task_type in ("process", "matrix_multiply", "calculate") else QUEUE
+    return queue, producer.new_task(task_type, args, options=TaskOptions(submitted_by=actor), **options)
