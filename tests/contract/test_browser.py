@@ -135,6 +135,23 @@ def test_many_queues_share_a_window_which_is_shorter_but_never_wrong(q: QueueDri
     assert ids(found) == [row[2] for row in scored[found.offset : found.offset + len(found.rows)]]
 
 
+def test_one_queue_among_many_may_hold_the_whole_window(q: QueueDriver) -> None:
+    queues = [f"q{number:02}" for number in range(12)]
+    for number, queue in enumerate(queues):
+        delays = range(1, 61) if queue == "q05" else (100 + number,)
+        q.run(producer.enqueue(queue, [producer.new_task("t", {}, delay_s=delay) for delay in delays]))
+    expected = [
+        task_id.decode() for task_id in q.raw.zrange("tq:{q05}:scheduled", 0, -1) if not task_id.startswith(b"#")
+    ]
+    middle = Place(float(q.raw.zscore("tq:{q05}:scheduled", expected[30])), "q05", expected[30])
+
+    start = q.run(browser.window(queues, TaskState.SCHEDULED, from_there=50))
+    around = q.run(browser.window(queues, TaskState.SCHEDULED, place=middle, before=25, from_there=25))
+
+    assert ids(start) == expected[:50]
+    assert (ids(around), around.offset) == (expected[5:55], 5)
+
+
 def test_running_tasks_are_counted_and_read_without_the_sentinel(q: QueueDriver) -> None:
     q.put_many(5)
     taken = {task.id for task in q.take(5)}

@@ -8,7 +8,7 @@ at any depth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,8 @@ PREVIEW_BYTES = 256
 WINDOW_MAX = 500
 _WHOLE_SHARE_QUEUES = 4
 """Up to so many queues each is read as if all tasks of the window were its own."""
+_ROUNDS = 3
+"""Times that queues are read, the later times those few that hold more of the window than their share."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -68,7 +70,9 @@ def window(
     newest_first: bool | None = None,
     payload_max: int = PREVIEW_BYTES,
 ) -> Flow[TaskWindow]:
-    """The tasks on both sides of a place, in one round trip; fewer than asked for where many queues share the list.
+    """The tasks on both sides of a place; of very many queues perhaps fewer than asked for.
+
+    One round trip, and up to two more where a few of many queues hold most of the window.
 
     Args:
         place: None = the start of the list.
@@ -79,29 +83,37 @@ def window(
     before, from_there = min(before, WINDOW_MAX), min(from_there, WINDOW_MAX)
     if not queues:
         return TaskWindow(total=0, offset=0, place_index=0, rows=())
-    replies = yield Batch(
-        [
-            Script(
-                "around",
-                keys.queue_prefix(queue),
-                (
-                    state,
-                    "desc" if is_desc else "asc",
-                    *_place_words(at, queue, is_desc=is_desc),
-                    _share(before, queues),
-                    _share(from_there, queues),
-                    payload_max,
-                ),
-            )
-            for queue in queues
-        ]
-    )
-    slices = [_Slice(q, reply) for q, reply in zip(queues, replies, strict=True)]
-    earlier = _nearest([s.before() for s in slices], before, is_desc=is_desc, is_backwards=True)
-    later = _nearest([s.after() for s in slices], from_there, is_desc=is_desc, is_backwards=False)
-    index = sum(s.rank for s in slices)
+    slices: dict[str, _Slice] = {}
+    earlier: list[Placed] = []
+    later: list[Placed] = []
+    asked = {queue: (_share(before, queues), _share(from_there, queues)) for queue in queues}
+    for _ in range(_ROUNDS):
+        replies = yield Batch(
+            [
+                Script(
+                    "around",
+                    keys.queue_prefix(queue),
+                    (
+                        state,
+                        "desc" if is_desc else "asc",
+                        *_place_words(at, queue, is_desc=is_desc),
+                        *share,
+                        payload_max,
+                    ),
+                )
+                for queue, share in asked.items()
+            ]
+        )
+        slices |= {queue: _Slice(queue, reply) for queue, reply in zip(asked, replies, strict=True)}
+        earlier, holding_up = _nearest(slices.values(), before, is_desc=is_desc, is_backwards=True)
+        later, holding_up_later = _nearest(slices.values(), from_there, is_desc=is_desc, is_backwards=False)
+        # Mostly none: only where more than its share of the window is one queue's own.
+        asked = dict.fromkeys((*holding_up, *holding_up_later), (before, from_there))
+        if not asked:
+            break
+    index = sum(s.rank for s in slices.values())
     return TaskWindow(
-        total=sum(s.total for s in slices),
+        total=sum(s.total for s in slices.values()),
         offset=index - len(earlier),
         place_index=index,
         rows=(*reversed(earlier), *later),
@@ -139,6 +151,7 @@ class _Slice:
 
     def __init__(self, queue: str, reply: list[Any]) -> None:
         _, total, rank, first, views = reply
+        self.queue = queue
         self.total, self.rank, self._first = int(total), int(rank), int(first)
         self._rows: list[Placed] = []
         for raw in views:
@@ -155,23 +168,31 @@ class _Slice:
 
 
 def _nearest(
-    sides: Sequence[tuple[list[Placed], bool]], limit: int, *, is_desc: bool, is_backwards: bool
-) -> list[Placed]:
-    """The tasks that are nearest to the place on one side of it: no more than is known for certain to be so."""
+    slices: Iterable[_Slice], limit: int, *, is_desc: bool, is_backwards: bool
+) -> tuple[list[Placed], list[str]]:
+    """The tasks that are nearest to the place on one side of it: no more than is known for certain to be so.
+
+    Returns:
+        Them, and if they are fewer than the limit the queues of which more must be read to know more.
+    """
     is_falling = is_desc != is_backwards
 
     def key(row: Placed) -> tuple[float, str, bytes]:
         return row.score, row.task.queue, row.task.id.encode()
 
+    sides = [(s.queue, *(s.before() if is_backwards else s.after())) for s in slices]
     # Where a queue has more than was read, what lies beyond its last one cannot be put in order yet.
-    bounds = [key(rows[-1]) for rows, has_more in sides if has_more and rows]
-    bound = None if not bounds else max(bounds) if is_falling else min(bounds)
-    if any(has_more and not rows for rows, has_more in sides):
-        return []
-    found = sorted((row for rows, _ in sides for row in rows), key=key, reverse=is_falling)
-    if bound is not None:
-        found = [row for row in found if (key(row) >= bound if is_falling else key(row) <= bound)]
-    return found[:limit]
+    short = [(queue, key(rows[-1])) for queue, rows, has_more in sides if has_more and rows]
+    short.sort(key=lambda one: one[1], reverse=is_falling)
+    unread = [queue for queue, rows, has_more in sides if has_more and not rows]
+    found: list[Placed] = []
+    if not unread:
+        found = sorted((row for _, rows, _ in sides for row in rows), key=key, reverse=is_falling)
+        if short:
+            bound = short[0][1]
+            found = [row for row in found if (key(row) >= bound if is_falling else key(row) <= bound)]
+    holding_up = [] if len(found) >= limit else (unread or [queue for queue, _ in short])[:_WHOLE_SHARE_QUEUES]
+    return found[:limit], holding_up
 
 
 def _share(rows: int, queues: Sequence[str]) -> int:
