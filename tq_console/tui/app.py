@@ -21,6 +21,7 @@ from textual import events, on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
@@ -51,7 +52,7 @@ from tq_console.tui.watch.link import Link
 from tq_console.tui.watch.poller import INTERVAL_S, Poller
 from tq_console.tui.watch.snapshot import Detail, Question, Snapshot, Trouble
 from tq_console.view.secrets import Masker
-from tq_console.view.text import visible
+from tq_console.view.text import visible, visible_lines
 from tq_core.model import TaskState
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -63,7 +64,11 @@ WIDTH_CLASSES = ("-narrow", "-normal", "-wide")
 TALL = 32
 TALL_CLASS = "-tall"
 QUIT_WITHIN_S = 2.0
+SWITCH_S = 1.0
+"""An answer for a screen may take so long before what it showed last is called stale."""
 TOAST_S = 6.0
+TOAST_MAX = 2_000
+"""Characters of what is said in a corner."""
 
 
 def _room_classes(horizontal: int, vertical: int) -> set[str]:
@@ -104,7 +109,7 @@ class ConsoleApp(App[int]):
             )
         ),
         Binding("question_mark", "help", "help", tooltip="This help", id="app.help"),
-        Binding("colon", "command_palette", "command", show=False, tooltip="Command palette", id="app.palette"),
+        Binding("colon,ctrl+p", "command_palette", "command", show=False, tooltip="Command palette", id="app.palette"),
         Binding("f", "freeze", "freeze", show=False, tooltip="Freeze what is shown, or follow again", id="app.freeze"),
         Binding("ctrl+r", "refresh", "refresh", show=False, tooltip="Ask the broker now", id="app.refresh"),
         Binding("c", "copy_id", "copy id", show=False, tooltip="Copy the id under the cursor", id="app.copy"),
@@ -147,7 +152,7 @@ class ConsoleApp(App[int]):
         self._views: list[str] = [first]
         self._progress = ""
         self._on_first_frame = on_first_frame
-        self._interrupted_s = float("-inf")
+        self._interrupted_s = self._switched_s = float("-inf")
         self.poller = Poller(
             link,
             self.question,
@@ -203,6 +208,11 @@ class ConsoleApp(App[int]):
         return self.base.query_one(f"#{current}", Pane)
 
     @property
+    def detail(self) -> DetailScreen | None:
+        """The task that is shown whole, perhaps below a question or the help."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, DetailScreen)), None)
+
+    @property
     def is_whole(self) -> bool:
         """Whether all that is painted on is there: not while the console ends, when messages may still come in."""
         if not self._screen_stack:
@@ -213,9 +223,8 @@ class ConsoleApp(App[int]):
 
     def question(self) -> Question:
         """What the visible screen needs now."""
-        if isinstance(self.screen, DetailScreen):
-            return Question("detail", detail_id=self.screen.task_id)
-        return self.pane.question()
+        detail = self.detail
+        return Question("detail", detail_id=detail.task_id) if detail is not None else self.pane.question()
 
     def _post_snapshot(self, snapshot: Snapshot) -> None:
         self.post_message(SnapshotTaken(snapshot))
@@ -225,15 +234,23 @@ class ConsoleApp(App[int]):
 
     @on(SnapshotTaken)
     def _snapshot_taken(self, event: SnapshotTaken) -> None:
-        if self.is_whole:
+        if not self.is_whole:
+            return
+        try:
             self.show(event.snapshot)
-            self._tell_first_frame()
+        except Exception as error:
+            if os.environ.get(DEBUG_VARIABLE):
+                raise
+            text = f"internal error, {type(error).__name__}: {error}; {DEBUG_VARIABLE}=1 shows where"
+            self.trouble = Trouble(text, "internal", self._clock(), 1, self.poller.interval_s)
+            self._paint_header()
+        self._tell_first_frame()
 
     def show(self, snapshot: Snapshot) -> None:
         """Shows a snapshot everywhere it concerns."""
         self.snapshot, self.trouble = snapshot, None
-        if isinstance(self.screen, DetailScreen):
-            self.screen.show(snapshot)
+        if self.detail is not None:
+            self.detail.show(snapshot)
         if snapshot.question.screen == self.pane.id:
             self.pane.show(snapshot)
         self._paint_frame()
@@ -251,8 +268,15 @@ class ConsoleApp(App[int]):
             self._on_first_frame = None
 
     @on(NeedChanged)
-    def _need_changed(self) -> None:
-        self.poller.poke()
+    def _need_changed(self, event: NeedChanged) -> None:
+        self._ask(is_missing=event.is_missing)
+
+    def _ask(self, *, is_missing: bool) -> None:
+        """Asks at once; frozen, only for what is not on screen yet."""
+        if is_missing and self.poller.is_frozen:
+            self.poller.ask_once()
+        else:
+            self.poller.poke()
 
     # --- the frame ---
 
@@ -273,8 +297,21 @@ class ConsoleApp(App[int]):
             is_frozen=self.poller.is_frozen,
             trouble=self.trouble,
         )
+        now_s, width = self._clock(), self.size.width
         header = self.base.query_one("#header", Canvas)
-        header.paint(header_lines(self.snapshot, state, now_s=self._clock(), width=self.size.width))
+        header.paint(header_lines(self.snapshot, state, now_s=now_s, width=width, data_s=self._data_s(now_s)))
+        if self.detail is not None:
+            self.detail.show_link(state, now_s)
+
+    def _data_s(self, now_s: float) -> float | None:
+        """When what is on screen was taken: a pane that nothing new has reached shows older data than the header."""
+        snapshot, shown = self.snapshot, self.pane.snapshot
+        if snapshot is None or snapshot is shown:
+            return snapshot.taken_s if snapshot else None
+        is_just_coming = self.trouble is None and not self.poller.is_frozen and now_s - self._switched_s < SWITCH_S
+        if is_just_coming or self.detail is not None:
+            return snapshot.taken_s
+        return min(snapshot.taken_s, shown.taken_s) if shown else None
 
     def _paint_tabs(self) -> None:
         failed = self.snapshot.depths.get(TaskState.FAILED, 0) if self.snapshot else 0
@@ -354,9 +391,10 @@ class ConsoleApp(App[int]):
 
     def _switch(self, name: str) -> None:
         self.base.query_one("#body", ContentSwitcher).current = name
+        self._switched_s = self._clock()
         self.pane.take_focus()
         self._paint_frame()
-        self.poller.poke()
+        self._ask(is_missing=self.pane.snapshot is None)
 
     def action_last_view(self) -> None:
         """The screen before this one."""
@@ -370,8 +408,9 @@ class ConsoleApp(App[int]):
     @on(PlaceChosen)
     def _place_chosen(self, event: PlaceChosen) -> None:
         self.action_go(event.screen_name)
-        self.pane.place(queue=event.queue, state=event.state)
-        self.poller.poke()
+        if self.screen is self.base:
+            self.pane.place(queue=event.queue, state=event.state)
+            self.poller.poke()
 
     def show_queue(self, queue: str) -> None:
         """The tasks of one queue."""
@@ -379,11 +418,14 @@ class ConsoleApp(App[int]):
 
     @on(TaskOpened)
     def _task_opened(self, event: TaskOpened) -> None:
+        if self.screen is not self.base:
+            # A second press, that came before the screen.
+            return
         known = self.pane.known(event.task_id)
         before = replace(self.snapshot, detail=Detail(event.task_id, known)) if self.snapshot and known else None
         detail = DetailScreen(event.task_id, masker=self._masker, actor=self.link.actor, before=before)
         self.push_screen(detail, lambda _: self._back())
-        self.poller.poke()
+        self._ask(is_missing=True)
 
     def _back(self) -> None:
         self._paint_frame()
@@ -414,7 +456,7 @@ class ConsoleApp(App[int]):
 
     def action_refresh(self) -> None:
         """Asks now, frozen or not."""
-        self.run_worker(self.poller.run_once(), group="once", exclusive=True, exit_on_error=False)
+        self.poller.ask_once()
 
     def action_toggle_theme(self) -> None:
         """Light or dark."""
@@ -422,13 +464,28 @@ class ConsoleApp(App[int]):
 
     def action_copy_id(self) -> None:
         """Copies the id under the cursor."""
-        question = self.question()
-        chosen = question.detail_id or getattr(getattr(self.pane, "table", None), "cursor_id", None)
+        chosen = self.detail.task_id if self.detail is not None else self.pane.subject
         if chosen:
             self.copy_to_clipboard(chosen)
-            self.notify(f"copied {chosen}", markup=False, timeout=2)
+            self.notify(f"copied {chosen}", timeout=2)
+        else:
+            self._nothing_to_do(NothingToDo("nothing here has an id to copy"))
 
     # --- acting ---
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Says something in a corner, as text: what nodes, tasks and Redis say is part of it."""
+        del markup
+        text, about = "\n".join(visible_lines(message[:TOAST_MAX])), visible(title)
+        super().notify(text, title=about, severity=severity, timeout=timeout, markup=False)
 
     @on(PlanMade)
     def _plan_made(self, event: PlanMade) -> None:
@@ -454,9 +511,12 @@ class ConsoleApp(App[int]):
 
     @on(SubmitWanted)
     def _submit_wanted(self, event: SubmitWanted) -> None:
-        self._open_form(event)
+        forms = [worker for worker in self.workers if worker.group == "form" and not worker.is_finished]
+        # A second press, that came before the form; one whose task is just being submitted is no reason to wait.
+        if len(forms) <= self.performer.under_way:
+            self._open_form(event)
 
-    @work(exit_on_error=False)
+    @work(exit_on_error=False, group="form")
     async def _open_form(self, event: SubmitWanted) -> None:
         from tq_console.tui.forms.submit_screen import open_submit
 

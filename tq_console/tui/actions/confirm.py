@@ -13,14 +13,30 @@ from textual.widgets import Input
 
 from tq_console.tui.actions.plan import Level, Plan
 from tq_console.tui.look.canvas import Canvas, Line
+from tq_console.view.text import fit, visible
+
+ROOM = 50
+"""Cells for a fact while nobody has said how many there are."""
 
 
-class ConfirmBar(ModalScreen[bool]):
-    """One line over the hints: y does it, anything else does not. What is above goes on living."""
+_LEAVE = (("esc", "cell--key"), (" leaves it", ""))
+
+
+class Question(ModalScreen[bool]):
+    """A plan that waits for a yes."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
-        self._plan = plan
+        self.plan = plan
+
+    def answer(self, is_yes: bool) -> None:
+        """Ends the question; a second press, that was on its way already, ends nothing else."""
+        if self.app.screen is self:
+            self.dismiss(is_yes)
+
+
+class ConfirmBar(Question):
+    """One line over the hints: y does it, anything else does not. What is above goes on living."""
 
     def compose(self) -> ComposeResult:
         """The question and what is to be known."""
@@ -28,10 +44,10 @@ class ConfirmBar(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         """Paints the question."""
-        facts = "; ".join(self._plan.facts)
+        facts = "; ".join(self.plan.facts)
         lines: list[Line] = [
             [
-                (f" {self._plan.title}? ", "cell--badge-warn"),
+                (f" {self.plan.title}? ", "cell--badge-warn"),
                 ("  y", "cell--key"),
                 (" yes   ", ""),
                 ("n", "cell--key"),
@@ -40,7 +56,7 @@ class ConfirmBar(ModalScreen[bool]):
         ]
         if facts:
             lines.append([(f" {facts}", "")])
-        lines.append([(f" $ {self._plan.command}", "cell--dim")])
+        lines.append([(f" $ {self.plan.command}", "cell--dim")])
         self.query_one(Canvas).paint(lines)
 
     def on_key(self, event: events.Key) -> None:
@@ -48,12 +64,12 @@ class ConfirmBar(ModalScreen[bool]):
         event.stop()
         event.prevent_default()
         if event.key == "y":
-            self.dismiss(True)
+            self.answer(True)
         elif event.key in ("n", "escape", "q", "enter"):
-            self.dismiss(False)
+            self.answer(False)
 
 
-class ConfirmWindow(ModalScreen[bool]):
+class ConfirmWindow(Question):
     """Says what will happen, as the server has it now; at level TYPED the name must be typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -67,9 +83,10 @@ class ConfirmWindow(ModalScreen[bool]):
             word: What must be typed; "" where y is enough.
             facts: None while the server is still asked; `tell` brings them.
         """
-        super().__init__()
-        self._plan, self._word = plan, word
+        super().__init__(plan)
+        self._word = visible(word)
         self._facts = facts
+        self._is_known = facts is not None
 
     def compose(self) -> ComposeResult:
         """The plan, its facts, and the answer."""
@@ -85,19 +102,24 @@ class ConfirmWindow(ModalScreen[bool]):
         if self._word:
             self.query_one(Input).focus()
 
-    def tell(self, facts: tuple[str, ...]) -> None:
-        """The facts have come."""
-        self._facts = facts
-        self._paint()
+    def tell(self, facts: tuple[str, ...], *, is_known: bool = True) -> None:
+        """The facts have come; where they could not be had, that is said and there is no yes."""
+        self._facts, self._is_known = facts, is_known
+        if self.is_mounted:
+            self._paint()
 
     def _paint(self) -> None:
-        lines: list[Line] = [[(self._plan.title, "cell--bold")], []]
+        lines: list[Line] = [[(self.plan.title, "cell--bold")], []]
         if self._facts is None:
             lines.append([("asking the server what that would hit …", "cell--dim")])
         else:
-            lines += [[(fact, "")] for fact in (*self._plan.facts, *self._facts)]
-        lines += [[], [(f"$ {self._plan.command}", "cell--dim")], []]
-        if self._word:
+            # One line each: what does not fit is cut, and that is said.
+            room = self.query_one("#confirm-text").size.width or ROOM
+            lines += [[(fit(visible(fact), room), "")] for fact in (*self.plan.facts, *self._facts)]
+        lines += [[], [(f"$ {self.plan.command}", "cell--dim")], []]
+        if self._facts is not None and not self._is_known:
+            lines.append([("nothing is done without knowing that; ", ""), *_LEAVE])
+        elif self._word:
             lines.append([("type the name and press ⏎ to do it, ", ""), ("esc", "cell--key"), (" to leave it", "")])
         else:
             lines.append([("y", "cell--key"), (" do it    ", ""), ("n", "cell--key"), (" leave it", "")])
@@ -109,22 +131,22 @@ class ConfirmWindow(ModalScreen[bool]):
             return
         event.stop()
         event.prevent_default()
-        if event.key == "y" and self._facts is not None:
-            self.dismiss(True)
+        if event.key == "y" and self._is_known:
+            self.answer(True)
         elif event.key in ("n", "escape", "q", "enter"):
-            self.dismiss(False)
+            self.answer(False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The name, exactly."""
-        if self._facts is not None and event.value == self._word:
-            self.dismiss(True)
-        else:
+        if event.value != self._word:
             event.input.value = ""
             event.input.placeholder = f"that is not {self._word}: nothing done yet"
+        elif self._is_known:
+            self.answer(True)
 
     def action_answer(self, answer: bool) -> None:
         """Leaves it."""
-        self.dismiss(answer)
+        self.answer(answer)
 
 
 def level_of(plan: Plan, *, is_protected: bool) -> Level:

@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from textual.app import App
+from textual.screen import ModalScreen
 
-from tq_console.tui.actions.confirm import ConfirmBar, ConfirmWindow, level_of
+from tq_console.tui.actions.confirm import ConfirmBar, ConfirmWindow, Question, level_of
 from tq_console.tui.actions.plan import Level, Plan, Told
-from tq_core.errors import TqError
+from tq_core.errors import BrokerUnreachableError, TqError
 from tq_core.transport.steps import Flow
 
 T = TypeVar("T")
 
 KEPT = 200
 SLOW_AFTER_S = 1.0
+
+
+_UNKNOWN = "whether it was done, wholly or in part, is not known: look before you do it again"
 
 
 class Writer(Protocol):
@@ -82,7 +86,9 @@ class Performer:
             result = await self._link.change(plan.flow(told))
             outcome = plan.tell(result)
         except TqError as error:
-            outcome = Told(error.message, is_good=False)
+            outcome = Told(_not_done(error), is_good=False)
+        except Exception as error:  # noqa: BLE001 - the seam of one action: what becomes of it is told, whatever it is
+            outcome = Told(f"internal error, {type(error).__name__}: {error}; {_UNKNOWN}", is_good=False)
         finally:
             self.under_way -= 1
             self._on_progress("")
@@ -98,6 +104,14 @@ class Performer:
         level = level_of(plan, is_protected=self._link.is_protected)
         if level is Level.NONE:
             return True
+        above = self._app.screen
+        if isinstance(above, ModalScreen):
+            # A question that jumps in between somebody's keys could be answered by accident.
+            if not (isinstance(above, Question) and above.plan.title == plan.title):
+                self._tell(
+                    plan, Told("nothing was done: something else was open when it was to be asked", is_good=False)
+                )
+            return False
         if level is Level.BAR:
             bar: bool | None = await self._app.push_screen_wait(ConfirmBar(plan))
             return bool(bar)
@@ -112,6 +126,13 @@ class Performer:
         assert plan.ask_facts is not None
         try:
             facts = await self._link.ask(plan.ask_facts())
-        except TqError as error:
-            facts = (f"the server could not be asked: {error.message}",)
-        window.call_after_refresh(window.tell, facts)
+        except Exception as error:  # noqa: BLE001 - the seam of one question: without its facts there is no yes
+            why = error.message if isinstance(error, TqError) else f"{type(error).__name__}: {error}"
+            window.tell((f"the server could not be asked what that would hit: {why}",), is_known=False)
+        else:
+            window.tell(facts)
+
+
+def _not_done(error: TqError) -> str:
+    """What went wrong and, where the answer was lost, that it may have been done all the same."""
+    return f"{error.message}; {_UNKNOWN}" if isinstance(error, BrokerUnreachableError) else error.message

@@ -11,7 +11,8 @@ from textual.screen import Screen
 from tq_console.tui.actions.task_keys import TASK_BINDINGS, Chosen, TaskKeys
 from tq_console.tui.detail.detail_view import DetailView
 from tq_console.tui.frame.hints import hint_line
-from tq_console.tui.look.canvas import Canvas
+from tq_console.tui.frame.status import LinkState, freshness_line
+from tq_console.tui.look.canvas import Canvas, Line, Span
 from tq_console.tui.watch.snapshot import Snapshot
 from tq_console.view.secrets import Masker
 from tq_core.model import TaskState
@@ -46,7 +47,7 @@ class DetailScreen(TaskKeys, Screen[None]):
     def on_mount(self) -> None:
         """Takes the focus."""
         self.query_one(DetailView).focus()
-        self.query_one("#detail-header", Canvas).paint([[(f" task {self.task_id}", "cell--title")]])
+        self._paint_header([])
         self._paint_hints()
         if self._snapshot is not None:
             self.show(self._snapshot)
@@ -60,6 +61,16 @@ class DetailScreen(TaskKeys, Screen[None]):
         if snapshot.detail is not None and snapshot.detail.task_id == self.task_id:
             self._snapshot = snapshot
             self.query_one(DetailView).show(snapshot.detail, snapshot.now_ms)
+
+    def show_link(self, link: LinkState, now_s: float) -> None:
+        """Says when what is shown is old, and why."""
+        if self.is_mounted:
+            room = self.size.width - len(self.task_id) - 9
+            self._paint_header(freshness_line(self._snapshot, link, now_s=now_s, width=max(12, room)))
+
+    def _paint_header(self, freshness: Line) -> None:
+        title: Span = (f" task {self.task_id}   ", "cell--title")
+        self.query_one("#detail-header", Canvas).paint([[title, *freshness]])
 
     def chosen(self) -> Chosen:
         """This task."""

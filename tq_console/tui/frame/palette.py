@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 from tq_console.tui.frame.hints import key_name
 from tq_console.view.text import visible
@@ -23,7 +24,8 @@ class ConsoleCommands(Provider):
     async def discover(self) -> Hits:
         """All of them, before anything is typed."""
         for words, help_text, callback in self._commands():
-            yield DiscoveryHit(words, callback, help=help_text)
+            # A plain string would be read as markup, and names of queues come from anywhere.
+            yield DiscoveryHit(Content(words), callback, text=words, help=help_text)
 
     async def search(self, query: str) -> Hits:
         """Those that fit what was typed."""
@@ -31,7 +33,7 @@ class ConsoleCommands(Provider):
         for words, help_text, callback in self._commands():
             score = matcher.match(words)
             if score > 0:
-                yield Hit(score, matcher.highlight(words), callback, help=help_text)
+                yield Hit(score, matcher.highlight(words), callback, text=words, help=help_text)
 
     def _commands(self) -> Iterator[tuple[str, str, Any]]:
         app: ConsoleApp = self.app  # type: ignore[assignment]

@@ -29,17 +29,32 @@ class LinkState:
     marked: int = 0
 
 
-def header_lines(snapshot: Snapshot | None, link: LinkState, *, now_s: float, width: int) -> list[Line]:
+_OF_SNAPSHOT = float("inf")
+
+
+def header_lines(
+    snapshot: Snapshot | None, link: LinkState, *, now_s: float, width: int, data_s: float | None = _OF_SNAPSHOT
+) -> list[Line]:
     """One line when narrow, else two; what does not fit is left out from the end.
 
     Args:
         now_s: Our monotonic clock.
+        data_s: When the oldest that is on screen was taken, None = it shows nothing yet; else the snapshot's own time.
     """
+    freshness = _freshness(snapshot, link, now_s, data_s)
     if width < 100:
-        parts = [*_place(link, short=True), *_freshness(snapshot, link, now_s), *_numbers(snapshot, short=True)]
+        parts = [*_place(link, short=True), *freshness, *_numbers(snapshot, short=True)]
         return [_fitted(parts, width, divider=("│", "cell--dim"))]
-    first = [*_place(link, short=False), *_freshness(snapshot, link, now_s), *_server(snapshot)]
+    first = [*_place(link, short=False), *freshness, *_server(snapshot)]
     return [_fitted(first, width), _fitted(_numbers(snapshot, short=False), width)]
+
+
+def freshness_line(snapshot: Snapshot | None, link: LinkState, *, now_s: float, width: int) -> Line:
+    """How old what is on screen is, and what is wrong; nothing while all is well."""
+    is_fresh = snapshot is not None and now_s - snapshot.taken_s < STALE_AFTER_S
+    if is_fresh and link.trouble is None and not link.is_frozen:
+        return []
+    return _fitted(_freshness(snapshot, link, now_s, _OF_SNAPSHOT), width)
 
 
 Part = list[Span]
@@ -55,19 +70,17 @@ def _place(link: LinkState, *, short: bool) -> list[Part]:
     return [part]
 
 
-def _freshness(snapshot: Snapshot | None, link: LinkState, now_s: float) -> list[Part]:
+def _freshness(snapshot: Snapshot | None, link: LinkState, now_s: float, data_s: float | None) -> list[Part]:
     parts: list[Part] = []
-    age_s = None if snapshot is None else max(0.0, now_s - snapshot.taken_s)
+    age_s = None if snapshot is None or data_s is None else max(0.0, now_s - min(snapshot.taken_s, data_s))
     if link.trouble is not None:
-        parts.append(
-            [("✗ DISCONNECTED" if link.trouble.code == "broker_unreachable" else "✗ REFUSED", "cell--badge-bad")]
-        )
+        parts.append([(f" ✗ {_TROUBLES.get(link.trouble.code, 'REFUSED')} ", "cell--badge-bad")])
     if age_s is None:
         parts.append([("… connecting" if link.trouble is None else "no data yet", "cell--warn")])
     elif link.is_frozen:
-        parts.append([(f"‖ FROZEN {age(age_s * 1000)}", "cell--badge-warn")])
+        parts.append([(f" ‖ FROZEN {age(age_s * 1000)} ", "cell--badge-warn")])
     elif link.trouble is not None or age_s >= STALE_AFTER_S:
-        parts.append([(f"STALE {age(age_s * 1000)}", "cell--badge-warn")])
+        parts.append([(f" STALE {age(age_s * 1000)} ", "cell--badge-warn")])
     elif snapshot is not None:
         slow = snapshot.rtt_ms >= SLOW_RTT_MS
         parts.append(
@@ -78,14 +91,17 @@ def _freshness(snapshot: Snapshot | None, link: LinkState, now_s: float) -> list
         )
     if snapshot is not None:
         if snapshot.is_emptied:
-            parts.append([("! EMPTIED: all queues are gone", "cell--badge-bad")])
+            parts.append([(" ! EMPTIED: all queues are gone ", "cell--badge-bad")])
         if snapshot.server.is_replica:
-            parts.append([("READ-ONLY REPLICA", "cell--badge-bad")])
+            parts.append([(" READ-ONLY REPLICA ", "cell--badge-bad")])
         elif snapshot.server.problem:
             parts.append([(f"! {snapshot.server.problem}", "cell--bad")])
     if link.trouble is not None:
         parts.append([(link.trouble.text, "cell--bad")])
     return parts
+
+
+_TROUBLES = {"broker_unreachable": "DISCONNECTED", "internal": "ERROR"}
 
 
 def _server(snapshot: Snapshot | None) -> list[Part]:

@@ -17,6 +17,15 @@ __all__ = ["NeedChanged", "NothingToDo", "Pane", "PlaceChosen", "PlanMade", "Sub
 class NeedChanged(Message):
     """The pane needs something else than a moment ago."""
 
+    def __init__(self, *, is_missing: bool = True) -> None:
+        """Says so.
+
+        Args:
+            is_missing: Whether there is a hole on screen until it comes, so that it is asked for though all is frozen.
+        """
+        super().__init__()
+        self.is_missing = is_missing
+
 
 class TaskOpened(Message):
     """A task is to be shown whole."""
@@ -41,6 +50,11 @@ class Pane(Container):
 
     snapshot: Snapshot | None = None
     """The last one that was shown here."""
+
+    @property
+    def subject(self) -> str | None:
+        """Id or name of what is under the cursor; None where nothing there has one."""
+        return None
 
     def question(self) -> Question:
         """What the pane needs now."""

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from tq_console.tui.actions import queues as queue_plans
+from tq_console.tui.lists.overview_lines import at_most
 from tq_console.tui.lists.queue_rows import COLUMNS, TREND_MINUTES, queue_row
 from tq_console.tui.look.canvas import Canvas, Line, Span
 from tq_console.tui.look.focus import focus_now
@@ -17,7 +18,7 @@ from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, PlaceChose
 from tq_console.tui.table.rows import Window
 from tq_console.tui.table.table import VirtualTable
 from tq_console.tui.watch.snapshot import Question, Snapshot
-from tq_console.view.formats import age, count, duration
+from tq_console.view.formats import age, count
 from tq_console.view.secrets import Masker
 from tq_console.view.task_page import error_text
 from tq_core.model import TaskState
@@ -52,6 +53,10 @@ class QueuesPane(Pane):
     @property
     def table(self) -> VirtualTable:
         return self.query_one(VirtualTable)
+
+    @property
+    def subject(self) -> str | None:
+        return self.table.cursor_id
 
     def set_breakpoints(self, horizontal: int, vertical: int) -> None:
         """Shows as much as there is room for."""
@@ -90,12 +95,11 @@ class QueuesPane(Pane):
     def _preview_lines(self, queue: QueueStats) -> list[Line]:
         strip: list[Span] = [(" ", "")]
         for state in TaskState:
-            sign = TASK_SIGNS[state]
-            number = queue.depths[state]
-            strip += [
-                (f"{sign} ", sign.style if number else "cell--dim"),
-                (f"{number:,}   ", "" if number else "cell--dim"),
-            ]
+            if number := queue.depths[state]:
+                sign = TASK_SIGNS[state]
+                strip += [(f"{sign} ", sign.style), (f"{number:,}   ", "")]
+        if len(strip) == 1:
+            strip.append(("no task", "cell--dim"))
         lines: list[Line] = [[(f" {queue.queue}", "cell--title")], strip]
         if queue.paused:
             why = f": {queue.paused.why}" if queue.paused.why else ""
@@ -103,8 +107,7 @@ class QueuesPane(Pane):
             lines.append([(f" ‖ paused {since} ago by {queue.paused.by}{why}", "cell--warn")])
         limit = queue.limits.get("max_size")
         times = ", ".join(
-            f"{kind} p50 {duration(queue.latency_ms(kind, 0.5))} p95 {duration(queue.latency_ms(kind, 0.95))}"
-            for kind in ("wait", "run")
+            f"{kind} p50 {at_most(queue, kind, 0.5)} p95 {at_most(queue, kind, 0.95)}" for kind in ("wait", "run")
         )
         lines.append([(" times ", "cell--dim"), (times, ""), ("   limit ", "cell--dim"), (count(limit), "")])
         failed = [task for task in (self.snapshot.failures if self.snapshot else ()) if task.queue == queue.queue]

@@ -63,6 +63,10 @@ class TaskListPane(TaskKeys, Pane):
         return self.query_one(VirtualTable)
 
     @property
+    def subject(self) -> str | None:
+        return self.table.cursor_id
+
+    @property
     def preview(self) -> DetailView:
         return self.query_one(DetailView)
 
@@ -184,7 +188,7 @@ class TaskListPane(TaskKeys, Pane):
         self.preview.show(
             Detail(task_id, known) if task_id and known else None, self.snapshot.now_ms if self.snapshot else 0
         )
-        self.post_message(NeedChanged())
+        self.post_message(NeedChanged(is_missing=False))
 
     def _list(self, state: TaskState, *, queue: str | None, words: str) -> None:
         """Another list, from its start."""
@@ -204,15 +208,10 @@ class TaskListPane(TaskKeys, Pane):
         ids = self.table.marked_or_cursor()
         tasks = tuple(task for task in map(self.feed.task, ids) if task is not None)
         state = self.feed.state
-        if (
-            self.table.is_ghost
-            and len(ids) == 1
-            and self.snapshot
-            and self.snapshot.detail
-            and self.snapshot.detail.task
-        ):
+        detail = self.snapshot.detail if self.snapshot else None
+        if self.table.is_ghost and detail and detail.task and ids == (detail.task_id,):
             # The task has left the list: what can be done with it is told by where it has gone.
-            tasks, state = (self.snapshot.detail.task,), self.snapshot.detail.task.state
+            tasks, state = (detail.task,), detail.task.state
         return Chosen(ids, tasks, state, self.snapshot.fleet if self.snapshot else None)
 
     def action_new(self) -> None:

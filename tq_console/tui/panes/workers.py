@@ -103,6 +103,10 @@ class WorkersPane(Pane):
     def table(self) -> VirtualTable:
         return self.query_one(VirtualTable)
 
+    @property
+    def subject(self) -> str | None:
+        return self.table.cursor_id
+
     def set_breakpoints(self, horizontal: int, vertical: int) -> None:
         """Shows as much as there is room for."""
         self.table.breakpoint = horizontal

@@ -51,6 +51,7 @@ class Poller:
         self.interval_s = interval_s
         self.is_frozen = False
         self._again = asyncio.Event()
+        self._is_wanted = False
         self._last: Answer | None = None
         self._facts = ServerFacts()
         self._facts_at_s = float("-inf")
@@ -63,11 +64,17 @@ class Poller:
         """Asks at once: the screen needs something else, or somebody wants to know now."""
         self._again.set()
 
+    def ask_once(self) -> None:
+        """Asks at once, frozen or not."""
+        self._is_wanted = True
+        self._again.set()
+
     async def run(self) -> None:
-        """Asks until cancelled."""
+        """Asks until cancelled, one question after the other: no answer overtakes another."""
         while True:
             self._again.clear()
-            wait_s = await self.run_once() if not self.is_frozen else None
+            is_asking, self._is_wanted = self._is_wanted or not self.is_frozen, False
+            wait_s = await self.run_once() if is_asking else None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._again.wait(), wait_s)
 
