@@ -310,6 +310,15 @@ def test_small_screens_show_what_matters_and_large_ones_all() -> None:
         assert all((room.attention, room.queues, room.slots, room.rates, room.failures, room.acts)), size
 
 
+@pytest.mark.parametrize("size", [(120, 36), (160, 50), (200, 56)])
+def test_few_queues_and_nodes_leave_their_room_to_the_failures(size: tuple[int, int]) -> None:
+    few, many = room_for(*size, 5, queues=6, slots=4), room_for(*size, 5)
+
+    assert few.queues == (7 if few.is_split else 10)
+    assert few.failures > many.failures
+    assert few.queues + few.failures <= many.queues + many.failures
+
+
 # --- on screen ---
 
 
@@ -407,7 +416,7 @@ async def test_running_tasks_are_read_only_while_they_are_few() -> None:
     shown = pane()
     app = PaneApp(shown)
     async with app.run_test(size=(120, 36)):
-        assert shown.question() == Question("overview", minutes=15, failures=10, audited=5)
+        assert shown.question() == Question("overview", minutes=15, failures=16, audited=5)
         for running, is_read in ((1, True), (RUNNING_MAX, True), (RUNNING_MAX + 1, False)):
             shown.show(snapshot(shown.question(), queues=[queue("mail", depths={TaskState.RUNNING: running})]))
             assert (shown.question().tasks is not None) is is_read

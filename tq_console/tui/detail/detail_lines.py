@@ -111,20 +111,29 @@ def _section(title: str, width: int, texts: list[str], *, note: str = "") -> lis
 
 def _timeline(task: TaskView, now_ms: int, width: int, masker: Masker) -> list[Line]:
     """What happened to it and when, oldest first."""
-    lines: list[Line] = [[], [("── timeline ", "cell--title")]]
-    lines.append(_moment(task.created_at_ms, now_ms, "enqueued", style="cell--dim", words=""))
-    for attempt in task.history:
-        lines += _attempt(attempt, now_ms, width, masker)
+    enqueued = _moment(task.created_at_ms, now_ms, "enqueued", style="cell--dim", words="")
+    moments = [(task.created_at_ms, 0, [enqueued])]
+    moments += [(attempt.at_ms, 2, _attempt(attempt, now_ms, width, masker)) for attempt in task.history]
     if task.started_at_ms is not None:
         words = f"attempt {task.attempt} on {task.worker_id}" if task.worker_id else f"attempt {task.attempt}"
-        lines.append(_moment(task.started_at_ms, now_ms, "taken", style="cell--busy", words=words))
+        taken = _moment(task.started_at_ms, now_ms, "taken", style="cell--busy", words=words)
+        moments.append((task.started_at_ms, 1, [taken]))
     if task.due_at_ms is not None:
-        lines.append(_moment(task.due_at_ms, now_ms, "due", style="cell--accent", words=""))
-    if task.finished_at_ms is not None:
+        due = _moment(task.due_at_ms, now_ms, "due", style="cell--accent", words="")
+        moments.append((task.due_at_ms, 3, [due]))
+    if task.finished_at_ms is not None and not _ends_with_an_attempt(task):
         sign = TASK_SIGNS[task.state]
         took = f"after {duration(task.duration_ms)}" if task.duration_ms is not None else ""
-        lines.append(_moment(task.finished_at_ms, now_ms, sign.word, style=sign.style, words=took))
-    return lines
+        ended = _moment(task.finished_at_ms, now_ms, sign.word, style=sign.style, words=took)
+        moments.append((task.finished_at_ms, 4, [ended]))
+    in_order = sorted(moments, key=lambda moment: moment[:2])
+    return [[], [("── timeline ", "cell--title")], *(line for _, _, lines in in_order for line in lines)]
+
+
+def _ends_with_an_attempt(task: TaskView) -> bool:
+    """Whether its last attempt says how it ended, which need not be said twice."""
+    last = task.history[-1] if task.history else None
+    return last is not None and (last.at_ms, last.outcome) == (task.finished_at_ms, task.state)
 
 
 def _attempt(attempt: Attempt, now_ms: int, width: int, masker: Masker) -> list[Line]:
@@ -135,7 +144,8 @@ def _attempt(attempt: Attempt, now_ms: int, width: int, masker: Masker) -> list[
     took = f"after {duration(attempt.duration_ms)}" if attempt.duration_ms else ""
     number = f"attempt {attempt.attempt}" if attempt.attempt else ""
     words = " ".join(part for part in (number, where, took) if part)
-    lines = [_moment(attempt.at_ms, now_ms, attempt.outcome, style="cell--warn", words=words)]
+    style = "cell--bad" if attempt.outcome == TaskState.FAILED else "cell--warn"
+    lines = [_moment(attempt.at_ms, now_ms, attempt.outcome, style=style, words=words)]
     if said:
         lines += [[("    ", ""), *line] for line in _wrapped(said, max(10, width - 4), "cell--bad")]
     return lines

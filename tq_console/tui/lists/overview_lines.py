@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
+from rich.cells import cell_len
 
 from tq_console.tui.lists.queue_rows import WINDOW_S, drain_ms, minute_rates, queue_sign
 from tq_console.tui.look.canvas import Line
 from tq_console.tui.look.glyphs import sparkline
-from tq_console.view.formats import age, duration, rate
+from tq_console.view.formats import age, duration, rate, short_id
 from tq_console.view.secrets import Masker
 from tq_console.view.task_page import error_text
 from tq_console.view.text import fit, pad, visible
@@ -91,15 +92,15 @@ def rate_lines(queues: Sequence[QueueStats], *, width: int) -> list[Line]:
         [
             (f" {kind:<10}", "cell--dim"),
             ("p50 ", "cell--dim"),
-            (f"{_at_most(together, kind, 0.5):<10}", ""),
+            (f"{at_most(together, kind, 0.5):<10}", ""),
             ("p95 ", "cell--dim"),
-            (_at_most(together, kind, 0.95), ""),
+            (at_most(together, kind, 0.95), ""),
         ]
         for kind in ("run", "wait")
     ]
 
 
-def _at_most(queue: QueueStats, kind: str, share: float) -> str:
+def at_most(queue: QueueStats, kind: str, share: float) -> str:
     """A time that was measured in steps: what is known is that it is no longer than this."""
     ms = queue.latency_ms(kind, share)
     return duration(ms) if ms is None else f"≤{duration(ms)}"
@@ -110,8 +111,11 @@ def failure_lines(failures: Sequence[TaskView], now_ms: int, masker: Masker, *, 
     lines: list[Line] = [[("── last failures", "cell--title")]]
     if not failures:
         lines.append([(" nothing has failed for good", "cell--dim")])
+    shown = failures[: max(0, height - 1)]
     kind, queue = (24, 14) if width >= 100 else (16, 10)
-    for task in failures[: max(0, height - 1)]:
+    kind = _widest((task.type for task in shown), kind)
+    queue = _widest((task.queue for task in shown), queue)
+    for task in shown:
         ended = age(now_ms - task.finished_at_ms) if task.finished_at_ms is not None else "-"
         lines.append(
             [
@@ -129,17 +133,29 @@ def act_lines(acts: Sequence[Audited], now_ms: int, *, width: int, height: int) 
     lines: list[Line] = [[("── last acts of people", "cell--title")]]
     if not acts:
         lines.append([(" nobody has changed anything yet", "cell--dim")])
-    who = 22 if width >= 70 else 14
+    shown = acts[: max(0, height - 1)]
+    who = _widest((act.by for act in shown), 22 if width >= 70 else 14)
     return lines + [
         [
             (f" {age(now_ms - act.at_ms):>4} ago  ", "cell--dim"),
             (f"{pad(fit(visible(act.by), who), who)}  ", "cell--accent"),
             (f"{act.action} ", ""),
             (_target(act), "cell--bold"),
-            (f"  {act.count:,} tasks" if act.count > 1 else "", "cell--dim"),
+            (_tasks_of(act), "cell--dim"),
         ]
-        for act in acts[: max(0, height - 1)]
+        for act in shown
     ]
+
+
+def _tasks_of(act: Audited) -> str:
+    if act.count > 1:
+        return f"  {act.count:,} tasks"
+    return f"  {short_id(act.ids[0])}" if act.ids else ""
+
+
+def _widest(texts: Iterable[str], most: int) -> int:
+    """The cells of the widest text, up to a number."""
+    return min(most, max((cell_len(visible(text)) for text in texts), default=0))
 
 
 def _target(act: Audited) -> str:

@@ -24,6 +24,9 @@ LONG_TIMES = 4
 LONG_UNKNOWN_MS = 60_000
 """What is long in a queue of which nothing was measured."""
 NAME = 20
+NODE_TAIL = 4
+CELLS_A_LINE = 24
+"""Cells for slots on a line that is not wide."""
 
 
 class Yardstick:
@@ -152,8 +155,7 @@ def _node_lines(
     node_id: str, workers: Sequence[Member], now_ms: int, yardstick: Yardstick, *, width: int, name_width: int
 ) -> list[Line]:
     """A node's name, then its workers' slots, a gap between workers, wrapped at the width."""
-    name = node_id if len(node_id) <= name_width else "…" + node_id[-(name_width - 1) :]
-    lines: list[list[Span]] = [[(f" {name:<{name_width}} ", "cell--dim")]]
+    lines: list[list[Span]] = [[(f" {_short(node_id, name_width):<{name_width}} ", "cell--dim")]]
     begin = name_width + 2
     used = begin
     room = max(8, width - begin - 1)
@@ -170,6 +172,21 @@ def _node_lines(
             lines[-1] += [*spans_of(part), (" ", "")]
             used += len(part) + 1
     return list(lines)
+
+
+def rows_wanted(fleet: Fleet, *, most: int) -> int:
+    """About how many lines `slot_lines` would fill, up to a number."""
+    cells: dict[str, int] = {}
+    for worker in fleet.workers:
+        slots = worker.info.slots if isinstance(worker.info, WorkerInfo) else 1
+        cells[node_of(worker)] = cells.get(node_of(worker), 0) + slots + 1
+    return min(most, 1 + max(1, sum(-(-count // CELLS_A_LINE) for count in cells.values())))
+
+
+def _short(node_id: str, width: int) -> str:
+    """A node's id, cut in its middle: it begins with the host, and its end tells it from others there."""
+    tail = min(NODE_TAIL, width // 3)
+    return node_id if len(node_id) <= width else f"{node_id[: width - tail - 1]}…{node_id[len(node_id) - tail :]}"
 
 
 def node_of(worker: Member) -> str:

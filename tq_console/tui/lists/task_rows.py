@@ -34,7 +34,7 @@ def columns(state: TaskState) -> tuple[Column, ...]:
         Column("ATT", (5, 5, 5), is_right=True),
         Column("QUEUE", (9, 11, 14)),
         Column("TOOK" if state.is_terminal else "PRIO", (0, 7, 8), is_right=state.is_terminal),
-        Column("WORKER", (0, 0 if has_error else 14, 22)),
+        Column("WORKER", (0, 0 if has_error else 17, 24)),
         Column("ERROR" if has_error else "ARGUMENTS", (12, 20, 30), grows=True),
     )
 

@@ -12,7 +12,7 @@ from textual.containers import Container
 
 from tq_console.tui.lists.attention import COLUMNS, attention_rows
 from tq_console.tui.lists.overview_lines import MINUTES, act_lines, failure_lines, queue_lines, rate_lines
-from tq_console.tui.lists.slots import Yardstick, slot_lines
+from tq_console.tui.lists.slots import Yardstick, rows_wanted, slot_lines
 from tq_console.tui.look.canvas import Canvas, Line
 from tq_console.tui.look.focus import focus_now
 from tq_console.tui.panes.pane import NeedChanged, Pane, PlaceChosen, SubmitWanted
@@ -23,10 +23,13 @@ from tq_console.view.attention import Fact, all_facts
 from tq_console.view.secrets import Masker
 from tq_core.model import TaskState
 
-FAILURES = 10
+FAILURES, FAILURES_MAX = 10, 40
+"""As many of the last failures are asked for, and where there is room for more, up to so many."""
 ACTS = 5
 RUNNING_MAX = 100
 """Up to so many running tasks are read, to see whether their leases are renewed."""
+AIRY_FROM = 30
+"""From so many lines on the parts stand apart."""
 RATES = 5
 """Lines of the throughput."""
 LEAST = 3
@@ -49,29 +52,39 @@ class Room:
     """Queues stand beside slots."""
     is_split: bool = False
     """Slots stand beside rates, failures beside acts."""
+    gap: int = 0
+    """Lines that stay empty at the end of a part."""
 
 
-def room_for(width: int, height: int, rows: int) -> Room:
+def room_for(width: int, height: int, rows: int, *, queues: int = 1000, slots: int = 1000) -> Room:
     """Shares out a screen: first attention, queues and slots, then what else fits.
 
     Args:
         rows: Lines that attention would fill.
+        queues: Lines that the queues would fill, their heading included.
+        slots: Lines that the slots would fill, their heading included.
     """
     if width < COLUMNS_FROM:
         return _stacked(height, rows)
-    attention = max(LEAST, min(rows + 1, height // 3))
-    middle = RATES + LEAST
-    if width >= SPLIT_FROM:
-        bottom = _worth(min(FAILURES + 1, height - attention - middle))
-        middle = max(LEAST, height - attention - bottom)
+    gap = int(height >= AIRY_FROM)
+    is_split = width >= SPLIT_FROM
+    attention = max(LEAST, min(rows + 1 + gap, height // 3))
+    # What the middle would fill, though not at the cost of what comes below it.
+    wanted = max(queues, slots, RATES) if is_split else max(queues, slots + RATES)
+    least = RATES + LEAST
+    rest = height - attention - least
+    if is_split:
+        bottom = _worth(min(FAILURES + 1, rest))
+        middle = max(LEAST, min(wanted + gap, height - attention - bottom))
+        bottom = _worth(min(FAILURES_MAX, height - attention - middle))
         acts = min(bottom, ACTS + 1)
-        return Room(attention, middle, middle, RATES, bottom, acts, is_columns=True, is_split=True)
-    rest = height - attention - middle
+        return Room(attention, middle, middle, RATES, bottom, acts, is_columns=True, is_split=True, gap=gap)
     acts = _worth(min(ACTS + 1, rest * 2 // 5))
     failures = _worth(min(FAILURES + 1, rest - acts))
-    middle = max(LEAST, height - attention - failures - acts)
-    rates = RATES if middle >= RATES + LEAST else 0
-    return Room(attention, middle, middle - rates, rates, failures, acts, is_columns=True)
+    middle = max(LEAST, min(max(wanted, least) + gap, height - attention - failures - acts))
+    failures = _worth(min(FAILURES_MAX, height - attention - middle - acts)) if failures else 0
+    rates = RATES if middle >= least else 0
+    return Room(attention, middle, middle - rates, rates, failures, acts, is_columns=True, gap=gap)
 
 
 def _stacked(height: int, rows: int) -> Room:
@@ -158,7 +171,8 @@ class OverviewPane(Pane):
     def _share_out(self) -> None:
         """Gives each part its lines; nothing is laid out anew while they are the same."""
         width, height = self.size
-        room = room_for(width, height, self._rows) if height else None
+        queues, slots = self._wanted(height)
+        room = room_for(width, height, self._rows, queues=queues, slots=slots) if height else None
         if room is None or room == self._room:
             return
         self._room = room
@@ -172,6 +186,12 @@ class OverviewPane(Pane):
             canvas.styles.height = max(1, lines)
         self.call_after_refresh(self._paint)
 
+    def _wanted(self, height: int) -> tuple[int, int]:
+        """Lines that queues and slots would fill."""
+        if self.snapshot is None:
+            return 0, 0
+        return len(self.snapshot.queues) + 1, rows_wanted(self.snapshot.fleet, most=height)
+
     def take_focus(self) -> None:
         """The list of what needs attention takes the keys."""
         focus_now(self.table)
@@ -182,7 +202,12 @@ class OverviewPane(Pane):
         """A quarter of an hour, the last failures and acts, and the running tasks where they are few."""
         running = self.snapshot.depths.get(TaskState.RUNNING, 0) if self.snapshot else 0
         leases = TaskListQuestion(TaskState.RUNNING, count=RUNNING_MAX) if 0 < running <= RUNNING_MAX else None
-        return Question(self.id or "", minutes=MINUTES, tasks=leases, failures=FAILURES, audited=ACTS)
+        return Question(self.id or "", minutes=MINUTES, tasks=leases, failures=self._failures, audited=ACTS)
+
+    @property
+    def _failures(self) -> int:
+        """How many of the last failures there is room for."""
+        return max(FAILURES, self._room.failures - 1 - self._room.gap if self._room else 0)
 
     def show(self, snapshot: Snapshot) -> None:
         """All of it."""
@@ -206,7 +231,8 @@ class OverviewPane(Pane):
             lines = getattr(self._room, part)
             if lines:
                 canvas = self._canvas(part)
-                canvas.paint(self._lines(part, self.snapshot, canvas.size.width or self.size.width, lines))
+                width = canvas.size.width or self.size.width
+                canvas.paint(self._lines(part, self.snapshot, width, max(LEAST, lines - self._room.gap)))
 
     def _lines(self, part: str, snapshot: Snapshot, width: int, height: int) -> list[Line]:
         match part:
