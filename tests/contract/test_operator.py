@@ -56,6 +56,8 @@ def test_a_running_task_is_asked_to_stop_and_goes_on_until_it_does(q: QueueDrive
     view = q.view(task.id)
     assert (view.state, view.cancel_asked) == (TaskState.RUNNING, {"by": "ann", "why": "x", "mode": "kill"})
     assert audited(q) == [("ann", "kill", 1, {"by": "ann", "why": "x", "mode": "kill"})]
+    (entry,) = q.run(operator.audit_log())
+    assert entry.ids == (q.audited()[0]["i"],)
     assert q.counter("cancelled") == 0
 
 
@@ -108,6 +110,8 @@ def test_many_tasks_of_many_kinds_are_cancelled_in_one_operation(q: QueueDriver)
 
     assert words(done) == ["is:completed"] + ["cancelled"] * 449
     assert [n for _, _, n, _ in audited(q)] == [199, 200, 50]
+    (entry,) = q.run(operator.audit_log())
+    assert (entry.count, len(entry.ids)) == (449, operator.AUDITED_IDS)
     (entry,) = q.run(operator.audit_log([q.queue]))
     assert (entry.by, entry.action, entry.count, entry.target) == ("ann", "cancel", 449, "mail")
 

@@ -14,16 +14,23 @@ from tq_core.roles import operator
 pytestmark = pytest.mark.server
 
 
+async def answered(console: ConsoleOnQueue) -> None:
+    """Waits for an answer to what the pane on screen asks."""
+
+    def is_answered() -> bool:
+        snapshot = console.app.snapshot
+        return snapshot is not None and snapshot.question.screen == console.app.pane.id
+
+    await console.until(is_answered, f"an answer for {console.app.pane.id}")
+
+
 async def test_digits_choose_the_screens_and_a_click_does_too(q: QueueDriver) -> None:
     q.put_many(1)
     async with console_on(q) as console:
         for key, name in (("2", "queues"), ("3", "workers"), ("4", "tasks"), ("5", "dlq"), ("1", "overview")):
             await console.press(key)
             assert console.app.pane.id == name
-            await console.until(
-                lambda name=name: console.app.snapshot and console.app.snapshot.question.screen == name,
-                f"an answer for {name}",
-            )
+            await answered(console)
         await console.pilot.click("#tabs", offset=(18, 0))
         await console.until(lambda: console.app.pane.id == "queues", "the clicked screen")
 

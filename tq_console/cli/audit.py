@@ -75,7 +75,7 @@ def _print_log(invocation: Invocation, queues: list[str] | None, limit: int) -> 
     rows = []
     for entry in entries:
         detail = {key: value for key, value in masker.masked(entry.detail).items() if key != "by"}
-        more = json_line(detail) if detail else ""
+        more = " ".join(filter(None, (", ".join(entry.ids), json_line(detail) if detail else "")))
         rows.append((clock(entry.at_ms), entry.by, entry.action, entry.target, count(entry.count), more))
     out.table(columns, rows, empty="nobody changed anything yet")
     return ExitCode.OK

@@ -186,4 +186,5 @@ def audited_record(entry: Audited) -> dict[str, Any]:
         "target": entry.target,
         "count": entry.count,
         "detail": entry.detail,
+        "ids": list(entry.ids),
     }

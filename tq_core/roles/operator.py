@@ -17,10 +17,12 @@ from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.keyspace import keys, wire
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView
 from tq_core.roles import inspector, registry
-from tq_core.transport.steps import Arg, Command, Flow, Script
+from tq_core.transport.steps import Arg, Batch, Command, Flow, Script
 
 CHUNK = 200
 PURGE_CHUNK = 1_000
+AUDITED_IDS = 20
+"""Ids that an entry of the audit names; the same number stands in its script."""
 SETTINGS = ("max_size", "keep_ms", "keep_completed", "keep_cancelled", "keep_failed")
 
 Progress = Callable[[int], None]
@@ -239,15 +241,19 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     detail: dict[str, Any]
     op: str
+    ids: tuple[str, ...] = ()
+    """The first of the tasks, where it was about tasks."""
 
 
 def audit_log(queues: Sequence[str] | None = None, *, limit: int = 100) -> Flow[list[Audited]]:
-    """The latest writes of people, newest first, to queues and to nodes."""
+    """The latest writes of people, newest first, to queues and to nodes, in one round trip."""
     if queues is None:
         queues = list((yield from registry.queue_numbers()))
     merged: dict[str, Audited] = {}
-    for target, key in [(q, keys.audit(q)) for q in queues] + [("fleet", keys.FLEET_AUDIT)]:
-        for _, fields in (yield Command(("XREVRANGE", key, "+", "-", "COUNT", limit * 2))):
+    streams = [(q, keys.audit(q)) for q in queues] + [("fleet", keys.FLEET_AUDIT)]
+    replies = yield Batch([Command(("XREVRANGE", key, "+", "-", "COUNT", limit * 2)) for _, key in streams])
+    for (target, key), entries in zip(streams, replies, strict=True):
+        for _, fields in entries:
             f = {k.decode(): v.decode("utf-8", "replace") for k, v in fields.items()}
             try:
                 detail = wire.json_object(f["detail"])
@@ -260,12 +266,15 @@ def audit_log(queues: Sequence[str] | None = None, *, limit: int = 100) -> Flow[
                     count=int(f["n"]),
                     detail=detail,
                     op=f["op"],
+                    ids=tuple(f["i"].split(",")) if f.get("i") else (),
                 )
             except (KeyError, ValueError):
                 continue
             known = merged.get(entry.op + target)
             if known:
-                entry = msgspec.structs.replace(entry, count=entry.count + known.count)
+                entry = msgspec.structs.replace(
+                    entry, count=entry.count + known.count, ids=(entry.ids + known.ids)[:AUDITED_IDS]
+                )
             merged[entry.op + target] = entry
     return sorted(merged.values(), key=lambda a: -a.at_ms)[:limit]
 

@@ -14,19 +14,20 @@
 --@include audit
 --@include endings
 local WAITING = {'pending', 'scheduled', 'retrying', 'blocked'}
-local words, cancelled, asked = {}, {}, 0
+local words, cancelled, done = {}, {}, {}
 for i = 6, #ARGV do
   local id = ARGV[i]
   local token = call('HGET', Q .. 'tokens', id)
   if token then
     call('HSET', Q .. 'cancels', id, ARGV[5])
     words[#words + 1] = 'ASKED:' .. (string.match(token, '~([^~|]*)|$') or '')
-    asked = asked + 1
+    done[#done + 1] = id
   elseif take_from(WAITING, id) then
     local body = call('HGET', Q .. 'bodies', id) or ''
     end_cancelled(id, body, '|', 'cancelled', trail_of(id).failures, 0, ARGV[5])
     words[#words + 1] = 'CANCELLED'
     cancelled[#cancelled + 1] = id
+    done[#done + 1] = id
   else
     local state = state_of(id)
     words[#words + 1] = state and 'IS:' .. state or 'GONE'
@@ -36,5 +37,5 @@ if #cancelled > 0 then
   count('cancelled', #cancelled)
   event('e', 'cancelled', 'i', table.concat(cancelled, ','), 'by', ARGV[2])
 end
-if #cancelled + asked > 0 then audit(ARGV[2], ARGV[3], ARGV[4], #cancelled + asked, ARGV[5]) end
+if #done > 0 then audit(ARGV[2], ARGV[3], ARGV[4], #done, ARGV[5], done) end
 return words

@@ -30,6 +30,6 @@ forget(ids)
 if #ids > 0 then
   count('discarded', #ids)
   event('e', 'discarded', 'i', table.concat(ids, ',', 1, math.min(#ids, 200)), 'n', #ids, 'by', ARGV[2])
-  audit(ARGV[2], ARGV[3], ARGV[4], #ids, ARGV[5])
+  audit(ARGV[2], ARGV[3], ARGV[4], #ids, ARGV[5], ids)
 end
 return {'OK', #ids, words}

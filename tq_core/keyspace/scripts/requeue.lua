@@ -53,6 +53,6 @@ if #moved > 0 then
   wake()
   count('requeued', #moved)
   event('e', 'requeued', 'i', table.concat(moved, ','), 'by', ARGV[2])
-  audit(ARGV[2], ARGV[3], 'requeue', #moved, ARGV[4])
+  audit(ARGV[2], ARGV[3], 'requeue', #moved, ARGV[4], moved)
 end
 return {'OK', moved, words}

@@ -1,6 +1,8 @@
--- audit: writes down what a person changed: who, what, how many; in the same step as the change.
+-- audit: writes down what a person changed: who, what, how many and the first of their ids; in the same step as the change.
 -- The calls of one operation on many tasks share `op`, so readers add them up.
-local function audit(actor, op, action, n, detail)
+local AUDITED_IDS = 20
+local function audit(actor, op, action, n, detail, ids)
   call('XADD', Q .. 'audit', 'MAXLEN', '~', 10000, '*',
-    'at', now_ms, 'by', actor, 'op', op, 'do', action, 'n', n, 'detail', detail)
+    'at', now_ms, 'by', actor, 'op', op, 'do', action, 'n', n, 'detail', detail,
+    'i', ids and table.concat(ids, ',', 1, math.min(#ids, AUDITED_IDS)) or '')
 end
