@@ -162,3 +162,10 @@ def test_the_actor_is_user_and_host_where_nobody_says_otherwise(tq: Tq, monkeypa
     monkeypatch.delenv("TQ_ACTOR")
     actor = tq.ok("config", "show", "--json").record["actor"]
     assert "@" in actor.strip("@")
+
+
+@pytest.mark.parametrize("option", ["--url", "--context"])
+def test_an_empty_address_is_refused_rather_than_replaced(tq: Tq, option: str) -> None:
+    ran = tq("stats", option, "")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"'{option}': it is empty" in ran.err

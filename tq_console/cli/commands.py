@@ -15,6 +15,9 @@ from tq_console.cli.invocation import Invocation
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value == "":
+        # As by "$VARIABLE" that is not set: to go on with another broker would surprise.
+        raise click.BadParameter("it is empty", context, parameter)
     if value and parameter.name:
         setattr(context.ensure_object(Invocation), parameter.name, value)
 

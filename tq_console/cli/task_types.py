@@ -15,5 +15,8 @@ def read_rules(invocation: Invocation, *, is_forced: bool) -> SubmissionRules:
     """Reads the published types; says so where there is none, for then nothing can be checked."""
     types = invocation.run(registry.published_types())
     if not types:
-        invocation.out.talk("tq: no worker has published its task types yet: type and arguments are not checked")
+        invocation.out.talk(
+            "tq: no worker has published its task types yet: type and arguments are not checked, "
+            "and without --queue a task goes to 'default'"
+        )
     return SubmissionRules(types, submitted_by=invocation.actor, is_forced=is_forced)
