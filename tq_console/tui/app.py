@@ -71,6 +71,10 @@ TOAST_MAX = 2_000
 """Characters of what is said in a corner."""
 
 
+def _hint_rank(binding_id: str) -> int:
+    return 1 if binding_id == "app.help" else 2 if binding_id.startswith(("app.", "table.")) else 0
+
+
 def _room_classes(horizontal: int, vertical: int) -> set[str]:
     return {WIDTH_CLASSES[horizontal], *([TALL_CLASS] if vertical else [])}
 
@@ -109,7 +113,7 @@ class ConsoleApp(App[int]):
             )
         ),
         Binding("question_mark", "help", "help", tooltip="This help", id="app.help"),
-        Binding("colon,ctrl+p", "command_palette", "command", show=False, tooltip="Command palette", id="app.palette"),
+        Binding("colon,ctrl+p", "command_palette", "commands", tooltip="Command palette", id="app.palette"),
         Binding("f", "freeze", "freeze", show=False, tooltip="Freeze what is shown, or follow again", id="app.freeze"),
         Binding("ctrl+r", "refresh", "refresh", show=False, tooltip="Ask the broker now", id="app.refresh"),
         Binding("c", "copy_id", "copy id", show=False, tooltip="Copy the id under the cursor", id="app.copy"),
@@ -334,7 +338,7 @@ class ConsoleApp(App[int]):
             return
         bindings = [] if self.screen is not self.base else list(self.screen.active_bindings.values())
         # What is special here comes first, what works everywhere last.
-        bindings.sort(key=lambda active: (active.binding.id or "").startswith(("app.", "table.")))
+        bindings.sort(key=lambda active: _hint_rank(active.binding.id or ""))
         hints.paint([hint_line(bindings, self.size.width)])
 
     def _show_progress(self, text: str) -> None:

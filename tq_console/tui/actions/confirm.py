@@ -108,6 +108,10 @@ class ConfirmWindow(Question):
         if self.is_mounted:
             self._paint()
 
+    def on_resize(self) -> None:
+        """Cuts what does not fit."""
+        self.call_after_refresh(self._paint)
+
     def _paint(self) -> None:
         lines: list[Line] = [[(self.plan.title, "cell--bold")], []]
         if self._facts is None:

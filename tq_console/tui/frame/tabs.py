@@ -57,7 +57,7 @@ def tab_line(tabs: Sequence[Tab], current: str) -> tuple[Line, list[tuple[int, s
     used = 0
     for tab in tabs:
         is_current = tab.id == current
-        text = f" {tab.key} {tab.title} " if not is_current else f"▌{tab.key} {tab.title} "
+        text = f" {tab.key} {tab.title} " if not is_current else f"▸{tab.key} {tab.title} "
         spans: list[Span] = [(text, "cell--selected" if is_current else "cell--dim")]
         if tab.badge:
             spans.append((f"{tab.badge} ", tab.badge_style))

@@ -100,7 +100,7 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         Binding(
             "ctrl+backslash", "clear_marks", "no marks", show=False, tooltip="Take all marks away", id="table.clear"
         ),
-        Binding("enter", "open", "open", show=False, tooltip="Open the row", id="table.open"),
+        Binding("enter", "open", "open", tooltip="Open the row", id="table.open"),
     ]
 
     class TableMessage(Message):
