@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tq_console.tui.watch.jump import place_near
 from tq_console.tui.watch.snapshot import Detail, Question, ServerFacts, TaskList, TaskListQuestion
 from tq_console.view.filters import parse_filter
 from tq_core.errors import BrokerError, InvalidInputError
@@ -109,8 +110,10 @@ def _task_list(question: TaskListQuestion, names: Sequence[str], known: dict[str
         return TaskList(question, found.total, 0, rows)
     place, before, count = question.place, question.before, question.count
     if place is None and question.first > 0:
-        place = yield from browser.place_at(queues, question.state, question.first, depths)
-        before = count // 2
+        last = question.first + count
+        place, at = yield from place_near(queues, question.state, question.first + count // 2, depths)
+        before = max(0, at - question.first)
+        count = before + max(1, last - at)
     found = yield from browser.window(
         queues, question.state, place=place, before=before, from_there=max(1, count - before)
     )
@@ -141,9 +144,13 @@ def server_facts() -> Flow[ServerFacts]:
     if not isinstance(info, dict):
         return ServerFacts()
     ready = readiness.judge(info)
+    problems = list(ready.problems)
+    if ready.used_bytes and ready.max_bytes and ready.used_bytes > readiness.FULL_SHARE * ready.max_bytes:
+        share = ready.used_bytes / ready.max_bytes
+        problems.append("memory full: takes no new tasks" if share >= 1 else f"memory {share:.0%} full")
     return ServerFacts(
         version=ready.version,
         is_replica=str(info.get("role", "master")) in ("slave", "replica"),
-        problem=ready.problems[0] if ready.problems else "",
+        problem=problems[0] if problems else "",
         used_bytes=ready.used_bytes,
     )

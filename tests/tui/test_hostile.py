@@ -1,0 +1,209 @@
+"""What tasks, workers and damaged records hold is shown as text: nothing breaks, nothing is obeyed, nothing is slow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.queue_driver import QueueDriver
+from tests.tui.console_on_queue import ConsoleOnQueue, console_on
+from tq_console.tui.detail.detail_screen import DetailScreen
+from tq_console.tui.panes.task_list import TaskListPane
+from tq_core.keyspace import keys
+from tq_core.roles import operator, registry
+from tq_core.roles.registry import NodeInfo, SlotInfo, WorkerInfo
+
+pytestmark = pytest.mark.server
+
+SIZES = [(60, 16), (80, 24), (120, 40), (200, 60)]
+SCREENS = ("overview", "queues", "workers", "tasks", "dlq")
+PWNED = "PWNED"
+TEXTS = {
+    "markup": "[/foo] [bold red]x[/] [@click=app.quit]q[/] [link=http://x]",
+    "escapes": f"\x1b]0;{PWNED}\x07\x1b[2J\x1b[31m\x9b31m\x1bP{PWNED}\x1b\\ \x07\x08\x0b\x0c\r\n\x7f\x85",
+    "null": "a\0b\0\0c",
+    "rtl": "שלום \u202eabc\u202c مرحبا \u200f\u2066x\u2069",
+    "wide": "日本語テスト" * 20,
+    "combining": "e" + "\u0301" * 500 + " Z\u0334\u0320 \u0301\u0301 first",
+    "emoji": "👩‍👩‍👧‍👦 🏳️‍🌈 🇩🇪 👍🏽 ☠️ 1️⃣",
+    "line separators": "a\u2028b\u2029c\u000bd\u0085e\ufeff\u00ad\u200b",
+    "unassigned": "\U000e0001\U0010ffff\ufdd0\ud7ff\ufffe",
+    "long": "x" * 1_000_000,
+}
+
+
+def everywhere(q: QueueDriver, text: str) -> None:
+    """Puts a text wherever somebody else's text can stand."""
+    short = text[:200]
+    node = NodeInfo(node_id=f"n{short}", host=short, pid=1, processes=2, slots=4, queues=(short,), tq_version=short)
+    slot = SlotInfo(task_id=short, type=short, queue=short, started_at_ms=1)
+    worker = WorkerInfo(worker_id=f"w{short}", node_id=f"n{short}", pid=2, slots=4, running=(slot,), state=short)
+    q.run(registry.heartbeat(node))
+    q.run(registry.heartbeat(worker))
+    args = {text: text, "list": [text, {text: [text]}]}
+    payload = json.dumps(args)
+    if len(payload) > 900_000:
+        args = {"long": text[:900_000]}
+    detail = {"type": text[:4000], "message": text[:8000], "traceback": text[:4000], "by": short, "why": short}
+    q.put_one(args)
+    fail(q, args, "fatal", detail)
+    fail(q, args, "retry", detail)
+    q.put_one(args)
+    done = q.take_one(worker_id="w.1")
+    q.complete(done, result=msgspec.json.encode({text[:100_000]: text[:100_000]}))
+    q.put_one(args)
+    gone = q.put_one(args)
+    q.run(operator.cancel([gone], actor=short, why=short))
+    q.put_one(args, delay_s=100)
+    q.run(operator.pause_queue("mail", actor=short, why=text[:2000]))
+    q.run(operator.resume_queue("mail", actor=short, why=text[:2000]))
+    while True:
+        taken = q.take(1, worker_id="w.1")
+        if taken:
+            break
+    q.put_one(args)
+
+
+def fail(q: QueueDriver, args: dict[str, Any], verdict: str, detail: dict[str, Any]) -> None:
+    q.put_one(args)
+    for task in q.take(10, worker_id="w.1"):
+        q.fail(task, verdict=verdict, delay_ms=100_000, detail=detail)
+
+
+def strips(console: ConsoleOnQueue) -> list[str]:
+    """The texts that go to the terminal."""
+    lines = console.app.screen._compositor.render_strips(console.app.size)
+    return [segment.text for strip in lines for segment in strip]
+
+
+def assert_inert(console: ConsoleOnQueue) -> None:
+    """Nothing on screen is more than text, and every line is as wide as the screen."""
+    width, height = console.app.size
+    for text in strips(console):
+        bad = [c for c in text if not c.isprintable() and c not in "\u00a0\u3000"]
+        assert not bad, (bad, text)
+    for strip in console.app.screen._compositor.render_strips(console.app.size)[:height]:
+        assert strip.cell_length == width
+    trouble = console.app.trouble
+    assert trouble is None or trouble.code != "internal", trouble
+
+
+async def walk(console: ConsoleOnQueue, look: Callable[[], None]) -> None:
+    """Goes everywhere, and looks there."""
+    app = console.app
+    for number, name in enumerate(SCREENS, start=1):
+        await console.press(str(number))
+        await answered(console, name)
+        look()
+        await console.press("j", "j", "G", "g", "right", "right", "left")
+        look()
+        if name in ("tasks", "dlq"):
+            pane = app.pane
+            assert isinstance(pane, TaskListPane)
+            for _ in range(8 if name == "tasks" else 1):
+                await console.until(lambda pane=pane: pane.feed.loaded is not None, "the list")
+                look()
+                if console.table.cursor_id:
+                    await console.press("enter")
+                    await console.until(lambda: isinstance(app.screen, DetailScreen), "the task")
+                    await answered(console, "detail")
+                    look()
+                    await console.press("G", "pageup", "g", "escape")
+                    await console.until(lambda: app.screen is app.base, "the list again")
+                if name == "tasks":
+                    await console.press("right_square_bracket")
+                    await console.pilot.pause()
+    await console.press("question_mark")
+    await console.pilot.pause()
+    look()
+    await console.press("escape")
+    await console.press("1")
+
+
+async def answered(console: ConsoleOnQueue, screen: str) -> None:
+    def fresh() -> bool:
+        snapshot, trouble = console.app.snapshot, console.app.trouble
+        assert trouble is None, trouble
+        return snapshot is not None and snapshot.question.screen == screen
+
+    await console.until(fresh, f"an answer for {screen}")
+    await console.pilot.pause()
+
+
+QUICK = ("escapes", "combining")
+NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TEXTS]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_text_from_anywhere_is_only_text_on_every_screen(q: QueueDriver, name: str) -> None:
+    everywhere(q, TEXTS[name])
+    async with console_on(q, size=(120, 40)) as console:
+        await walk(console, lambda: assert_inert(console))
+
+
+def damage_everything(q: QueueDriver) -> None:
+    """Makes every record of the queue, and of the fleet, something that no tq wrote."""
+    everywhere(q, "x")
+    for hash_name in ("bodies", "records", "trail", "attempts", "cancels", "tokens"):
+        for n, field in enumerate(q.raw.hkeys(q.key(hash_name))):
+            bytes_ = (b"\xff\xfe\x00\x1b[31m", b"", b"1|2|3", b"||||||||", b"9" * 400 + b"|x")[n % 5]
+            q.raw.hset(q.key(hash_name), field, bytes_)
+    q.raw.zadd(q.key("pending"), {b"\xff\x1b[31m": 1e15, b"": -7, b"no-body": 5})
+    q.raw.zadd(q.key("running"), {b"nobody-has-me": 1.5e300, b"a@mail": 7})
+    q.raw.zadd(q.key("failed"), {b"\x1b]0;x\x07": 1e18, b"z" * 5000: 2})
+    for kind in ("node", "worker"):
+        for n, member in enumerate(q.raw.hkeys(f"{keys.FLEET}info:{kind}")):
+            q.raw.hset(f"{keys.FLEET}info:{kind}", member, (b"\xff", b"[" * 5000)[n % 2])
+        q.raw.zadd(f"{keys.FLEET}seen:{kind}", {b"\xff\x1b[2J": 1e15, b"": 0, b"[/x]": 1.7e12})
+    q.raw.hset(q.key("meta"), mapping={"paused": b"\xff{"})
+    q.raw.xadd(q.key("audit"), {"by": b"\x1b[31m"})
+    q.raw.xadd(f"{keys.FLEET}audit", {"by": "x", "detail": "{"})
+
+
+@pytest.fixture
+def damaged(redis_url: str) -> Any:
+    """A queue that need not pass the audit afterwards."""
+    driver = QueueDriver(redis_url, has_clock=False)
+    yield driver
+    driver.close()
+
+
+async def test_records_that_nobody_can_read_are_said_to_be_so_and_hide_nothing_else(damaged: QueueDriver) -> None:
+    damage_everything(damaged)
+    async with console_on(damaged) as console:
+        await walk(console, lambda: assert_inert(console))
+
+
+@pytest.mark.parametrize("name", [b"[/foo]", b"\x1b[31m", "שלום".encode(), b"", b"{}", b"x" * 3000])
+async def test_a_queue_with_an_impossible_name_does_not_hide_the_others(damaged: QueueDriver, name: bytes) -> None:
+    damaged.put_many(3)
+    damaged.raw.hset(keys.QUEUES, name, "77")
+    async with console_on(damaged, first="queues") as console:
+        await answered(console, "queues")
+        assert_inert(console)
+        assert "mail" in console.screen_text
+        await console.press("4", "right_square_bracket")
+        await console.until(lambda: console.table.total == 3, "the tasks")
+        assert_inert(console)
+        await console.press("ctrl+p", *"queue")
+        await console.pilot.pause()
+        assert_inert(console)
+        await console.press("down", "enter")
+        await console.pilot.pause()
+        assert_inert(console)
+
+
+async def test_the_palette_finds_a_queue_whatever_its_name(damaged: QueueDriver) -> None:
+    damaged.put_many(1)
+    async with console_on(damaged) as console:
+        await console.press("ctrl+p")
+        await console.until_shown("Search for commands")
+        await console.press(*"queue mail")
+        await console.until_shown("its tasks")
+        await console.press("enter")
+        await console.until(lambda: console.app.pane.id == "tasks", "the tasks of the queue")
+        assert console.app.pane.feed.queue == "mail"  # type: ignore[attr-defined]
