@@ -12,21 +12,29 @@ from tq_console.tui.look.canvas import Line, Span
 
 def hint_line(bindings: Iterable[ActiveBinding], width: int) -> Line:
     """Keys and their words; bindings that are not to be shown, or cannot be used now, are left out."""
-    line: list[Span] = []
-    used = 0
-    seen: set[str] = set()
+    hints: dict[str, tuple[str, str]] = {}
     for active in bindings:
         binding = active.binding
-        if not binding.show or not active.enabled or not binding.description or binding.action in seen:
-            continue
-        seen.add(binding.action)
-        key = key_name(binding.key_display or binding.key)
-        cells = len(key) + len(binding.description) + 3
-        if used + cells > width:
-            break
-        line += [(f" {key}", "cell--key"), (f" {binding.description} ", "cell--dim")]
-        used += cells
+        if binding.show and active.enabled and binding.description:
+            hints.setdefault(binding.action, (key_name(binding.key_display or binding.key), binding.description))
+    # The way to all other keys is never cut.
+    room = width - sum(_cells(hint) for action, hint in hints.items() if action == ALWAYS)
+    line: list[Span] = []
+    is_full = False
+    for action, hint in hints.items():
+        cells = 0 if action == ALWAYS else _cells(hint)
+        is_full = is_full or cells > room
+        if action == ALWAYS or not is_full:
+            room -= cells
+            line += [(f" {hint[0]}", "cell--key"), (f" {hint[1]} ", "cell--dim")]
     return line
+
+
+ALWAYS = "help"
+
+
+def _cells(hint: tuple[str, str]) -> int:
+    return len(hint[0]) + len(hint[1]) + 3
 
 
 def key_name(key: str) -> str:
