@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,12 @@ import pytest
 
 from tests.queue_driver import QueueDriver
 from tests.tui.console_on_queue import ConsoleOnQueue, console_on
+from tests.tui.scenes import failed_task
+from tq_console.tui.detail.detail_lines import detail_lines
 from tq_console.tui.detail.detail_screen import DetailScreen
+from tq_console.tui.look.canvas import Line
 from tq_console.tui.panes.task_list import TaskListPane
+from tq_console.view.secrets import Masker
 from tq_core.keyspace import keys
 from tq_core.roles import operator, registry
 from tq_core.roles.registry import NodeInfo, SlotInfo, WorkerInfo
@@ -102,10 +107,9 @@ async def walk(console: ConsoleOnQueue, look: Callable[[], None]) -> None:
         await console.press("j", "j", "G", "g", "right", "right", "left")
         look()
         if name in ("tasks", "dlq"):
-            pane = app.pane
-            assert isinstance(pane, TaskListPane)
+            assert isinstance(app.pane, TaskListPane)
             for _ in range(8 if name == "tasks" else 1):
-                await console.until(lambda pane=pane: pane.feed.loaded is not None, "the list")
+                await console.until(lambda: console.app.pane.feed.loaded is not None, "the list")  # type: ignore[attr-defined]
                 look()
                 if console.table.cursor_id:
                     await console.press("enter")
@@ -207,3 +211,55 @@ async def test_the_palette_finds_a_queue_whatever_its_name(damaged: QueueDriver)
         await console.press("enter")
         await console.until(lambda: console.app.pane.id == "tasks", "the tasks of the queue")
         assert console.app.pane.feed.queue == "mail"  # type: ignore[attr-defined]
+
+
+NOW_MS = 1_700_000_000_000
+HUGE: dict[str, dict[str, Any]] = {
+    "one line": {"a": "x" * 1_000_000},
+    "wide": {"a": "日" * 330_000},
+    "combining": {"a": "e" + "\u0301" * 500_000},
+    "joined": {"a": "👩\u200d" * 140_000},
+    "escapes": {"a": "\x1b" * 500_000},
+    "many fields": {f"k{n}": n for n in range(80_000)},
+    "a long list": {"a": list(range(150_000))},
+}
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": [value]}
+    return value
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_value_of_a_megabyte_is_shown_in_part_and_does_not_hold_up_the_screen(name: str) -> None:
+    args = HUGE[name]
+    task = msgspec.structs.replace(failed_task(name, "no"), args=args, payload_bytes=1_000_000)
+    masker = Masker()
+
+    def lines() -> list[Line]:
+        # Each answer brings the same values as other objects.
+        again = msgspec.structs.replace(task, args=dict(args))
+        return detail_lines(again, "", now_ms=NOW_MS, width=120, masker=masker)
+
+    lines()
+    start_s = time.process_time()
+    shown = lines()
+    assert time.process_time() - start_s < 0.1
+    assert len(shown) < 500
+    assert any("more" in text for line in shown for text, _ in line)
+
+
+@pytest.mark.parametrize("depth", [50, 240, 480, 900])
+def test_arguments_nested_as_deeply_as_can_be_are_no_reason_to_fall(depth: int) -> None:
+    task = msgspec.structs.replace(failed_task(f"nested-{depth}", "no"), args=nested(depth))
+    shown = detail_lines(task, "", now_ms=NOW_MS, width=80, masker=Masker())
+    assert any("failed" in text for line in shown for text, _ in line)
+
+
+def test_a_traceback_of_ten_thousand_lines_is_shown_to_a_limit() -> None:
+    error = {"type": "E", "message": "m", "traceback": "  File x, line 1\n" * 10_000}
+    task = msgspec.structs.replace(failed_task("id", "no"), error=error)
+    shown = detail_lines(task, "", now_ms=NOW_MS, width=80, masker=Masker())
+    assert ("… 9,600 more lines", "cell--dim") in [span for line in shown for span in line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,7 +32,9 @@ def detail_lines(task: TaskView, why: str, *, now_ms: int, width: int, masker: M
     lines += _traceback(task, width, masker)
     lines += _section("arguments", width, _value(task, masker), note=size(task.payload_bytes))
     if task.state is TaskState.COMPLETED:
-        lines += _section("result", width, _pretty(masker.masked(task.result)))
+        lines += _section(
+            "result", width, _pretty(task.result, masker, (task.id, task.created_at_ms, task.finished_at_ms))
+        )
     lines += _timeline(task, now_ms, width, masker)
     return lines
 
@@ -91,21 +94,47 @@ def _facts(task: TaskView, now_ms: int) -> Iterable[tuple[str, str]]:
 
 def _value(task: TaskView, masker: Masker) -> list[str]:
     if task.args is not None:
-        return _pretty(masker.masked(task.args))
+        return _pretty(task.args, masker, (task.id, task.created_at_ms, task.payload_bytes, "arguments"))
     return [f"(not read whole: {size(task.payload_bytes)})", *visible_lines(task.payload_text)]
 
 
-def _pretty(value: Any) -> list[str]:
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    return [visible(line) for line in text.split("\n")]
+def _pretty(value: Any, masker: Masker, key: tuple[object, ...]) -> list[str]:
+    """The value over several lines, each safe; what was shown a moment ago costs nothing.
+
+    Args:
+        key: Says which value of which task it is; what has the same key never changes.
+    """
+    for known, whose, lines in _PRETTY:
+        if whose is masker and known == key:
+            return lines
+    try:
+        text = msgspec.json.format(msgspec.json.encode(masker.masked(value)), indent=2).decode()
+    except RecursionError:
+        text = "(nested too deeply to be shown)"
+    # What is left out is only counted.
+    rows = text.split("\n")
+    lines = [visible(line) for line in rows[:VALUE_LINES_MAX]] + rows[VALUE_LINES_MAX:]
+    _PRETTY.append((key, masker, lines))
+    return lines
+
+
+_PRETTY: deque[tuple[tuple[object, ...], Masker, list[str]]] = deque(maxlen=4)
 
 
 def _section(title: str, width: int, texts: list[str], *, note: str = "") -> list[Line]:
     lines: list[Line] = [[], [(f"── {title} ", "cell--title"), (note, "cell--dim")]]
-    for text in texts[:VALUE_LINES_MAX]:
-        lines += _wrapped(text, width, "")
-    if len(texts) > VALUE_LINES_MAX:
-        lines.append([(f"… {len(texts) - VALUE_LINES_MAX:,} more lines", "cell--dim")])
+    room = VALUE_LINES_MAX
+    for n, text in enumerate(texts):
+        if room <= 0:
+            lines.append([(f"… {len(texts) - n:,} more lines", "cell--dim")])
+            break
+        # A line of megabytes is cut before it is looked at.
+        head = text[: room * width]
+        wrapped = _wrapped(head, width, "")[:room]
+        lines += wrapped
+        room -= len(wrapped)
+        if len(head) < len(text):
+            lines.append([(f"… {len(text) - len(head):,} more characters", "cell--dim")])
     return lines
 
 

@@ -23,6 +23,8 @@ ALL_RUNNING_MAX = 500
 SEARCH_MAX = 2_000
 """Tasks that a filter looks at for each refresh."""
 _DETAIL_BYTES = 1_048_576
+_PREVIEW_BYTES = 65_536
+"""A preview is asked for again and again, and shows few lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ def _ask(question: Question, names: tuple[str, ...], known: dict[str, QueueStats
     if question.tasks is not None:
         flows["tasks"] = _task_list(question.tasks, names, known)
     if question.detail_id is not None:
-        flows["detail"] = _detail(question.detail_id, names)
+        whole = question.screen == "detail"
+        flows["detail"] = _detail(question.detail_id, _DETAIL_BYTES if whole else _PREVIEW_BYTES)
     if question.failures:
         flows["failures"] = browser.window(names, TaskState.FAILED, from_there=question.failures)
     if question.audited:
@@ -81,10 +84,9 @@ def _ask(question: Question, names: tuple[str, ...], known: dict[str, QueueStats
     )
 
 
-def _detail(task_id: str, names: tuple[str, ...]) -> Flow[TaskView | None]:
-    del names
+def _detail(task_id: str, payload_max: int) -> Flow[TaskView | None]:
     try:
-        (task,) = yield from inspector.show([task_id], payload_max=_DETAIL_BYTES)
+        (task,) = yield from inspector.show([task_id], payload_max=payload_max)
     except InvalidInputError:
         return None
     return task
