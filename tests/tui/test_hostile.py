@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from textual.widgets import Input
 
 from tests.queue_driver import QueueDriver
 from tests.tui.console_on_queue import ConsoleOnQueue, console_on
+from tests.tui.pty_terminal import Pty
 from tests.tui.scenes import failed_task
+from tq_console.tui.actions.confirm import Question
+from tq_console.tui.actions.messages import PlanMade
+from tq_console.tui.actions.plan import Level, Plan, Told
 from tq_console.tui.detail.detail_lines import detail_lines
 from tq_console.tui.detail.detail_screen import DetailScreen
 from tq_console.tui.look.canvas import Line
 from tq_console.tui.panes.task_list import TaskListPane
 from tq_console.view.secrets import Masker
+from tq_console.view.text import visible
 from tq_core.keyspace import keys
 from tq_core.roles import operator, registry
 from tq_core.roles.registry import NodeInfo, SlotInfo, WorkerInfo
+from tq_core.transport.steps import Flow
 
 pytestmark = pytest.mark.server
 
@@ -263,3 +272,86 @@ def test_a_traceback_of_ten_thousand_lines_is_shown_to_a_limit() -> None:
     task = msgspec.structs.replace(failed_task("id", "no"), error=error)
     shown = detail_lines(task, "", now_ms=NOW_MS, width=80, masker=Masker())
     assert ("… 9,600 more lines", "cell--dim") in [span for line in shown for span in line]
+
+
+# --- what is not painted by us: toasts, palette, questions, copies, the terminal itself ---
+
+
+@pytest.mark.parametrize("name", ["markup", "escapes", "null", "rtl", "long"])
+async def test_toasts_show_what_others_say_as_text(q: QueueDriver, name: str) -> None:
+    async with console_on(q) as console:
+        console.app.notify(TEXTS[name], title=TEXTS[name][:100], severity="warning", timeout=60)
+        console.app.notify(TEXTS[name], markup=True, timeout=60)
+        for _ in range(5):
+            await console.pilot.pause()
+        assert_inert(console)
+        if name == "markup":
+            assert "[/foo]" in console.screen_text
+
+
+@pytest.mark.parametrize("name", ["[/foo] [bold]x", "\x1b]0;PWNED\x07", "a\u202eb", "日本"])
+@pytest.mark.parametrize("level", [Level.BAR, Level.MODAL, Level.TYPED])
+async def test_questions_show_names_as_text_and_a_name_can_be_typed(q: QueueDriver, name: str, level: Level) -> None:
+    plan = Plan(
+        title=f"Do {name}",
+        command=f"tq {name}",
+        level=level,
+        flow=lambda _: registry.server_time_ms(),
+        tell=lambda _: Told(f"done {name}"),
+        facts=(name, name * 100),
+        ask_facts=(lambda: _facts(name)) if level >= Level.MODAL else None,
+        word=name,
+    )
+    async with console_on(q) as console:
+        console.app.post_message(PlanMade(plan))
+        await console.until(lambda: isinstance(console.app.screen, Question), "the question")
+        await console.pilot.pause()
+        await console.until(lambda: getattr(console.app.screen, "_is_known", True), "the facts")
+        assert_inert(console)
+        if level is Level.TYPED:
+            console.app.screen.query_one(Input).value = "wrong"
+            await console.press("enter")
+            assert_inert(console)
+            console.app.screen.query_one(Input).value = visible(name)
+            await console.press("enter")
+        else:
+            await console.press("y")
+        await console.until(lambda: console.done, "it to be done")
+        await console.pilot.pause()
+        assert_inert(console)
+
+
+def _facts(name: str) -> Flow[tuple[str, ...]]:
+    yield from registry.server_time_ms()
+    return (name, name * 50)
+
+
+CSI = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
+OWN = {b"\x1b="}
+"""What Textual sends beside control sequences."""
+
+
+def test_a_terminal_gets_no_control_code_that_is_not_our_own(q: QueueDriver, own_environment: Path) -> None:
+    everywhere(q, TEXTS["escapes"])
+    with Pty(["console", "--url", q.url], folder=own_environment) as terminal:
+        terminal.until(b"NEEDS ATTENTION")
+        for keys_ in ("2", "3", "4", "]", "]", "]", "]", "]", "]", "5", "\r"):
+            terminal.press(keys_)
+            terminal.read(0.4)
+        terminal.until(b"traceback")
+        for keys_ in ("G", "c", "\x1b", "D", "n", "K", ":", "queue", "\x1b", "?", "\x1b", "/", "\x1b", "1"):
+            terminal.press(keys_)
+            terminal.read(0.4)
+        terminal.press("\x03\x03")
+        terminal.end()
+    rest = CSI.sub(b"", terminal.got)
+    rest = re.sub(rb"\x1b\]22;[a-z-]*\x07", b"", rest)  # the shape of the pointer
+    copied = re.sub(rb"\x1b\]52;c;[A-Za-z0-9+/=]*\x07", b"", rest)
+    assert copied != rest, "an id was to be copied"
+    found = set(re.findall(rb"\x1b.|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]", copied))
+    assert not found - OWN, found
+    text = copied.decode()
+    assert not [c for c in text if 0x7F <= ord(c) < 0xA0]
+    assert "PWNED" in text
+    assert b"\x1b]0" not in terminal.got
+    assert b"\x1b]2;" not in terminal.got
