@@ -407,16 +407,19 @@ class Shop:
 
     def _fail(self, task: ClaimedTask, took_ms: int) -> None:
         is_slow = self._chance.random() < 0.25
-        self.run(
-            consumer.fail(
-                task,
-                verdict="retry",
-                reason="timeout" if is_slow else "error",
-                delay_ms=self._chance.randrange(15_000, 45_000) * task.attempt,
-                duration_ms=15_000 if is_slow else took_ms,
-                detail=TIMED_OUT if is_slow else REFUSED,
-            )
+        took_ms = 15_000 if is_slow else took_ms
+        failing = consumer.fail(
+            task,
+            verdict="retry",
+            reason="timeout" if is_slow else "error",
+            delay_ms=self._chance.randrange(15_000, 45_000) * task.attempt,
+            duration_ms=took_ms,
+            detail=TIMED_OUT if is_slow else REFUSED,
         )
+        # It fails when it has run for so long; others are served meanwhile.
+        self.clock.advance(took_ms)
+        self.run(failing)
+        self.clock.advance(-took_ms)
 
     def _break(self, queue: str, tasks: list[NewTask], detail: dict[str, Any], *, verdict: str, reason: str) -> None:
         """Tasks that end badly at once."""
