@@ -22,7 +22,7 @@ from tq_console.tui.watch.link import Link
 from tq_core.keyspace import script_loader
 from tq_core.model import TaskState
 from tq_core.roles import operator, registry
-from tq_core.roles.registry import NodeInfo
+from tq_core.roles.registry import NodeInfo, SlotInfo, WorkerInfo
 from tq_core.settings import resolve_broker
 
 pytestmark = pytest.mark.server
@@ -513,6 +513,36 @@ async def test_marks_decide_what_a_key_is_about_though_a_ghost_is_under_the_curs
         assert chosen.state is TaskState.FAILED
         assert [task.id for task in chosen.tasks] == list(marked)
     assert set(ids)
+
+
+async def test_what_is_at_stake_is_said_whole_on_a_narrow_terminal(q: QueueDriver) -> None:
+    q.put_many(3)
+    tasks = q.take(3, worker_id="a-worker-with-a-long-name.1")
+    slots = tuple(SlotInfo(task_id=task.id, type="work", queue="mail", started_at_ms=1) for task in tasks)
+    name = "a-worker-with-a-long-name"
+    q.run(registry.heartbeat(WorkerInfo(worker_id=f"{name}.1", node_id=name, pid=1, slots=3, running=slots)))
+    async with console_on(q, first="tasks", size=(60, 16)) as console:
+        await console.until(lambda: console.table.total == 3, "the list")
+        await console.press("K")
+        await console.until(lambda: isinstance(console.app.screen, ConfirmBar), "the question")
+        await console.until_shown("no attempt is lost")
+        words = " ".join(console.screen_text.split())
+        assert f"2 other tasks on {name}.1 will run again if a process must be ended; no attempt is lost" in words
+        await console.press("n")
+
+
+async def test_of_marked_tasks_that_are_not_loaded_it_is_said_that_they_are_not_on_screen(q: QueueDriver) -> None:
+    ids = fail_some(q, 400)
+    async with console_on(q, first="dlq") as console:
+        await console.until(lambda: console.table.total == 400, "the list")
+        await console.press("space", "G")
+        await console.until(lambda: console.table.cursor_row is not None, "the end of the list")
+        await console.press("space", "D")
+        await console.until_shown("Delete 2 tasks for good?")
+        await console.until_shown("1 work in mail, and 1 that are not on screen")
+        await console.press("y")
+        await console.until(lambda: console.done, "the deletion")
+        assert sorted(i for i in ids if q.state(i) is None) == sorted([ids[0], ids[-1]])
 
 
 # --- long lists of many queues ---

@@ -12,9 +12,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tq_console.tui.actions.plan import Level, Plan
+from tq_console.tui.forms.wrapping import wrapped
 from tq_console.tui.look.canvas import Canvas, Line
 from tq_console.view.text import fit, visible
 
+FACT_LINES = 4
 ROOM = 50
 """Cells for a fact while nobody has said how many there are."""
 
@@ -44,7 +46,13 @@ class ConfirmBar(Question):
 
     def on_mount(self) -> None:
         """Paints the question."""
-        facts = "; ".join(self.plan.facts)
+        self._paint()
+
+    def on_resize(self) -> None:
+        """Wraps anew: what is at stake is never cut off."""
+        self._paint()
+
+    def _paint(self) -> None:
         lines: list[Line] = [
             [
                 (f" {self.plan.title}? ", "cell--badge-warn"),
@@ -54,8 +62,8 @@ class ConfirmBar(Question):
                 (" no", ""),
             ]
         ]
-        if facts:
-            lines.append([(f" {facts}", "")])
+        for fact in self.plan.facts:
+            lines += [[(" ", ""), *line] for line in wrapped((fact, ""), self.app.size.width - 2, FACT_LINES)]
         lines.append([(f" $ {self.plan.command}", "cell--dim")])
         self.query_one(Canvas).paint(lines)
 
@@ -117,9 +125,11 @@ class ConfirmWindow(Question):
         if self._facts is None:
             lines.append([("asking the server what that would hit …", "cell--dim")])
         else:
-            # One line each: what does not fit is cut, and that is said.
+            # What is at stake is said whole; of samples what fits on a line, and that they are cut.
             room = self.query_one("#confirm-text").size.width or ROOM
-            lines += [[(fit(visible(fact), room), "")] for fact in (*self.plan.facts, *self._facts)]
+            for fact in self.plan.facts:
+                lines += wrapped((fact, ""), room, FACT_LINES)
+            lines += [[(fit(visible(fact), room), "")] for fact in self._facts]
         lines += [[], [(f"$ {self.plan.command}", "cell--dim")], []]
         if self._facts is not None and not self._is_known:
             lines.append([("nothing is done without knowing that; ", ""), *_LEAVE])

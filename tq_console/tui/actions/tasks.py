@@ -37,7 +37,7 @@ def cancel(ids: Sequence[str], tasks: Sequence[TaskView], *, actor: str) -> Plan
         level=Level.BAR if len(ids) <= MANY else Level.MODAL,
         flow=lambda told: operator.cancel(ids, actor=actor, on_progress=told),
         tell=tell_done("cancelled"),
-        facts=(*_kinds(tasks), *facts),
+        facts=(*_kinds(ids, tasks), *facts),
         total=len(ids),
     )
 
@@ -59,7 +59,7 @@ def kill(ids: Sequence[str], tasks: Sequence[TaskView], fleet: Fleet, *, actor: 
         level=Level.BAR if len(ids) == 1 else Level.MODAL,
         flow=lambda told: operator.cancel(ids, actor=actor, kill=True, on_progress=told),
         tell=tell_done("killed"),
-        facts=(*_kinds(tasks), rerun),
+        facts=(*_kinds(ids, tasks), rerun),
         total=len(ids),
     )
 
@@ -76,7 +76,7 @@ def discard(ids: Sequence[str], tasks: Sequence[TaskView], *, actor: str) -> Pla
             ids, actor=actor, action="discard" if is_dlq else "delete", on_progress=told
         ),
         tell=tell_done("deleted"),
-        facts=(*_kinds(tasks), "their arguments, results and history are gone with them"),
+        facts=(*_kinds(ids, tasks), "their arguments, results and history are gone with them"),
         total=len(ids),
     )
 
@@ -96,11 +96,14 @@ def _named(ids: Sequence[str]) -> str:
     return f"task {short_id(ids[0])}" if len(ids) == 1 else plural(len(ids), "task")
 
 
-def _kinds(tasks: Sequence[TaskView]) -> list[str]:
+def _kinds(ids: Sequence[str], tasks: Sequence[TaskView]) -> list[str]:
+    """What they are; of marks beyond what is loaded only their number is known, and that is said."""
+    unknown = len(ids) - len(tasks)
     if not tasks:
         return []
     types = Counter(task.type for task in tasks)
     queues = sorted({task.queue for task in tasks})
     words = ", ".join(f"{n} {name}" for name, n in types.most_common(4))
     more = f" and {len(types) - 4} other types" if len(types) > 4 else ""
-    return [f"{words}{more} in {', '.join(queues[:3])}{' …' if len(queues) > 3 else ''}"]
+    rest = f", and {unknown:,} that are not on screen" if unknown else ""
+    return [f"{words}{more} in {', '.join(queues[:3])}{' …' if len(queues) > 3 else ''}{rest}"]
