@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,17 +18,20 @@ from tests.faulty_proxy import FaultyProxy
 from tests.queue_driver import QueueDriver
 from tests.redis_servers import PrivateServer
 from tests.tui.console_on_queue import ConsoleOnQueue, console_on
+from tests.tui.pty_terminal import Pty
+from tests.waiting import wait_until
 from tq_console.tui.actions.confirm import ConfirmBar, ConfirmWindow
 from tq_console.tui.app import ConsoleApp
 from tq_console.tui.detail.detail_screen import DetailScreen
 from tq_console.tui.forms.submit_screen import SubmitScreen
 from tq_console.tui.panes.task_list import TaskListPane
 from tq_console.tui.watch.link import Link
+from tq_core.errors import RefusedError
 from tq_core.keyspace import script_loader
 from tq_core.model import TaskState
 from tq_core.roles import operator, registry
 from tq_core.roles.registry import NodeInfo, SlotInfo, WorkerInfo
-from tq_core.settings import resolve_broker
+from tq_core.settings import BrokerContext, resolve_broker
 
 pytestmark = pytest.mark.server
 
@@ -447,6 +455,42 @@ async def test_an_error_of_our_own_in_an_action_is_told(q: QueueDriver) -> None:
         await console.until(lambda: any("internal error" in t and "[/oops]" in t for t in console.toasts), "the toast")
 
 
+async def test_a_context_that_is_read_only_is_so_below_everything_that_could_be_pressed(q: QueueDriver) -> None:
+    (failed,) = fail_some(q, 1)
+    address = resolve_broker(q.url)
+    context = BrokerContext(name="prod", url=q.url, is_read_only=True, is_protected=True)
+    link = Link(replace(address, context=context), actor="ann")
+    with pytest.raises(RefusedError):
+        await link.change(operator.discard([failed], actor="ann"))
+    app = ConsoleApp(link, interval_s=0.1, first="dlq")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        console = ConsoleOnQueue(app, pilot, q)
+        await console.until(lambda: console.table.cursor_id == failed, "the list")
+        assert "READ-ONLY" in console.header
+        for key in ("r", "D", "y", "n", "e", "2", "p", "P", "R", "y", "3", "plus", "W"):
+            await console.press(key)
+            await pilot.pause()
+            assert app.screen is app.base
+        await console.until(lambda: any("read-only" in toast for toast in console.toasts), "the refusal")
+    assert q.audited() == []
+    assert q.depths() == {"failed": 1}
+
+
+async def test_on_a_protected_broker_a_y_is_not_enough(q: QueueDriver) -> None:
+    (failed,) = fail_some(q, 1)
+    async with console_on(q, first="dlq") as console:
+        console.app.link.is_protected = True
+        await console.until(lambda: console.table.cursor_id == failed, "the list")
+        await console.press("D")
+        await console.until(lambda: isinstance(console.app.screen, ConfirmWindow), "the question")
+        await console.press("y", "enter", "y", "y", "enter")
+        assert q.state(failed) is TaskState.FAILED
+        await console.press("escape")
+        await console.until(lambda: console.app.screen is console.app.base, "the list again")
+        assert q.state(failed) is TaskState.FAILED
+        assert console.done == []
+
+
 # --- what is shown while one looks ---
 
 
@@ -610,3 +654,115 @@ async def test_all_running_tasks_of_one_among_many_queues_are_listed(redis_url: 
         await console.until(lambda: loaded_on_screen(console), "the last page")
     for driver in drivers:
         driver.close()
+
+
+# --- leaving, in a terminal of its own ---
+
+
+def test_a_console_over_a_frozen_server_leaves_at_once_even_in_the_middle_of_a_change(
+    new_redis_server: NewServer, own_environment: Path
+) -> None:
+    server = new_redis_server()
+    q = QueueDriver(server.url, has_clock=False)
+    fail_some(q, 1)
+    with Pty(["console", "--url", server.url], folder=own_environment) as terminal:
+        terminal.until(b"NEEDS ATTENTION")
+        terminal.press("5")
+        terminal.until(b"boom")
+        server.freeze()
+        terminal.press("r")
+        terminal.read(0.5)
+        terminal.press("\x03")
+        terminal.until(b"1 change still under way")
+        start_s = time.monotonic()
+        terminal.press("\x03")
+        assert terminal.end() == 0
+        assert time.monotonic() - start_s < 4
+        assert b"Traceback" not in terminal.got
+        assert b"\x1b[?1049l" in terminal.got, "the terminal is to be given back"
+    server.thaw()
+    q.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_console_whatever_is_open_and_however_often_it_comes(
+    new_redis_server: NewServer, own_environment: Path, number: signal.Signals
+) -> None:
+    server = new_redis_server()
+    q = QueueDriver(server.url, has_clock=False)
+    fail_some(q, 1)
+    with Pty(["console", "--url", server.url], folder=own_environment) as terminal:
+        terminal.until(b"NEEDS ATTENTION")
+        terminal.press("5")
+        terminal.until(b"boom")
+        terminal.press("D")
+        terminal.until(b"for good?")
+        server.freeze()
+        for _ in range(3):
+            terminal.process.send_signal(number)
+        assert terminal.end() == 130
+        assert b"Traceback" not in terminal.got
+        assert b"\x1b[?1049l" in terminal.got
+    server.thaw()
+    assert q.depths() == {"failed": 1}
+    q.close()
+
+
+def test_a_storm_of_sizes_leaves_a_screen_that_is_whole(new_redis_server: NewServer, own_environment: Path) -> None:
+    server = new_redis_server()
+    q = QueueDriver(server.url, has_clock=False)
+    fail_some(q, 30)
+    sizes = [(20, 5), (200, 60), (1, 1), (60, 16), (3, 3), (120, 40), (20, 5), (80, 24)]
+    with Pty(["console", "--url", server.url], folder=own_environment) as terminal:
+        terminal.until(b"NEEDS ATTENTION")
+        for key in ("5", "\r", "\x1b", "4", "3", "2", "n", "\x1b", "1", "?", "\x1b", "D", "n"):
+            for size in sizes:
+                terminal.resize(*size)
+                terminal.read(0.03)
+            terminal.press(key)
+            terminal.read(0.15)
+        terminal.resize(100, 30)
+        terminal.press("\x1b")
+        terminal.read(0.3)
+        terminal.press("2")
+        terminal.until(b"mail")
+        terminal.press("\x03\x03")
+        assert terminal.end() == 0
+        assert b"Traceback" not in terminal.got
+        assert b"internal error" not in terminal.got
+    q.close()
+
+
+def test_the_embedded_brokers_server_is_started_again_when_it_is_killed(own_environment: Path) -> None:
+    with Pty(["console", "--url", "embedded://robust"], folder=own_environment) as terminal:
+        terminal.until(b"no queue and no worker yet")
+        pids = server_pids(own_environment)
+        assert pids, "the embedded broker's server"
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: set(server_pids(own_environment)) - set(pids), 20, "another server")
+        terminal.read(1.0)
+        terminal.press("n")
+        terminal.until(b"New task")
+        terminal.press("\x1b")
+        terminal.read(0.3)
+        terminal.press("\x03\x03")
+        assert terminal.end() == 0
+        assert b"Traceback" not in terminal.got
+    wait_until(lambda: not server_pids(own_environment), 20, "the embedded broker to end")
+
+
+def server_pids(folder: Path) -> list[int]:
+    """Redis servers whose files lie in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes()
+                place = str((entry / "cwd").readlink())
+            except OSError:
+                continue
+            is_ours = str(folder).encode() in words or place.startswith(str(folder))
+            if is_ours and b"redis-server" in words.split(b"\0")[0]:
+                found.append(int(entry.name))
+    return found
