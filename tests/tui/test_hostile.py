@@ -355,3 +355,21 @@ def test_a_terminal_gets_no_control_code_that_is_not_our_own(q: QueueDriver, own
     assert "PWNED" in text
     assert b"\x1b]0" not in terminal.got
     assert b"\x1b]2;" not in terminal.got
+
+
+@pytest.mark.parametrize("depth", [200, 450])
+async def test_an_error_nested_as_deeply_as_can_be_read_hides_no_list(damaged: QueueDriver, depth: int) -> None:
+    ids = damaged.put_many(2)
+    for task in damaged.take(2):
+        damaged.fail(task, verdict="fatal", detail={"type": "Deep", "message": "down", "more": nested(depth)})
+    async with console_on(damaged, first="dlq") as console:
+        await console.until(lambda: console.table.total == 2, "the list")
+        await console.until_shown("Deep: down")
+        assert_inert(console)
+        await console.press("enter")
+        await answered(console, "detail")
+        assert_inert(console)
+        await console.press("escape", "1")
+        await answered(console, "overview")
+        assert_inert(console)
+    assert ids

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MASK = "***"
+DEEPEST = 300
+"""Levels of objects and lists in one another that are shown; Python itself ends not far beyond."""
+TOO_DEEP = "… nested too deeply to be shown"
 EXTRA_NAMES_VARIABLE = "TQ_SECRET_NAMES"
 """Environment variable: more names of secret fields, separated by commas."""
 
@@ -48,17 +51,24 @@ class Masker:
         return any(word.lower() in _AS_WORD for word in _WORDS.findall(name))
 
     def masked(self, value: Any) -> Any:
-        """The value, or a copy of it with its secrets replaced."""
+        """The value, or a copy of it with its secrets replaced; what is nested deeper than DEEPEST is left out."""
+        return self._masked(value, DEEPEST)
+
+    def _masked(self, value: Any, levels: int) -> Any:
         if isinstance(value, str):
             return _URL_PASSWORD.sub(rf"\1{MASK}", value) if "://" in value else value
+        if not isinstance(value, (Mapping, list, tuple)):
+            return value
+        if not levels:
+            return TOO_DEEP
         if isinstance(value, Mapping):
             return {
-                k: MASK if v is not None and not isinstance(v, bool) and self.is_secret(str(k)) else self.masked(v)
+                k: MASK
+                if v is not None and not isinstance(v, bool) and self.is_secret(str(k))
+                else self._masked(v, levels - 1)
                 for k, v in value.items()
             }
-        if isinstance(value, (list, tuple)):
-            return [self.masked(v) for v in value]
-        return value
+        return [self._masked(v, levels - 1) for v in value]
 
 
 class Revealer(Masker):
