@@ -52,7 +52,7 @@ from tq_console.tui.watch.link import Link
 from tq_console.tui.watch.poller import INTERVAL_S, Poller
 from tq_console.tui.watch.snapshot import Detail, Question, Snapshot, Trouble
 from tq_console.view.secrets import Masker
-from tq_console.view.text import visible, visible_lines
+from tq_console.view.text import ELLIPSIS, visible, visible_lines
 from tq_core.model import TaskState
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -67,8 +67,8 @@ QUIT_WITHIN_S = 2.0
 SWITCH_S = 1.0
 """An answer for a screen may take so long before what it showed last is called stale."""
 TOAST_S = 6.0
-TOAST_MAX = 2_000
-"""Characters of what is said in a corner."""
+TOAST_MAX = 600
+"""Characters of what is said in a corner: more would hide the screen."""
 
 
 def _hint_rank(binding_id: str) -> int:
@@ -339,7 +339,7 @@ class ConsoleApp(App[int]):
         bindings = [] if self.screen is not self.base else list(self.screen.active_bindings.values())
         # What is special here comes first, what works everywhere last.
         bindings.sort(key=lambda active: _hint_rank(active.binding.id or ""))
-        hints.paint([hint_line(bindings, self.size.width)])
+        hints.paint([hint_line(bindings, self.size.width, useless=self.pane.useless())])
 
     def _show_progress(self, text: str) -> None:
         if text != self._progress:
@@ -488,7 +488,8 @@ class ConsoleApp(App[int]):
     ) -> None:
         """Says something in a corner, as text: what nodes, tasks and Redis say is part of it."""
         del markup
-        text, about = "\n".join(visible_lines(message[:TOAST_MAX])), visible(title)
+        cut = ELLIPSIS if len(message) > TOAST_MAX else ""
+        text, about = "\n".join(visible_lines(message[:TOAST_MAX] + cut)), visible(title)
         super().notify(text, title=about, severity=severity, timeout=timeout, markup=False)
 
     @on(PlanMade)
@@ -524,7 +525,11 @@ class ConsoleApp(App[int]):
     async def _open_form(self, event: SubmitWanted) -> None:
         from tq_console.tui.forms.submit_screen import open_submit
 
-        await open_submit(self, self.link, self.performer, from_id=event.from_id, queue=event.queue)
+        try:
+            await open_submit(self, self.link, self.performer, from_id=event.from_id, queue=event.queue)
+        except Exception as error:  # noqa: BLE001 - the seam of one form: that it cannot be opened is told
+            text = f"internal error, {type(error).__name__}: {error}"
+            self.notify(text, title="the form cannot be opened", severity="error")
         self.poller.poke()
 
     # --- leaving ---

@@ -130,12 +130,12 @@ PIL.UnidentifiedImageError: cannot identify image file 'uploads/8841.heic'
 }
 NO_MAILBOX = {
     "type": "smtplib.SMTPRecipientsRefused",
-    "message": "550 no such user: kim@example.net",
+    "message": "550 no such user: nobody@example.net",
     "traceback": """\
 Traceback (most recent call last):
   File "/srv/shop/tasks/mail.py", line 29, in send_receipt
     server.send_message(message)
-smtplib.SMTPRecipientsRefused: 550 no such user: kim@example.net
+smtplib.SMTPRecipientsRefused: 550 no such user: nobody@example.net
 """,
     "host": "rook",
     "code_version": CODE,
@@ -225,14 +225,14 @@ class Shop:
 
     def _early_days(self) -> None:
         """What was there before: subscriptions to come, and a few failures of the morning."""
-        self.run(operator.configure_queue("images", {"max_size": 5000}, actor="ben@deck"))
+        self.run(operator.configure_queue("images", {"max_size": 5000}, actor="ops@deck"))
         for number in range(14):
             args = {"customer": f"c-{880 + 37 * number}", "amount_cents": 1900, "api_key": "sk-live-51f0"}
             task = producer.new_task("charge_subscription", args, delay_s=20 * 60 + 260 * number)
             self.run(producer.enqueue("billing", [task]))
         self._break("mail", [self._receipt() for _ in range(3)], NO_MAILBOX, verdict="fatal", reason="fatal")
         mistaken = self._put("mail", [self._receipt(delay_s=3600) for _ in range(4)])
-        self.run(operator.cancel(mistaken, actor="ben@deck", why="test orders"))
+        self.run(operator.cancel(mistaken, actor="ops@deck", why="test orders"))
 
     def _tick(self, tick: int, *, left: int) -> None:
         """Ten seconds."""
@@ -244,14 +244,14 @@ class Shop:
             region = ("north", "south", "east", "west")[tick // 2 % 4]
             self._put("reports", [producer.new_task("sales_report", {"day": "2024-05-13", "region": region})])
         if tick == 9:
-            self.run(operator.pause_queue("reports", actor="ann@deck", why="numbers of May 13 are wrong"))
+            self.run(operator.pause_queue("reports", actor="oncall@deck", why="numbers of May 13 are wrong"))
         if left == 52:
             self._crash_alone(self._picture(image="uploads/8850.tiff"))
         if left == 41:
             self._break("images", [self._picture(image="uploads/8841.heic")], NO_IMAGE, verdict="fatal", reason="fatal")
         if left == 16:
             failed = self.run(inspector.page("webhooks", TaskState.FAILED, limit=6)).tasks
-            self.run(operator.requeue([task.id for task in failed], actor="ben@deck", why="partner says it is back"))
+            self.run(operator.requeue([task.id for task in failed], actor="ops@deck", why="partner says it is back"))
         self.clock.advance(self._chance.randrange(200, 1200))
         if left == 7:
             # The machine that dies holds these; they are given back when their leases have run out.
@@ -364,7 +364,9 @@ class Shop:
 
     def _receipt(self, **options: Any) -> NewTask:
         order = next(self._orders)
-        name = self._chance.choice(("ada", "bo", "chen", "dara", "eli", "fay", "gus", "hana", "ines", "jo"))
+        name = self._chance.choice(
+            ("buyer1", "buyer2", "buyer3", "buyer4", "buyer5", "buyer6", "buyer7", "buyer8", "buyer9", "buyer10")
+        )
         return producer.new_task("send_receipt", {"to": f"{name}@example.com", "order": f"o-{order}"}, **options)
 
     def _webhook(self) -> NewTask:

@@ -63,7 +63,9 @@ SHOTS = (
     Shot("dlq", ("5", "j", "j"), shows="Traceback"),
     Shot("task", ("5", "j", "j", "enter"), shows="Traceback"),
     Shot("help", ("5", "question_mark"), shows="Everywhere"),
-    Shot("submit", ("n", *_letters("send_receipt"), "enter", *_letters("ada@example.com")), shows="ada@example.com"),
+    Shot(
+        "submit", ("n", *_letters("send_receipt"), "enter", *_letters("buyer@example.com")), shows="buyer@example.com"
+    ),
     Shot("confirm", ("2", "G", "P"), shows="oldest of them"),
 )
 
@@ -74,7 +76,7 @@ class ShopLink(Link):
     def __init__(self, shop: Shop) -> None:
         context = BrokerContext(name="shop", url="memory://shop")
         address = BrokerAddress(BrokerScheme.MEMORY, "memory://shop", "context shop", name="shop", context=context)
-        super().__init__(address, actor="ann@deck")
+        super().__init__(address, actor="oncall@deck")
         self._broker = OpenBroker(shop.endpoint, address)
         self._reader = AsyncRunner(shop.endpoint, retry_for_s=0.0)
         self._writer = AsyncRunner(shop.endpoint, retry_for_s=0.0)

@@ -12,8 +12,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tq_console.tui.actions.plan import Level, Plan
-from tq_console.tui.forms.wrapping import wrapped
 from tq_console.tui.look.canvas import Canvas, Line
+from tq_console.tui.look.wrapping import wrapped
 from tq_console.view.text import fit, visible
 
 FACT_LINES = 4

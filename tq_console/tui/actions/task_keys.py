@@ -39,6 +39,13 @@ class Chosen:
     """None: nothing is known yet."""
 
 
+def useless_on(state: TaskState) -> frozenset[str]:
+    """Actions of TASK_BINDINGS that do nothing to a task in this state; their keys say why."""
+    if state.is_terminal:
+        return frozenset({"cancel", "kill"})
+    return frozenset({"retry", "discard"} if state is TaskState.RUNNING else {"retry", "kill"})
+
+
 class TaskKeys:
     """The actions of TASK_BINDINGS, for a widget that knows which tasks are chosen."""
 

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from tq_console.tui.actions.task_keys import TASK_BINDINGS, Chosen, TaskKeys
+from tq_console.tui.actions.task_keys import TASK_BINDINGS, Chosen, TaskKeys, useless_on
 from tq_console.tui.detail.detail_view import DetailView
 from tq_console.tui.frame.hints import hint_line
 from tq_console.tui.frame.status import LinkState, freshness_line
@@ -61,6 +61,7 @@ class DetailScreen(TaskKeys, Screen[None]):
         if snapshot.detail is not None and snapshot.detail.task_id == self.task_id:
             self._snapshot = snapshot
             self.query_one(DetailView).show(snapshot.detail, snapshot.now_ms)
+            self._paint_hints()
 
     def show_link(self, link: LinkState, now_s: float) -> None:
         """Says when what is shown is old, and why."""
@@ -82,4 +83,6 @@ class DetailScreen(TaskKeys, Screen[None]):
     def _paint_hints(self) -> None:
         bindings = list(self.active_bindings.values())
         bindings.sort(key=lambda active: (active.binding.id or "").startswith(("app.", "detail.")))
-        self.query_one("#detail-hints", Canvas).paint([hint_line(bindings, self.size.width)])
+        self.query_one("#detail-hints", Canvas).paint(
+            [hint_line(bindings, self.size.width, useless=useless_on(self.chosen().state))]
+        )

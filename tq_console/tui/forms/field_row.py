@@ -16,8 +16,8 @@ from tq_console.tui.forms.fields import FieldSpec, plain, problem_of, read, read
 from tq_console.tui.forms.line_input import LineInput
 from tq_console.tui.forms.schema_words import choice_word
 from tq_console.tui.forms.stand_ins import LONGEST_TEXT, NOTHING, StandIns
-from tq_console.tui.forms.wrapping import wrapped
 from tq_console.tui.look.canvas import Canvas, Line
+from tq_console.tui.look.wrapping import wrapped
 from tq_console.view.text import ELLIPSIS, fit, json_line, visible
 from tq_core.errors import InvalidArgumentsError
 

@@ -32,10 +32,10 @@ from tq_console.tui.forms.json_text import JsonTextError, json_page, read_object
 from tq_console.tui.forms.leave_bar import LeaveBar
 from tq_console.tui.forms.stand_ins import NOTHING, StandIns
 from tq_console.tui.forms.type_choice import TypeChoice, first_line
-from tq_console.tui.forms.wrapping import wrapped
 from tq_console.tui.frame.help import HelpScreen
 from tq_console.tui.frame.hints import hint_line
 from tq_console.tui.look.canvas import Canvas, Line
+from tq_console.tui.look.wrapping import wrapped
 from tq_console.view.secrets import Masker
 from tq_console.view.submission import DEFAULT_QUEUE, SubmissionRules, TaskLine, line_of
 from tq_core.errors import InvalidArgumentsError, TqError, UnknownTaskTypeError

@@ -13,8 +13,8 @@ from textual.message import Message
 from textual.widgets import Input
 
 from tq_console.tui.forms.line_input import LineInput
-from tq_console.tui.forms.wrapping import wrapped
 from tq_console.tui.look.canvas import Canvas, Line
+from tq_console.tui.look.wrapping import wrapped
 from tq_console.view.text import fit, pad, visible
 from tq_core import names
 from tq_core.roles.registry import PublishedType

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from textual.binding import ActiveBinding
 from textual.keys import format_key
@@ -10,12 +10,16 @@ from textual.keys import format_key
 from tq_console.tui.look.canvas import Line, Span
 
 
-def hint_line(bindings: Iterable[ActiveBinding], width: int) -> Line:
-    """Keys and their words; bindings that are not to be shown, or cannot be used now, are left out."""
+def hint_line(bindings: Iterable[ActiveBinding], width: int, *, useless: Collection[str] = ()) -> Line:
+    """Keys and their words; bindings that are not to be shown, or cannot be used now, are left out.
+
+    Args:
+        useless: Actions that would do nothing to what is chosen.
+    """
     hints: dict[str, tuple[str, str]] = {}
     for active in bindings:
         binding = active.binding
-        if binding.show and active.enabled and binding.description:
+        if binding.show and active.enabled and binding.description and binding.action not in useless:
             hints.setdefault(binding.action, (key_name(binding.key_display or binding.key), binding.description))
     # The way to all other keys is never cut.
     room = width - sum(_cells(hint) for action, hint in hints.items() if action == ALWAYS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from textual.containers import Container
@@ -69,6 +70,10 @@ class Pane(Container):
 
     def take_focus(self) -> None:
         """Puts the focus where keys are useful."""
+
+    def useless(self) -> Collection[str]:
+        """Actions whose keys would do nothing to what is chosen, and are no hints here."""
+        return ()
 
     def known(self, task_id: str) -> TaskView | None:
         """A task of which the pane shows something."""

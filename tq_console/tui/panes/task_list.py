@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from textual import on
@@ -10,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Input
 
-from tq_console.tui.actions.task_keys import TASK_BINDINGS, Chosen, TaskKeys
+from tq_console.tui.actions.task_keys import TASK_BINDINGS, Chosen, TaskKeys, useless_on
 from tq_console.tui.detail.detail_view import DetailView
 from tq_console.tui.lists.feed import TaskFeed
 from tq_console.tui.lists.task_rows import columns, task_row
@@ -84,6 +85,10 @@ class TaskListPane(TaskKeys, Pane):
     def take_focus(self) -> None:
         """The list takes the keys."""
         focus_now(self.table)
+
+    def useless(self) -> Collection[str]:
+        """What cannot be done to tasks of this state."""
+        return useless_on(self.chosen().state)
 
     def known(self, task_id: str) -> TaskView | None:
         """What the row, or the preview, holds of a task."""

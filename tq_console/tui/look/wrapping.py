@@ -1,4 +1,4 @@
-"""What is said in a form, broken between words where it is too long for a line."""
+"""Text that is broken between words where it is too long for a line."""
 
 from __future__ import annotations
 
