@@ -373,3 +373,31 @@ async def test_an_error_nested_as_deeply_as_can_be_read_hides_no_list(damaged: Q
         await answered(console, "overview")
         assert_inert(console)
     assert ids
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_every_key_on_records_that_cannot_be_read_is_answered(damaged: QueueDriver) -> None:
+    damage_everything(damaged)
+    async with console_on(damaged, first="tasks") as console:
+        app = console.app
+        for _ in range(8):
+            await console.until(lambda: console.app.pane.feed.loaded is not None, "the list")  # type: ignore[attr-defined]
+            for n in range(min(3, console.table.total)):
+                console.table.move_to(n)
+                await console.until(lambda: console.table.cursor_row is not None, "the row")
+                for key in ("e", "r", "X", "K", "D", "enter"):
+                    await console.press(key)
+                    await console.pilot.pause()
+                    if isinstance(app.screen, Question):
+                        await console.press("y")
+                    assert_inert(console)
+                    for _ in range(3):
+                        await console.pilot.pause()
+                        if app.screen is not app.base:
+                            await console.press("escape")
+            await console.until(lambda: not app.performer.under_way, "the changes")
+            await console.press("right_square_bracket")
+        bugs = [toast for toast in console.toasts if "internal error" in toast]
+        assert not bugs, bugs
+        assert len(console.done) > 10
