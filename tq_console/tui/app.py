@@ -339,7 +339,7 @@ class ConsoleApp(App[int]):
         bindings = [] if self.screen is not self.base else list(self.screen.active_bindings.values())
         # What is special here comes first, what works everywhere last.
         bindings.sort(key=lambda active: _hint_rank(active.binding.id or ""))
-        hints.paint([hint_line(bindings, self.size.width)])
+        hints.paint([hint_line(bindings, self.size.width, useless=self.pane.useless())])
 
     def _show_progress(self, text: str) -> None:
         if text != self._progress:
