@@ -147,7 +147,7 @@ async def answered(console: ConsoleOnQueue, screen: str) -> None:
     await console.pilot.pause()
 
 
-QUICK = ("escapes", "combining")
+QUICK = ("escapes",)
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TEXTS]
 
 
