@@ -48,6 +48,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_two_runs_in_different_surroundings_give_the_same_bytes(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         # One task has times of day in it; taken second, it must not know of what was taken before.
