@@ -12,6 +12,7 @@ from typing import Any
 
 import tq_core
 from tq_core.errors import InvalidInputError, TqError
+from tq_core.roles.schedules import Schedule
 from tq_core.tasks.task import TaskDefinition
 from tq_core.tasks.task_queue import TaskQueue
 
@@ -30,8 +31,10 @@ class AppRefusedError(InvalidInputError):
 class LoadedApps:
     """Everything that the given modules define."""
 
-    def __init__(self, queues: list[TaskQueue], tasks: dict[str, TaskDefinition]) -> None:
-        self.task_queues, self.tasks = queues, tasks
+    def __init__(
+        self, queues: list[TaskQueue], tasks: dict[str, TaskDefinition], schedules: dict[str, Schedule]
+    ) -> None:
+        self.task_queues, self.tasks, self.schedules = queues, tasks, schedules
 
 
 def load_apps(specs: tuple[str, ...], app_dir: str) -> LoadedApps:
@@ -46,6 +49,7 @@ def load_apps(specs: tuple[str, ...], app_dir: str) -> LoadedApps:
     found: list[TaskQueue] = []
     origin: dict[str, str] = {}
     tasks: dict[str, TaskDefinition] = {}
+    schedules: dict[str, Schedule] = {}
     for spec in specs:
         task_queue = _load(spec, folder)
         if any(task_queue is known for known in found):
@@ -59,7 +63,13 @@ def load_apps(specs: tuple[str, ...], app_dir: str) -> LoadedApps:
             if not callable(definition.handler):
                 raise AppRefusedError(f"the handler of {name!r} in {spec} is no function but {definition.handler!r}")
             tasks[name], origin[name] = definition, spec
-    return LoadedApps(found, tasks)
+        for name, schedule in task_queue.schedules.items():
+            if name in schedules:
+                raise AppRefusedError(
+                    f"the schedule {name!r} is declared by {spec} and by another module: rename one of them"
+                )
+            schedules[name] = schedule
+    return LoadedApps(found, tasks, schedules)
 
 
 def _load(spec: str, folder: str) -> TaskQueue:

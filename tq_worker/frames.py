@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from tq_core.roles.registry import PublishedType
+from tq_core.roles.schedules import Schedule
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 
@@ -70,6 +71,7 @@ class Ready(_Frame, frozen=True, tag="ready"):
     """A line for people, where nobody chose the broker."""
     queues: tuple[str, ...]
     types: tuple[PublishedType, ...]
+    schedules: tuple[Schedule, ...]
     code_version: str
 
 

@@ -27,7 +27,7 @@ import msgspec
 
 from tq_core.errors import BrokerError, HardTimeoutError, RefusedError
 from tq_core.model import TaskState
-from tq_core.roles import consumer, inspector, maintenance
+from tq_core.roles import consumer, inspector, maintenance, schedules
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.tasks.context import TaskContext
 from tq_core.tasks.task import TaskDefinition
@@ -107,7 +107,7 @@ class InlineWorker:
         self._lease_ms = lease_ms
 
     def run_until_empty(self, *, skip_delays: bool = False, max_tasks: int | None = None) -> InlineReport:
-        """Runs tasks until none is pending.
+        """Runs tasks until none is pending; what its schedules should have fired by now is among them.
 
         Args:
             skip_delays: Also run what is due later, at once and in the order in which it is due, whoever enqueued it;
@@ -151,6 +151,11 @@ class _Session:
 
     async def serve(self, queues: tuple[str, ...] | None, *, skip_delays: bool, max_tasks: int | None) -> None:
         """Runs what there is."""
+        declared = self._task_queue.schedules.values()
+        if declared:
+            await self._task_queue.run(schedules.declare(declared, is_start=True))
+        # Once, at the start: a schedule that fires faster than its tasks run would never let this end.
+        await self._task_queue.run(schedules.tick(queues or self._task_queue.queues))
         while True:
             served = 0
             next_due_ms: list[int] = []

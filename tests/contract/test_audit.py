@@ -8,7 +8,7 @@ import pytest
 
 from tests.queue_driver import QueueDriver
 from tq_core.errors import InvalidInputError
-from tq_core.roles import audit, consumer, operator
+from tq_core.roles import audit, consumer, operator, schedules
 
 ID = "01h2qnkm00000000000000000a"
 
@@ -24,6 +24,7 @@ def a_busy_queue(q: QueueDriver) -> dict[str, str]:
             q.fail(task, verdict={"failed": "fatal", "cancelled": "cancel", "retrying": "retry"}[name])
     sent["scheduled"] = q.put_one(delay_s=9)
     q.run(operator.cancel([sent["running"]], actor="ann"))
+    q.run(schedules.add(schedules.new_schedule("hourly", "work", queue="mail", every_s=3600), actor="ann"))
     assert q.findings() == []
     return sent
 
@@ -111,6 +112,26 @@ def with_minutes_beyond_the_total(q: QueueDriver, _ids: dict[str, str]) -> str:
     return "completed"
 
 
+def with_a_fire_of_no_schedule(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.zadd(q.key("fires"), {"nightly": 1})
+    return "nightly"
+
+
+def with_a_paused_schedule_that_fires(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("schedule_notes"), "paused:hourly", "{}")
+    return "hourly"
+
+
+def with_a_schedule_that_never_fires(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.zrem(q.key("fires"), "hourly")
+    return "hourly"
+
+
+def with_a_note_of_no_schedule(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("schedule_notes"), "seen:nightly", "1")
+    return "seen:nightly"
+
+
 DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "two_states": [in_two_states],
     "in_no_state": [in_no_state],
@@ -128,6 +149,10 @@ DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "unique_held_by_ended": [with_a_unique_key_of_an_ended_task, with_a_unique_key_of_nobody],
     "unique_of_other_key": [with_a_unique_key_of_a_task_that_has_another],
     "unique_not_held": [with_a_unique_key_that_is_not_held],
+    "orphan_fire": [with_a_fire_of_no_schedule],
+    "paused_schedule_fires": [with_a_paused_schedule_that_fires],
+    "schedule_never_fires": [with_a_schedule_that_never_fires],
+    "orphan_schedule_note": [with_a_note_of_no_schedule],
     "count_of_tasks": [with_a_wrong_counter],
     "minutes_exceed_total": [with_minutes_beyond_the_total],
 }

@@ -12,6 +12,10 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{mail}:attempts               HASH    id -> history, one line an attempt; only where there is one
     tq:{mail}:cancels                HASH    id -> who asked a running task to stop, and why
     tq:{mail}:unique                 HASH    unique key -> id of the live task that holds it
+    tq:{mail}:schedules              HASH    name -> what is enqueued and when (JSON, tq_core.roles.schedules.Schedule)
+    tq:{mail}:fires                  ZSET    schedule -> its next fire (ms); paused ones are not in it
+    tq:{mail}:schedule_notes         HASH    paused:NAME who and why, seen:NAME declared by code (ms), fired:NAME last
+                                             fire (ms), fires:NAME tasks made
     tq:{mail}:meta                   HASH    number, schema, paused, max_size, retention
     tq:{mail}:counters               HASH    totals since the queue began, and the sequences seq and fence
     tq:{mail}:minute:N               HASH    the counters of one minute, latency buckets; 48 h

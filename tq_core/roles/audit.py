@@ -31,6 +31,10 @@ MEANINGS = {
     "unique_held_by_ended": "a unique key is held by a task that has ended or is gone",
     "unique_of_other_key": "a unique key is held by a task that has another",
     "unique_not_held": "a task that has not ended does not hold its unique key",
+    "orphan_fire": "a fire of a schedule that is gone",
+    "paused_schedule_fires": "a paused schedule has a next fire",
+    "schedule_never_fires": "a schedule that is not paused has no next fire",
+    "orphan_schedule_note": "a note about a schedule that is gone",
     "count_of_tasks": "the counters do not add up to the tasks that are kept",
     "minutes_exceed_total": "the counters by minute exceed the totals",
 }

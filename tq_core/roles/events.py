@@ -36,7 +36,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Empty for the fleet."""
     kind: str
     """enqueued claimed completed retrying failed cancelled released crashed lost requeued discarded dropped paused
-    resumed configured; joined, left."""
+    resumed configured skipped scheduling; joined, left."""
     ids: tuple[str, ...] = ()
     worker_id: str = ""
     reason: str = ""

@@ -40,6 +40,12 @@ class TaskSettings(TypedDict, total=False):
     priority: str | int
     unique: bool
     """Let the same arguments be live only once."""
+    cron: str
+    """Enqueue it again and again, without arguments; `TaskQueue.schedule` can say more."""
+    every_s: float
+    """The same, every so many seconds."""
+    tz: str
+    """The time zone of the cron expression; UTC."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -28,11 +28,13 @@ from tq_core import ids, names, settings
 from tq_core.errors import BrokerUnreachableError, DuplicateTaskError, InvalidInputError, TqError, UnknownTaskTypeError
 from tq_core.model import NewTask, RetryPolicy
 from tq_core.roles import producer, registry
+from tq_core.roles.schedules import Schedule
 from tq_core.tasks import schema
 from tq_core.tasks.arguments import invalid_arguments
 from tq_core.tasks.enqueue_options import EnqueueOptions, Submission, TypeDefaults, submission
 from tq_core.tasks.handle import TaskHandle
 from tq_core.tasks.registered_task import Task, TaskDecorator
+from tq_core.tasks.schedule_options import ScheduleOptions, declared_schedule
 from tq_core.tasks.task import TaskDefinition, TaskSettings, describe
 from tq_core.transport import backend
 from tq_core.transport.runner import AsyncRunner, SyncRunner
@@ -83,6 +85,8 @@ class TaskQueue:
         """
         self.tasks: dict[str, TaskDefinition] = {}
         """The types defined here, by name."""
+        self.schedules: dict[str, Schedule] = {}
+        """The schedules declared here, by name; workers make them known when they start."""
         self._url, self._context = url, context
         self._retry = retry
         self.max_payload_bytes = _max_payload_bytes() if max_payload_bytes is None else max_payload_bytes
@@ -111,7 +115,7 @@ class TaskQueue:
             async def send_mail(to: str, subject: str) -> str: ...
 
         The type's name is the function's own, without its module, unless one is given. A parameter annotated
-        `TaskContext` gets the context; put it first.
+        `TaskContext` gets the context; put it first. With `cron` or `every_s` it is also a schedule of that name.
 
         Raises:
             InvalidInputError: the function cannot be a task, or the name is taken; says what to change.
@@ -132,10 +136,58 @@ class TaskQueue:
                     f"the task type {task.name!r} is defined twice, by {_place(taken)} and {_place(function)}: "
                     "give one of them another name, task(name=...)"
                 )
+            self._declare_own(task, chosen)
             self.tasks[task.name] = task
             return task
 
         return define if handler is None else define(handler)
+
+    def schedule(
+        self,
+        name: str,
+        task: Task[..., Any, Any] | str,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[ScheduleOptions],
+    ) -> Schedule:
+        """Declares that a task is enqueued again and again, by whichever workers serve its queue: each fire once.
+
+            tq.schedule("rome-report", send_report, {"city": "Rome"}, cron="0 8 * * 1-5", tz="Europe/Rome")
+
+        Nothing is sent here: workers that load this code make the schedule known when they start. One that is declared
+        no longer fires on until somebody removes it with `tq cron remove`.
+
+        Args:
+            name: 1 to 80 letters, digits, '.', '_' or '-'.
+            task: A task of this queue, or the name of a type.
+            args: The arguments of each task.
+            options: When, and how; see `ScheduleOptions`.
+
+        Raises:
+            InvalidInputError: a value is not allowed, or the name is taken.
+            InvalidArgumentsError: the arguments do not fit.
+        """
+        task_type = task if isinstance(task, str) else task.name
+        schedule = declared_schedule(name, task_type, args or {}, options, definition=self.tasks.get(task_type))
+        return self._keep_schedule(schedule)
+
+    def _declare_own(self, task: Task[..., Any, Any], chosen: TaskSettings) -> None:
+        """Declares the schedule that a task type says it has."""
+        when: ScheduleOptions = {}
+        if (cron := chosen.get("cron")) is not None:
+            when["cron"] = cron
+        if (every_s := chosen.get("every_s")) is not None:
+            when["every_s"] = every_s
+        if "tz" in chosen:
+            when["tz"] = chosen["tz"]
+        if when:
+            self._keep_schedule(declared_schedule(task.name, task.name, {}, when, definition=task))
+
+    def _keep_schedule(self, schedule: Schedule) -> Schedule:
+        if schedule.name in self.schedules:
+            raise InvalidInputError(f"the schedule {schedule.name!r} is declared twice: give one of them another name")
+        self.schedules[schedule.name] = schedule
+        return schedule
 
     def _default_retry(self) -> RetryPolicy:
         if self._retry is None:

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tq_core.errors import BrokerError
-from tq_core.roles import registry
+from tq_core.errors import BrokerError, RefusedError
+from tq_core.roles import registry, schedules
 from tq_core.roles.registry import NodeInfo, PublishedType
+from tq_core.roles.schedules import Schedule
 
 if TYPE_CHECKING:
     from tq_core.transport.runner import AsyncRunner
@@ -19,7 +20,7 @@ PUBLISH_EVERY_S = 3600.0
 
 
 class NodeHeartbeat:
-    """Sends a node's heartbeats and keeps its task types published."""
+    """Sends a node's heartbeats and keeps its task types and schedules known."""
 
     def __init__(
         self,
@@ -28,8 +29,10 @@ class NodeHeartbeat:
         every_s: float,
         describe: Callable[[], NodeInfo],
         types: Sequence[PublishedType],
+        schedules: Sequence[Schedule],
     ) -> None:
-        self._runner, self._every_s, self._describe, self._types = runner, every_s, describe, types
+        self._runner, self._every_s, self._describe = runner, every_s, describe
+        self._types, self._schedules = types, schedules
         self._changed = asyncio.Event()
         self._published_at: float | None = None
 
@@ -38,15 +41,17 @@ class NodeHeartbeat:
         self._changed.set()
 
     async def beat(self) -> None:
-        """One heartbeat; the first, and one an hour, publish the types.
+        """One heartbeat; the first, and one an hour, publish the types and declare the schedules.
 
         Raises:
             BrokerError: the broker was not reached.
+            RefusedError: a queue has too many schedules.
         """
         await self._runner.run(registry.heartbeat(self._describe()))
         now = time.monotonic()
         if self._published_at is None or now - self._published_at >= PUBLISH_EVERY_S:
             await self._runner.run(registry.publish_types(self._types))
+            await self._runner.run(schedules.declare(self._schedules, is_start=self._published_at is None))
             self._published_at = now
 
     async def run(self) -> None:
@@ -56,5 +61,5 @@ class NodeHeartbeat:
                 async with asyncio.timeout(self._every_s):
                     await self._changed.wait()
             self._changed.clear()
-            with contextlib.suppress(BrokerError):
+            with contextlib.suppress(BrokerError, RefusedError):
                 await self.beat()

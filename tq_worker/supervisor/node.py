@@ -143,7 +143,11 @@ class Node:
         for queue in ready.queues:
             await runner.run(registry.register_queue(queue))
         self._heartbeat = NodeHeartbeat(
-            runner, every_s=self.settings.heartbeat_s, describe=self.describe, types=ready.types
+            runner,
+            every_s=self.settings.heartbeat_s,
+            describe=self.describe,
+            types=ready.types,
+            schedules=ready.schedules,
         )
         await self._heartbeat.beat()
         self._runner = runner

@@ -109,6 +109,7 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
             notice=address.notice or "",
             queues=queues,
             types=tuple(definition.published() for definition in apps.tasks.values()),
+            schedules=tuple(apps.schedules.values()),
             code_version=code_version(setup.apps[0].partition(":")[0] if setup.apps else ""),
         )
     )

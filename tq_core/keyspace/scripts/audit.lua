@@ -72,6 +72,18 @@ for id, body in pairs(bodies) do
     report('unique_not_held', id .. ' ' .. key)
   end
 end
+local schedules, notes, fires = pairs_of('schedules'), pairs_of('schedule_notes'), {}
+for _, name in ipairs(call('ZRANGE', Q .. 'fires', 0, -1)) do
+  fires[name] = true
+  if not schedules[name] then report('orphan_fire', name) end
+  if notes['paused:' .. name] then report('paused_schedule_fires', name) end
+end
+for name in pairs(schedules) do
+  if not fires[name] and not notes['paused:' .. name] then report('schedule_never_fires', name) end
+end
+for note in pairs(notes) do
+  if not schedules[string.match(note, ':(.*)$') or ''] then report('orphan_schedule_note', note) end
+end
 local counters = pairs_of('counters')
 local function counter(field) return tonumber(counters[field]) or 0 end
 local expected = counter('enqueued') - counter('discarded') - counter('dropped') - counter('trimmed')
