@@ -10,7 +10,7 @@ from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
 from tq_core.errors import BrokerRefusedError
 from tq_core.model import TaskState
-from tq_core.roles import consumer, inspector, maintenance, operator, registry
+from tq_core.roles import consumer, inspector, maintenance, operator, registry, schedules
 from tq_core.roles.producer import new_task
 
 pytestmark = pytest.mark.server
@@ -139,6 +139,28 @@ def test_workers_can_start_and_stay_visible(full_q: QueueDriver) -> None:
     assert [m.health for m in (*fleet.nodes, *fleet.workers)] == ["live", "live"]
     q.run(registry.depart("node", ["node"]))
     assert q.run(registry.fleet()).nodes == ()
+
+
+def test_a_schedule_does_not_fire_and_stays_due(full_q: QueueDriver) -> None:
+    q = full_q
+    declared = [schedules.new_schedule("tidy", "work", queue=q.queue, every_s=60)]
+    q.run(schedules.declare(declared, is_start=True))
+    q.run(schedules.declare(declared, is_start=True))
+    q.raw.config_set("maxmemory", 0)
+    q.raw.zadd(q.key("fires"), {"tidy": 60_000})
+    q.raw.config_set("maxmemory", 1)
+    before = everything(q)
+
+    with pytest.raises(BrokerRefusedError, match="out of memory"):
+        q.run(schedules.tick([q.queue]))
+
+    assert everything(q) == before
+    (view,) = q.run(schedules.schedules())
+    with pytest.raises(BrokerRefusedError, match="out of memory"):
+        q.run(schedules.run_now(view, actor="ann"))
+    assert q.run(schedules.pause(view, actor="ann"))
+    assert q.run(schedules.resume(view, actor="ann"))
+    q.run(schedules.remove(view, actor="ann", is_forced=True))
 
 
 def test_reads_work(full_q: QueueDriver) -> None:

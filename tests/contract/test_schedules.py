@@ -396,7 +396,7 @@ def test_what_is_gone_or_changed_meanwhile_is_refused(q: QueueDriver) -> None:
     q.run(schedules.remove(stale, actor="ann"))
     for flow in (schedules.remove, schedules.pause, schedules.resume, schedules.run_now):
         with pytest.raises(NotFoundError, match="was changed or removed meanwhile"):
-            q.run(flow(stale, actor="ann"))  # type: ignore[operator]
+            q.run(flow(stale, actor="ann"))
 
 
 def test_one_is_found_by_its_name_and_queue(q: QueueDriver) -> None:

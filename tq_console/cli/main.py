@@ -26,6 +26,7 @@ COMMANDS = {
     "tasks": ("tq_console.cli.tasks:tasks", "List, show, retry, cancel, kill, delete tasks, or wait for one."),
     "dlq": ("tq_console.cli.dlq:dlq", "See, retry, discard, export what failed for good."),
     "queues": ("tq_console.cli.queues:queues", "List, pause, resume, purge, limit queues."),
+    "cron": ("tq_console.cli.cron:cron", "List, add, remove, run, pause, resume schedules."),
     "workers": (
         "tq_console.cli.workers:workers",
         "List, scale, pause, resume, stop, kill workers, or see what they are doing.",

@@ -79,7 +79,7 @@ def _submit_one(invocation: Invocation, task_type: str | None, words: tuple[str,
     from tq_console.cli.waiting import print_end
 
     is_waiting = options["is_waiting"] or options["wait_timeout"] is not None
-    data = _data(options["data"])
+    data = read_data(options["data"])
     rules = read_rules(invocation, is_forced=options["force"])
     before = _line_from(invocation, options["from_id"])
     if before is not None and (task_type is None or "=" in task_type):
@@ -168,7 +168,7 @@ def _line(options: dict[str, Any], **fields: Any) -> TaskLine:
     )
 
 
-def _data(source: str | None) -> dict[str, Any]:
+def read_data(source: str | None) -> dict[str, Any]:
     """The JSON object that --data names.
 
     Raises:
