@@ -13,12 +13,18 @@ from tests.queue_driver import QueueDriver
 from tq_core import errors, names
 from tq_core.keyspace import wire
 from tq_core.model import TaskState
-from tq_core.roles import consumer, maintenance, operator, producer, registry
+from tq_core.roles import consumer, maintenance, operator, producer, registry, schedules
 from tq_core.roles.consumer import ClaimedTask
+from tq_core.roles.schedules import Schedule, ScheduleView
 
 SENTINEL = b"~" * 70
 CHECK_EVERY = 5
 
+SCHEDULES = {
+    "alone": {"every_s": 20, "missed": "once", "overlap": False},
+    "spread": {"every_s": 45, "missed": "all", "jitter_s": 5},
+    "strict": {"every_s": 30, "missed": "skip", "priority": 50},
+}
 NewTaskWish = tuple[int, int, int, str | None, str | None]
 """Priority, delay in ms, attempts, unique key, chosen name."""
 
@@ -34,6 +40,12 @@ class QueueHistory:
         self.claims: list[ClaimedTask] = []
         self.nonces: list[str] = ["none"]
         self.known_ids: list[str] = ["gone@mail"]
+        self.schedules = {
+            name: schedules.new_schedule(name, "work", queue=self.q.queue, max_attempts=2, **options)  # type: ignore[arg-type]
+            for name, options in SCHEDULES.items()
+        }
+        self.fires: dict[str, int | None] = {}
+        """The next fire of each schedule that there is; None while it is paused."""
         self.steps = self._names = 0
 
     def end(self) -> None:
@@ -186,6 +198,83 @@ class QueueHistory:
         self.q.run(operator.configure_queue(self.q.queue, settings, actor="ann"))
         self.model.max_size, self.model.keep_completed, self.model.keep_failed = max_size, completed, failed
 
+    # --- schedules ---
+
+    def tick(self) -> None:
+        """Fires what is due, by what was read before somebody else did or after."""
+        now_ms = self.q.clock.now_ms
+        due = sorted((at, name) for name, at in self.fires.items() if at is not None and at <= now_ms)
+        expected: list[str] = []
+        held_up = []
+        for at, name in due:
+            schedule = self.schedules[name]
+            wishes = [self._fire_wish(schedule, fire_ms) for fire_ms in _fires_to_run(schedule, at, now_ms)]
+            new = self.model.admit(wishes)
+            if new is None:
+                held_up.append(f"{name}@{self.q.queue}")
+            else:
+                expected += new
+                self.fires[name] = _next_fire(schedule, now_ms)
+        read = self.q.run(schedules.due([self.q.queue]))
+        fired = self.q.run(schedules.fire(read))
+        assert (list(fired.task_ids), [name for name, _ in fired.held_up]) == (expected, held_up)
+        self.known_ids += expected
+        again = self.q.run(schedules.fire([each for each in read if f"{each.name}@{self.q.queue}" not in held_up]))
+        assert again == schedules.Fired()
+        self.step()
+
+    def _fire_wish(self, schedule: Schedule, fire_ms: int) -> Wish:
+        delay_ms = max(0, fire_ms + schedule.delay_ms(fire_ms) - self.q.clock.now_ms)
+        return Wish(schedule.task_id(fire_ms), schedule.priority, delay_ms, 2, schedule.unique_key or None)
+
+    def add_schedule(self, name: str) -> None:
+        schedule = self.schedules[name]
+        try:
+            next_ms = self.q.run(schedules.add(schedule, actor="ann"))
+        except errors.RefusedError:
+            assert name in self.fires
+            return
+        assert name not in self.fires
+        assert next_ms == _next_fire(schedule, self.q.clock.now_ms)
+        self.fires[name] = next_ms
+        self.step()
+
+    def steer_schedule(self, name: str, how: str) -> None:
+        """Pauses, resumes, removes or runs one that there is."""
+        if name not in self.fires:
+            return
+        view: ScheduleView = self.q.run(schedules.find(name))
+        is_paused = self.fires[name] is None
+        if how == "pause":
+            assert self.q.run(schedules.pause(view, actor="ann")) == (not is_paused)
+            self.fires[name] = None
+        elif how == "resume":
+            assert self.q.run(schedules.resume(view, actor="ann")) == is_paused
+            if is_paused:
+                self.fires[name] = _next_fire(self.schedules[name], self.q.clock.now_ms)
+        elif how == "remove":
+            self.q.run(schedules.remove(view, actor="ann"))
+            del self.fires[name]
+        else:
+            self._run_schedule(view)
+        self.step()
+
+    def _run_schedule(self, view: ScheduleView) -> None:
+        schedule, now_ms = self.schedules[view.name], self.q.clock.now_ms
+        task_id = schedule.task_id(now_ms if now_ms % 1000 else now_ms + 1)
+        is_known = task_id in self.model.tasks
+        wish = Wish(task_id, schedule.priority, 0, 2, schedule.unique_key or None)
+        new = [] if is_known else self.model.admit([wish])
+        try:
+            assert self.q.run(schedules.run_now(view, actor="ann")) == task_id
+            assert is_known or new == [task_id]
+        except errors.QueueFullError:
+            assert new is None
+        except errors.DuplicateTaskError:
+            assert new == []
+        if new:
+            self.known_ids.append(task_id)
+
     # --- what must be there ---
 
     def check(self) -> None:
@@ -209,6 +298,9 @@ class QueueHistory:
         assert self.fields("cancels").keys() == {t.id for t in tasks.values() if t.is_asked}
         unique = {names.decode_unique_key(k): i for k, i in self.fields("unique").items()}
         assert unique == self.model.unique
+        fires = {name.decode(): int(at) for name, at in q.raw.zrange(q.key("fires"), 0, -1, withscores=True)}
+        assert fires == {name: at for name, at in self.fires.items() if at is not None}
+        assert self.fields("schedules").keys() == self.fires.keys()
         self.check_places()
         self.check_counters()
         self.check_bounds()
@@ -242,6 +334,17 @@ class QueueHistory:
             ended_badly = trail.failures + trail.crashes + trail.alone + trail.lost + trail.unknown
             # The last start may be running, or have been completed or cancelled.
             assert ended_badly + task.returns <= task.starts <= ended_badly + task.returns + 1
+
+
+def _next_fire(schedule: Schedule, now_ms: int) -> int:
+    return (now_ms // schedule.when.every_ms + 1) * schedule.when.every_ms
+
+
+def _fires_to_run(schedule: Schedule, due_ms: int, now_ms: int) -> list[int]:
+    """What the schedule says of its fires, worked out one by one."""
+    fires = list(range(due_ms, now_ms + 1, schedule.when.every_ms))[-schedules.CATCH_UP_MAX :]
+    on_time = [at for at in fires if at >= now_ms - schedules.MISSED_AFTER_MS]
+    return {"all": fires, "skip": on_time, "once": on_time or fires[-1:]}[schedule.missed]
 
 
 def _line(text: str) -> tuple[str, str, int]:

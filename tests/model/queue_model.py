@@ -183,6 +183,18 @@ class QueueModel:
         self.counters["duplicates"] += len(words) - words.count("A")
         return words
 
+    def admit(self, wishes: Sequence[Wish]) -> list[str] | None:
+        """The ids of a schedule's tasks that are new; None when there is no room for them."""
+        new: list[Wish] = []
+        for wish in wishes:
+            is_held = wish.unique_key is not None and (wish.unique_key in self.unique or bool(new))
+            if wish.id not in self.tasks and not is_held:
+                new.append(wish)
+        if self.max_size is not None and new and self.waiting + len(new) > self.max_size:
+            return None
+        assert self.enqueue(new) == ["A"] * len(new)
+        return [wish.id for wish in new]
+
     # --- worker ---
 
     def promote(self, limit: int) -> int:

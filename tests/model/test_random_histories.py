@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tests.model.queue_history import QueueHistory
+from tests.model.queue_history import SCHEDULES, QueueHistory
 from tests.queue_driver import START_MS
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState
 from tq_core.roles.consumer import ClaimedTask
@@ -97,9 +97,11 @@ class Player:
     def upkeep(self) -> None:
         h = self._h
         h.q.clock.advance(self.pick((0, 1, 10, 500, 1000, 2500, 31_000, 120_000)))
-        kind = self.pick(("wait", "reclaim", "reclaim", "promote", "trim"))
+        kind = self.pick(("wait", "reclaim", "reclaim", "promote", "trim", "tick", "tick"))
         if kind == "reclaim":
             h.reclaim(self.pick((1, 3, 100)))
+        elif kind == "tick":
+            h.tick()
         elif kind == "promote":
             h.promote(self.pick((1, 3, 500)))
         elif kind == "trim":
@@ -107,7 +109,19 @@ class Player:
 
     def operate(self) -> None:
         h = self._h
-        kinds = ("cancel", "cancel", "cancel", "requeue", "requeue", "discard", "pause", "configure", "redrive")
+        kinds = (
+            "cancel",
+            "cancel",
+            "cancel",
+            "requeue",
+            "requeue",
+            "discard",
+            "pause",
+            "configure",
+            "redrive",
+            "schedule",
+            "schedule",
+        )
         kind = "purge" if len(h.model.tasks) > CROWDED else self.pick(kinds)
         if kind == "purge":
             h.purge(self.pick(sorted(WAITING_STATES | TERMINAL_STATES)))
@@ -119,6 +133,13 @@ class Player:
             h.discard(self.ids())
         elif kind == "redrive":
             h.requeue_all(self.pick(sorted(TERMINAL_STATES)))
+        elif kind == "schedule":
+            how = self.pick(("add", "add", "add", "pause", "resume", "remove", "run", "run"))
+            name = self.pick(sorted(SCHEDULES))
+            if how == "add":
+                h.add_schedule(name)
+            else:
+                h.steer_schedule(name, how)
         elif kind == "pause":
             h.pause(self.pick((False, False, True)))
         else:
@@ -226,6 +247,7 @@ def test_queue_and_model_agree_on_a_busy_history(broker_url: str, seed: int) -> 
         "dropped",
     )
     assert not [name for name in rare if not seen[name]], "a history in which these never happened proves little"
+    assert [i for i in history.known_ids if i.startswith("cron.")], "nor does one without a schedule"
 
 
 @pytest.mark.slow
