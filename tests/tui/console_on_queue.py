@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from textual.pilot import Pilot
-from tq_console.tui.table.table import VirtualTable
 
 from tests.queue_driver import QueueDriver
 from tests.waiting import wait_until_async
 from tq_console.tui.app import ConsoleApp
 from tq_console.tui.look.canvas import Canvas
+from tq_console.tui.table.table import VirtualTable
 from tq_console.tui.watch.link import Link
 from tq_core.settings import resolve_broker
 
