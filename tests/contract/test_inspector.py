@@ -359,3 +359,29 @@ def test_why_survives_a_corrupt_task(damaged_q: QueueDriver) -> None:
     serve(q, types=("work",))
 
     assert why(q, outcome.task_id).startswith("waits its turn")
+
+
+# --- what no program of ours wrote ---
+
+
+@pytest.mark.parametrize("score", ["-inf", "+inf", "1e300", str(2**53)])
+def test_a_score_that_no_enqueue_gave_never_holds_the_server(damaged_q: QueueDriver, score: str) -> None:
+    damaged_q.put_many(2)
+    damaged_q.raw.zadd(damaged_q.key("pending"), {"ghost": float(score)})
+    assert damaged_q.stats().depths[TaskState.PENDING] == 3
+
+
+def test_numbers_that_cannot_be_read_hide_nothing_else(damaged_q: QueueDriver) -> None:
+    damaged_q.put_many(2)
+    raw = damaged_q.raw
+    raw.hset(damaged_q.key("counters"), "lost", "many")
+    raw.hset(damaged_q.key("meta"), mapping={"max_size": "lots", "paused": "?", "paused_at_ms": "then"})
+    raw.hset(damaged_q.key(f"minute:{START_MS // 60_000}"), "completed", "x")
+    raw.zadd(damaged_q.key("scheduled"), {"ghost": float("inf")})
+    raw.hset("tq:queues", mapping={b"b\xff": "x", b"c\xff": b"7"})
+    raw.xadd(damaged_q.key("audit"), {b"\xff": b"\xff"})
+
+    numbers = damaged_q.stats()
+    assert (numbers.depths[TaskState.PENDING], numbers.limits, numbers.counters["enqueued"]) == (2, {}, 2)
+    assert damaged_q.queue in damaged_q.run(registry.queue_numbers())
+    assert damaged_q.run(operator.audit_log([damaged_q.queue])) == []

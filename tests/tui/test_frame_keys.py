@@ -100,7 +100,7 @@ async def test_f2_changes_between_dark_and_light(q: QueueDriver) -> None:
         assert console.app.theme == "tq-dark"
 
 
-@pytest.mark.parametrize("keys", [("ctrl+q",), ("ctrl+c", "ctrl+c"), ("q", "q"), ("escape", "escape")])
+@pytest.mark.parametrize("keys", [("ctrl+q",), ("ctrl+c", "ctrl+c"), ("q", "q")])
 async def test_the_ways_out(q: QueueDriver, keys: tuple[str, ...]) -> None:
     async with console_on(q) as console:
         await console.press(keys[0])
@@ -109,6 +109,15 @@ async def test_the_ways_out(q: QueueDriver, keys: tuple[str, ...]) -> None:
             await console.until(lambda: any("once more to quit" in t for t in console.toasts), "the warning")
             await console.press(keys[1])
         await console.until(lambda: console.app._exit, "the end")
+
+
+async def test_escape_at_the_root_does_nothing_however_often(q: QueueDriver) -> None:
+    async with console_on(q) as console:
+        await console.press("escape", "escape", "escape")
+        await console.pilot.pause()
+        assert console.app.is_running
+        assert not console.app._exit
+        assert console.toasts == []
 
 
 async def test_the_palette_finds_actions_and_queues(q: QueueDriver) -> None:

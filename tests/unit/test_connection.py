@@ -91,3 +91,10 @@ def test_versions_are_compared_by_number(version: str, is_old: bool) -> None:
 @pytest.mark.parametrize("info", [{}, {"redis_version": "unstable"}, {"redis_version": ""}, {"redis_version": "7"}])
 def test_a_server_that_tells_no_version_is_accepted(info: dict[str, str]) -> None:
     connection.check_version(info, "x")
+
+
+def test_a_password_that_is_refused_while_connecting_is_told_as_such() -> None:
+    wrapped = redis_errors.ConnectionError("Error connecting")
+    wrapped.__cause__ = redis_errors.AuthenticationError("WRONGPASS invalid username-password pair")
+    assert not connection.is_connection_lost(wrapped)
+    assert "does not accept this user and password" in connection.translate(wrapped, "redis://x").message

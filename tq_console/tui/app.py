@@ -120,7 +120,8 @@ class ConsoleApp(App[int]):
         Binding("minus", "last_view", "last view", show=False, tooltip="The screen before", id="app.last"),
         Binding("backspace", "last_view", "last view", show=False, tooltip="The screen before", id="app.last_view"),
         Binding("f2", "toggle_theme", "theme", show=False, tooltip="Light or dark", id="app.theme"),
-        Binding("q,escape", "leave", "back", show=False, tooltip="Back; at the root: quit (q)", id="app.back"),
+        Binding("q", "leave", "back", show=False, tooltip="Back; at the root: quit", id="app.back"),
+        Binding("escape", "leave(False)", "back", show=False, tooltip="Back", id="app.escape"),
         Binding("ctrl+q", "quit_now", "quit", show=False, priority=True, tooltip="Quit", id="app.quit"),
         Binding("ctrl+c", "interrupt", "quit", show=False, priority=True, tooltip="Twice: quit", id="app.interrupt"),
     ]
@@ -435,14 +436,14 @@ class ConsoleApp(App[int]):
         self._paint_frame()
         self.poller.poke()
 
-    def action_leave(self) -> None:
-        """Leaves what is above; at the root q quits."""
+    def action_leave(self, may_quit: bool = True) -> None:
+        """Leaves what is above; at the root q quits, and escape, which fingers press twice, does nothing."""
         if self.screen is not self.base:
             self.pop_screen()
             self._back()
         elif len(self._views) > 1:
             self.action_last_view()
-        else:
+        elif may_quit:
             self.action_interrupt()
 
     def action_help(self) -> None:

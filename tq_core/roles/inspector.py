@@ -372,21 +372,35 @@ def _stats(queue: str, reply: list[Any], minutes_asked: int) -> QueueStats:
     paused = None
     if "paused" in meta_fields:
         said = wire.json_object(meta_fields["paused"])
-        paused = Paused(str(said.get("by", "")), str(said.get("why", "")), int(meta_fields.get("paused_at_ms", 0)))
+        paused = Paused(str(said.get("by", "")), str(said.get("why", "")), _whole(meta_fields.get("paused_at_ms")) or 0)
     return QueueStats(
         queue=queue,
         now_ms=int(now_ms),
         depths={TaskState(s): int(n) for s, n in _pairs(depths).items()},
-        counters={k: int(v) for k, v in _pairs(counters).items()},
-        limits={k: int(v) for k, v in meta_fields.items() if k.startswith("keep_") or k == "max_size"},
+        counters=_numbers(_pairs(counters)),
+        limits=_numbers({k: v for k, v in meta_fields.items() if k.startswith("keep_") or k == "max_size"}),
         paused=paused,
-        oldest_created_at_ms=int(oldest) if oldest else None,
-        next_due_at_ms=int(float(due)) if due else None,
-        minutes=tuple(
-            Minute(int(minute) * 60_000, {k: int(v) for k, v in _pairs(fields).items()}) for minute, fields in minutes
-        ),
+        oldest_created_at_ms=_whole(oldest),
+        next_due_at_ms=_whole(due),
+        minutes=tuple(Minute(int(minute) * 60_000, _numbers(_pairs(fields))) for minute, fields in minutes),
         minutes_asked=minutes_asked,
     )
+
+
+def _numbers(found: dict[str, Any]) -> dict[str, int]:
+    """The whole numbers among the values; what no program of ours wrote must not hide the rest."""
+    return {k: number for k, v in found.items() if (number := _whole(v)) is not None}
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        pass
+    try:
+        return int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _pairs(flat: list[Any]) -> dict[str, Any]:

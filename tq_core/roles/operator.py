@@ -254,7 +254,7 @@ def audit_log(queues: Sequence[str] | None = None, *, limit: int = 100) -> Flow[
     replies = yield Batch([Command(("XREVRANGE", key, "+", "-", "COUNT", limit * 2)) for _, key in streams])
     for (target, key), entries in zip(streams, replies, strict=True):
         for _, fields in entries:
-            f = {k.decode(): v.decode("utf-8", "replace") for k, v in fields.items()}
+            f = {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in fields.items()}
             try:
                 detail = wire.json_object(f["detail"])
                 node = detail.pop("node", None) if key == keys.FLEET_AUDIT else None

@@ -56,7 +56,12 @@ def register_queue(queue: str) -> Flow[int]:
 def queue_numbers() -> Flow[dict[str, int]]:
     """All queues there have ever been, with their numbers."""
     found = yield Command(("HGETALL", keys.QUEUES))
-    return {name.decode(): int(number) for name, number in sorted(found.items()) if not name.startswith(b"#")}
+    numbers = {}
+    for name, number in sorted(found.items()):
+        # What no program of ours wrote must not hide the queues beside it.
+        if not name.startswith(b"#") and number.isdigit():
+            numbers[name.decode("utf-8", "replace")] = int(number)
+    return numbers
 
 
 # --- task types ---

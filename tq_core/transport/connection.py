@@ -77,9 +77,25 @@ def _settings(timeout_s: float, client_name: str) -> dict[str, Any]:
 
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the connection broke or no answer came: what was sent may or may not have been done."""
-    if isinstance(error, redis_errors.AuthenticationError):
+    if _is_unwelcome(error):
         return False
     return isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError))
+
+
+def _is_unwelcome(error: BaseException) -> bool:
+    """Whether user and password were refused; redis-py wraps that when it happens while it connects."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, redis_errors.AuthenticationError):
+            return True
+        if isinstance(seen, redis_errors.RedisError) and reply_of(seen).startswith(UNWELCOME):
+            return True
+        seen = seen.__cause__
+    return False
+
+
+UNWELCOME = ("NOAUTH", "WRONGPASS", "invalid username-password")
+"""First words of replies to a user who is not let in."""
 
 
 def is_transient(error: BaseException) -> bool:
@@ -119,9 +135,7 @@ def is_script_missing(error: object) -> bool:
 def translate(error: BaseException, display: str) -> BrokerError:
     """What a client's error means to the user of tq: which broker, what is wrong, what to do."""
     text = reply_of(error)
-    if isinstance(error, redis_errors.AuthenticationError) or text.startswith(
-        ("NOAUTH", "WRONGPASS", "invalid username-password")
-    ):
+    if _is_unwelcome(error):
         return BrokerRefusedError(
             f"{display} does not accept this user and password ({text}): put them into the URL, redis://USER:PASSWORD@HOST"
         )

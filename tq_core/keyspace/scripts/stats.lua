@@ -22,7 +22,11 @@ while true do
   if not first[1] then break end
   local created = tonumber(string.match(call('HGET', Q .. 'bodies', first[1]) or '', '^%d+|(%d+)|'))
   if created and (not oldest or created < oldest) then oldest = created end
-  from = string.format('%.0f', (math.floor(tonumber(first[2]) / PRIORITY_BAND) + 1) * PRIORITY_BAND)
+  local score = tonumber(first[2]) or math.huge
+  local after = (math.floor(score / PRIORITY_BAND) + 1) * PRIORITY_BAND
+  -- A score that no enqueue gave (infinite, or beyond what a double counts) would hold this loop, and Redis, for ever.
+  if not (after > score) or after >= 2 ^ 53 then break end
+  from = string.format('%.0f', after)
 end
 local scheduled = call('ZRANGE', Q .. 'scheduled', 0, 0, 'WITHSCORES')[2]
 local retrying = call('ZRANGE', Q .. 'retrying', 0, 0, 'WITHSCORES')[2]
