@@ -102,6 +102,37 @@ def with_a_unique_key_that_is_not_held(q: QueueDriver, ids: dict[str, str]) -> s
     return f"{ids['retrying']} key-retrying"
 
 
+def failed_in_no_group(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.delete(q.key("grouped"), q.key("alike"), q.key("groups"))
+    return ids["failed"]
+
+
+def with_a_group_of_a_live_task(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("grouped"), ids["pending"], "error:work")
+    q.raw.zadd(q.key("alike"), {f"error:work {ids['pending']}": 0})
+    return f"{ids['pending']} error:work"
+
+
+def counted_twice(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.zadd(q.key("alike"), {f"other {ids['failed']}": 0})
+    return f"other {ids['failed']}"
+
+
+def not_counted(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.zrem(q.key("alike"), f"error:work {ids['failed']}")
+    return f"error:work {ids['failed']}"
+
+
+def with_an_empty_group(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("groups"), "other", "1|1|work|error||{}")
+    return "other"
+
+
+def with_a_group_without_facts(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.delete(q.key("groups"))
+    return "error:work"
+
+
 def with_a_wrong_counter(q: QueueDriver, _ids: dict[str, str]) -> str:
     q.raw.hincrby(q.key("counters"), "enqueued", 2)
     return "7 kept, counters say 9"
@@ -153,6 +184,11 @@ DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "paused_schedule_fires": [with_a_paused_schedule_that_fires],
     "schedule_never_fires": [with_a_schedule_that_never_fires],
     "orphan_schedule_note": [with_a_note_of_no_schedule],
+    "failed_without_group": [failed_in_no_group],
+    "grouped_not_failed": [with_a_group_of_a_live_task],
+    "group_disagrees": [counted_twice, not_counted],
+    "group_without_tasks": [with_an_empty_group],
+    "group_without_facts": [with_a_group_without_facts],
     "count_of_tasks": [with_a_wrong_counter],
     "minutes_exceed_total": [with_minutes_beyond_the_total],
 }

@@ -6,6 +6,7 @@ there.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 
 from tests.model.queue_model import QueueModel, Trail, Wish
@@ -13,7 +14,7 @@ from tests.queue_driver import QueueDriver
 from tq_core import errors, names
 from tq_core.keyspace import wire
 from tq_core.model import TaskState
-from tq_core.roles import consumer, maintenance, operator, producer, registry, schedules
+from tq_core.roles import consumer, inspector, maintenance, operator, producer, registry, schedules
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.roles.schedules import Schedule, ScheduleView
 
@@ -114,9 +115,11 @@ class QueueHistory:
         assert self.q.complete(*tasks) == self.model.complete([(t.id, t.token.decode()) for t in tasks])
         self.step()
 
-    def fail(self, task: ClaimedTask, *, verdict: str, delay_ms: int) -> None:
-        answer = self.q.fail(task, verdict=verdict, delay_ms=delay_ms)
-        assert answer == self.model.fail(task.id, task.token.decode(), verdict=verdict, delay_ms=delay_ms)
+    def fail(self, task: ClaimedTask, *, verdict: str, delay_ms: int, group: str) -> None:
+        detail = {"type": "ValueError", "message": "boom | again", "fingerprint": group}
+        answer = self.q.fail(task, verdict=verdict, delay_ms=delay_ms, detail=detail)
+        token = task.token.decode()
+        assert answer == self.model.fail(task.id, token, verdict=verdict, delay_ms=delay_ms, group=group)
         self.step()
 
     def crash(self, task: ClaimedTask) -> None:
@@ -176,6 +179,13 @@ class QueueHistory:
     def requeue_all(self, state: TaskState) -> None:
         done = self.q.run(operator.requeue_all(self.q.queue, actor="ann", state=state))
         assert done.done == self.model.requeue_all(state)
+        self.step()
+
+    def requeue_group(self, group: str) -> None:
+        # Which task gets a unique key that two of them want is up to their order, and so are their places.
+        failed = sorted((t for t in self.model.in_state(TaskState.FAILED) if t.group == group), key=lambda t: t.id)
+        done = self.q.run(operator.requeue_group(self.q.queue, group, actor="ann"))
+        assert done.done == self.model.requeue([t.id for t in failed]).count("requeued")
         self.step()
 
     def discard(self, ids: Sequence[str]) -> None:
@@ -301,12 +311,22 @@ class QueueHistory:
         fires = {name.decode(): int(at) for name, at in q.raw.zrange(q.key("fires"), 0, -1, withscores=True)}
         assert fires == {name: at for name, at in self.fires.items() if at is not None}
         assert self.fields("schedules").keys() == self.fires.keys()
+        self.check_groups()
         self.check_places()
         self.check_counters()
         self.check_bounds()
 
     def fields(self, name: str) -> dict[str, str]:
         return {k.decode(): v.decode() for k, v in self.q.raw.hgetall(self.q.key(name)).items()}
+
+    def check_groups(self) -> None:
+        failed = self.model.in_state(TaskState.FAILED)
+        assert self.fields("grouped") == {t.id: t.group for t in failed}
+        facts = {name: tuple(map(int, text.split("|")[:2])) for name, text in self.fields("groups").items()}
+        assert facts == self.model.groups
+        found = self.q.run(inspector.groups([self.q.queue])).groups
+        assert {g.group: g.count for g in found} == collections.Counter(t.group for t in failed)
+        assert all(self.model.tasks[g.example_id].group == g.group for g in found)
 
     def check_places(self) -> None:
         places = {i: int(body.partition("|")[0]) for i, body in self.fields("bodies").items()}

@@ -51,6 +51,8 @@ class ModelTask:
     is_asked: bool = False
     record: tuple[str, str] | None = None
     """(token, outcome) of an ended task."""
+    group: str | None = None
+    """What it failed with, while it is failed."""
     starts: int = 0
     """Claims since it was last enqueued or requeued."""
     returns: int = 0
@@ -97,6 +99,8 @@ class QueueModel:
         self.max_size: int | None = None
         self.keep_completed: int | None = None
         self.keep_failed: int | None = None
+        self.groups: dict[str, tuple[int, int]] = {}
+        """First and last failure of each group that has a task."""
         self.ended_claims: set[tuple[str, str]] = set()
 
     # --- what is there ---
@@ -142,10 +146,18 @@ class QueueModel:
             self._free(task)
             del self.tasks[task.id]
             self.counters[counter] += 1
+        self._drop_empty_groups()
 
-    def _fail_for_good(self, task: ModelTask, *, token: str, reason: str) -> None:
+    def _drop_empty_groups(self) -> None:
+        """A group is forgotten with the last of its tasks."""
+        left = {t.group for t in self.tasks.values()}
+        self.groups = {name: times for name, times in self.groups.items() if name in left}
+
+    def _fail_for_good(self, task: ModelTask, *, token: str, reason: str, group: str = "") -> None:
         self._end(task, S.FAILED, token=token, outcome=f"failed:{reason}")
         self.counters["failed"] += 1
+        task.group = group or f"{reason}:work"
+        self.groups[task.group] = (self.groups.get(task.group, (self._clock(), 0))[0], self._clock())
         over = len(self.in_state(S.FAILED)) - (100_000 if self.keep_failed is None else self.keep_failed)
         if over > 0:
             self._forget(self.in_state(S.FAILED)[: min(over, 2)], "dropped")
@@ -256,7 +268,7 @@ class QueueModel:
         self.counters["stale"] += 1
         return Outcome("stale" if task_id in self.tasks else "gone")
 
-    def fail(self, task_id: str, token: str, *, verdict: str, delay_ms: int) -> Outcome:
+    def fail(self, task_id: str, token: str, *, verdict: str, delay_ms: int, group: str = "") -> Outcome:
         task = self.holder(task_id, token)
         if task is None:
             known = self.tasks.get(task_id)
@@ -278,7 +290,7 @@ class QueueModel:
             self.counters["retrying"] += 1
             return Outcome("retrying", attempt, task.score)
         task.note(token, "failed", attempt)
-        self._fail_for_good(task, token=token, reason="error")
+        self._fail_for_good(task, token=token, reason="error", group=group)
         return Outcome("failed", attempt)
 
     def _after_crash(self, task: ModelTask, token: str, *, was_alone: bool) -> str:
@@ -441,7 +453,8 @@ class QueueModel:
                 if task.unique_key:
                     self.unique[task.unique_key] = task.id
                 self._fresh_place(task)
-                task.trail, task.record, task.starts, task.returns = None, None, 0, 0
+                task.trail, task.record, task.group, task.starts, task.returns = None, None, None, 0, 0
+                self._drop_empty_groups()
                 task.note("", "requeued", 0)
                 self._to_pending(task)
                 self.counters["requeued"] += 1

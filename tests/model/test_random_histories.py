@@ -25,6 +25,7 @@ T = TypeVar("T")
 WORKERS = ("node.1", "node.2", "other.1")
 UNIQUE_KEYS = ("a|b", "ü", "c")
 NAMES = ("one", "two", "three")
+GROUPS = ("", "0a1b2c", "0a1b2c-d", "fff")
 DELAYS_MS = (0, 0, 0, 1, 500, 5000)
 LEASES_MS = (1, 1000, 30_000, 30_000)
 CROWDED = 40
@@ -86,6 +87,7 @@ class Player:
                 self.claimed(),
                 verdict=self.pick(("retry", "retry", "retry", "fatal", "cancel")),
                 delay_ms=self.pick(DELAYS_MS),
+                group=self.pick(GROUPS),
             )
         elif kind == "crash":
             h.crash(self.claimed())
@@ -121,6 +123,7 @@ class Player:
             "redrive",
             "schedule",
             "schedule",
+            "redrive_group",
         )
         kind = "purge" if len(h.model.tasks) > CROWDED else self.pick(kinds)
         if kind == "purge":
@@ -140,6 +143,8 @@ class Player:
                 h.add_schedule(name)
             else:
                 h.steer_schedule(name, how)
+        elif kind == "redrive_group":
+            h.requeue_group(self.pick((*GROUPS[1:], "poison:work", "error:work")))
         elif kind == "pause":
             h.pause(self.pick((False, False, True)))
         else:

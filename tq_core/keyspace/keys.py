@@ -16,6 +16,9 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{mail}:fires                  ZSET    schedule -> its next fire (ms); paused ones are not in it
     tq:{mail}:schedule_notes         HASH    paused:NAME who and why, seen:NAME declared by code (ms), fired:NAME last
                                              fire (ms), fires:NAME tasks made
+    tq:{mail}:grouped                HASH    id -> its group, that is the fingerprint of its error; failed tasks only
+    tq:{mail}:alike                  ZSET    "GROUP id", scores 0: a group is a range, counted and paged in order
+    tq:{mail}:groups                 HASH    group -> first and last failure, type, reason, code versions, error
     tq:{mail}:meta                   HASH    number, schema, paused, max_size, retention
     tq:{mail}:counters               HASH    totals since the queue began, and the sequences seq and fence
     tq:{mail}:minute:N               HASH    the counters of one minute, latency buckets; 48 h

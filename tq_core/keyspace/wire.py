@@ -4,6 +4,8 @@
     token    fence-nonce~claimed_ms~worker_id|
     record   token outcome|attempt|duration_ms|detail JSON        outcome: ok, failed:REASON, cancelled:REASON
     trail    failures|crashes|alone|lost|unknown                  alone: crashes of a run that had its process to itself
+    alike    fingerprint|code_version|error JSON                  what a failure brings to its group
+    group    first_ms|last_ms|type|reason|version,version|error JSON
     attempts at_ms|token outcome|attempt|duration_ms|detail JSON  one line each, oldest first
 
 Only the last field of each may contain the separator; every other is a number, a checked name, percent-encoded or JSON
@@ -13,6 +15,7 @@ it.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -24,7 +27,12 @@ from tq_core.model import Attempt, TaskOptions, TaskState, TaskView
 PRIORITY_BAND = 2**45
 NO_TOKEN = "|"
 MAX_DETAIL_BYTES = 16 * 1024
+MAX_ALIKE_CHARS = 300
+MAX_VERSION_CHARS = 40
 _LEAST_ROOM = 32
+_OF_A_GROUP = ("type", "message", "exit_code", "signal")
+_FINGERPRINT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SEPARATORS = re.compile(r"[|,\s]")
 
 _encode = msgspec.json.Encoder().encode
 _decode_options = msgspec.json.Decoder(TaskOptions).decode
@@ -176,6 +184,60 @@ def cut(text: str, limit: int) -> str:
 def record(token: bytes, outcome: str, *, attempt: int, duration_ms: int, detail: bytes) -> bytes:
     """How a run ended, as stored under the task's id."""
     return b"%s%s|%d|%d|%s" % (token, outcome.encode(), attempt, duration_ms, detail)
+
+
+def alike(detail: dict[str, Any]) -> bytes:
+    """What a failure brings to the group of those that failed alike.
+
+    Its fingerprint, where it has one, the version of the code, and the error without its traceback, cut.
+    """
+    fingerprint = str(detail.get("fingerprint", ""))
+    version = _printable(str(detail.get("code_version") or ""))
+    error = {name: cut(str(detail[name]), MAX_ALIKE_CHARS) for name in _OF_A_GROUP if detail.get(name) is not None}
+    return b"%s|%s|%s" % (
+        fingerprint.encode() if _FINGERPRINT.fullmatch(fingerprint) else b"",
+        _SEPARATORS.sub("_", version)[:MAX_VERSION_CHARS].encode(),
+        encode_detail(error),
+    )
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Failed tasks of one queue that failed alike."""
+
+    queue: str
+    group: str
+    """The fingerprint of their error, or REASON:TYPE for tasks whose error has none."""
+    count: int
+    type: str
+    """The task type, reason and error are those of the latest failure."""
+    reason: str
+    error: dict[str, Any]
+    """type and message, or exit_code and signal; cut."""
+    first_at_ms: int
+    """Of the failures since the group was last empty, as are the code versions."""
+    last_at_ms: int
+    versions: tuple[str, ...]
+    """The last few code versions that failed so, the latest last."""
+    example_id: str
+    """A task that is in the group now: the one enqueued last, unless ids were chosen."""
+
+
+def group(queue: str, raw: list[Any]) -> Group:
+    """A group from its name, count, example and facts, as `groups` replies them; what cannot be read is left empty."""
+    name, count, example_id, facts = raw
+    first, last, task_type, reason, versions, error = [*facts.split(b"|", 5), b"", b"", b"", b"", b""][:6]
+    return Group(
+        queue=queue,
+        group=name.decode("utf-8", "replace"),
+        count=int(count),
+        type=task_type.decode("utf-8", "replace"),
+        reason=reason.decode("utf-8", "replace"),
+        error=json_object(error),
+        first_at_ms=int(first) if first.isdigit() else 0,
+        last_at_ms=int(last) if last.isdigit() else 0,
+        versions=tuple(v for v in versions.decode("utf-8", "replace").split(",") if v),
+        example_id=example_id.decode("utf-8", "replace"),
+    )
 
 
 class View(msgspec.Struct, frozen=True):

@@ -35,6 +35,11 @@ MEANINGS = {
     "paused_schedule_fires": "a paused schedule has a next fire",
     "schedule_never_fires": "a schedule that is not paused has no next fire",
     "orphan_schedule_note": "a note about a schedule that is gone",
+    "failed_without_group": "a failed task is in no group of those that failed alike",
+    "grouped_not_failed": "a group counts a task that has not failed or is gone",
+    "group_disagrees": "a group's count is not the number of its tasks",
+    "group_without_tasks": "a group of which no task is left",
+    "group_without_facts": "a group of which nothing is kept but its tasks",
     "count_of_tasks": "the counters do not add up to the tasks that are kept",
     "minutes_exceed_total": "the counters by minute exceed the totals",
 }

@@ -149,7 +149,8 @@ def fail_step(
         reason: One word for people and counters: error, timeout, fatal, corrupt, bad_arguments, cancelled, killed.
         detail: type, message, traceback, code_version, host; cut to wire.MAX_DETAIL_BYTES.
     """
-    args = (task.id, task.token, verdict, reason, delay_ms, duration_ms, wire.encode_detail(detail))
+    told = wire.encode_detail(detail), wire.alike(detail)
+    args = (task.id, task.token, verdict, reason, delay_ms, duration_ms, *told)
     return Script("fail", keys.queue_prefix(task.queue), args)
 
 
@@ -174,7 +175,8 @@ def fail(
 
 def crash(task: ClaimedTask, *, detail: dict[str, Any]) -> Flow[Outcome]:
     """Records that a task running alone took its process down: pending (again alone), failed (poison), cancelled."""
-    reply = yield Script("crash", keys.queue_prefix(task.queue), (task.id, task.token, wire.encode_detail(detail)))
+    told = wire.encode_detail(detail), wire.alike(detail)
+    reply = yield Script("crash", keys.queue_prefix(task.queue), (task.id, task.token, *told))
     return decode_outcome(reply)
 
 
@@ -267,9 +269,8 @@ def _give_back(
     queues: Iterable[str], needle: str, started_ids: Sequence[str], detail: dict[str, Any]
 ) -> Flow[GivenBack]:
     unstarted, crashed = 0, []
-    replies = yield Batch(
-        [Script("give_back", keys.queue_prefix(q), (needle, wire.encode_detail(detail), *started_ids)) for q in queues]
-    )
+    told = wire.encode_detail(detail), wire.alike(detail)
+    replies = yield Batch([Script("give_back", keys.queue_prefix(q), (needle, *told, *started_ids)) for q in queues])
     for _, count, task_ids, words in replies:
         unstarted += int(count)
         crashed += [(i.decode(), w.decode()) for i, w in zip(task_ids, words, strict=True)]

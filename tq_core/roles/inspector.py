@@ -17,6 +17,7 @@ from tq_core.transport.steps import Batch, Flow, Script
 PREVIEW_BYTES = 256
 SHOW_BYTES = 65_536
 PAGE_MAX = 500
+GROUPS_MAX = 10_000
 
 
 class Paused(msgspec.Struct, frozen=True):
@@ -282,6 +283,34 @@ def show_one(task_id: str, *, payload_max: int = SHOW_BYTES) -> Flow[TaskView]:
     if view is None:
         raise NotFoundError(f"no task has the id {task_id!r}: it never existed, was deleted, or its retention is over")
     return view
+
+
+class Groups(msgspec.Struct, frozen=True):
+    """What failed alike, the most frequent first."""
+
+    groups: tuple[wire.Group, ...]
+    total: int
+    """Groups there are, of which some may not have been read."""
+
+
+def groups(queues: Sequence[str] | None = None, *, limit: int = GROUPS_MAX) -> Flow[Groups]:
+    """The failed tasks of queues (all when None) by what they failed with; no task is read.
+
+    Args:
+        limit: Groups of each queue; of more, any.
+    """
+    if queues is None:
+        queues = list((yield from registry.queue_numbers()))
+    if not queues:
+        return Groups((), 0)
+    replies = yield Batch([Script("groups", keys.queue_prefix(q), (limit,)) for q in queues])
+    found = [
+        wire.group(queue, flat[i : i + 4])
+        for queue, (_, _, flat) in zip(queues, replies, strict=True)
+        for i in range(0, len(flat), 4)
+    ]
+    found.sort(key=lambda g: (-g.count, -g.last_at_ms))
+    return Groups(tuple(found), sum(int(n) for _, n, _ in replies))
 
 
 def why(task: TaskView) -> Flow[str]:

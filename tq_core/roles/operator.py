@@ -96,8 +96,8 @@ def requeue(
     detail, op = _encode({"by": actor, "why": why}), _op()
     done: dict[str, Done] = {}
     for queue, chunk in (yield from _chunks(task_ids)):
-        _, moved, skipped = yield Script(
-            "requeue", keys.queue_prefix(queue), (actor, op, detail, "", 0, 0, 0, *chunk), is_idempotent=False
+        _, moved, skipped, _ = yield Script(
+            "requeue", keys.queue_prefix(queue), (actor, op, detail, "", 0, 0, 0, "", *chunk), is_idempotent=False
         )
         done |= {i.decode(): Done(i.decode(), "requeued") for i in moved}
         done |= {d.task_id: d for d in map(_skipped, skipped)}
@@ -122,15 +122,39 @@ def requeue_all(
     done = 0
     skipped: list[Done] = []
     while True:
-        _, moved, left = yield Script(
+        _, moved, left, _ = yield Script(
             "requeue",
             keys.queue_prefix(queue),
-            (actor, op, detail, state, until_ms, CHUNK, len(skipped)),
+            (actor, op, detail, state, until_ms, CHUNK, len(skipped), ""),
             is_idempotent=False,
         )
         done += len(moved)
         skipped += [_skipped(raw) for raw in left]
         if not moved and not left:
+            return Bulk(done, tuple(skipped))
+        if on_progress:
+            on_progress(done)
+
+
+def requeue_group(
+    queue: str, group: str, *, actor: str, why: str = "", on_progress: Progress | None = None
+) -> Flow[Bulk]:
+    """Runs the tasks of a queue again that failed alike until now; see `inspector.groups`."""
+    detail, op = _encode({"by": actor, "why": why, "group": group}), _op()
+    until_ms = yield from registry.server_time_ms()
+    done, last = 0, ""
+    skipped: list[Done] = []
+    while True:
+        _, moved, left, seen = yield Script(
+            "requeue",
+            keys.queue_prefix(queue),
+            (actor, op, detail, TaskState.FAILED, until_ms, CHUNK, last, group),
+            is_idempotent=False,
+        )
+        done += len(moved)
+        skipped += [_skipped(raw) for raw in left]
+        last = seen.decode()
+        if not last:
             return Bulk(done, tuple(skipped))
         if on_progress:
             on_progress(done)

@@ -84,6 +84,26 @@ end
 for note in pairs(notes) do
   if not schedules[string.match(note, ':(.*)$') or ''] then report('orphan_schedule_note', note) end
 end
+local grouped, groups, alike = pairs_of('grouped'), pairs_of('groups'), {}
+for _, member in ipairs(call('ZRANGE', Q .. 'alike', 0, -1)) do
+  local group, id = string.match(member, '^([^ ]*) (.*)$')
+  if not id or grouped[id] ~= group then report('group_disagrees', member) else alike[id] = true end
+end
+local counts = {}
+for id, group in pairs(grouped) do
+  counts[group] = (counts[group] or 0) + 1
+  if state_of[id] ~= 'failed' then report('grouped_not_failed', id .. ' ' .. group)
+  elseif not alike[id] then report('group_disagrees', group .. ' ' .. id) end
+end
+for id, state in pairs(state_of) do
+  if state == 'failed' and not grouped[id] then report('failed_without_group', id) end
+end
+for group in pairs(groups) do
+  if not counts[group] then report('group_without_tasks', group) end
+end
+for group in pairs(counts) do
+  if not groups[group] then report('group_without_facts', group) end
+end
 local counters = pairs_of('counters')
 local function counter(field) return tonumber(counters[field]) or 0 end
 local expected = counter('enqueued') - counter('discarded') - counter('dropped') - counter('trimmed')

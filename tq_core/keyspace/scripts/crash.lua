@@ -4,6 +4,7 @@
 --       2 id
 --       3 token
 --       4 detail      JSON: exit code or signal, host
+--       5 alike       as in fail
 -- Reply {"OK", "pending" | "failed" | "cancelled"}   the same for the same token
 --       {"STALE"} another claim holds or ended it    {"GONE"} no such task
 -- Moves running -> pending, failed as poison, or cancelled. Emits crashed, failed. Cost O(log N).
@@ -24,7 +25,7 @@ if call('HGET', Q .. 'tokens', id) ~= token then
 end
 call('HDEL', Q .. 'tokens', id)
 call('ZREM', Q .. 'running', id)
-local word = after_crash(id, body, token, true, ARGV[4])
+local word = after_crash(id, body, token, true, ARGV[4], ARGV[5] or '')
 count('crashed', 1)
 if word == 'pending' then wake() else count(word, 1) end
 event('e', word == 'pending' and 'crashed' or word, 'i', id, 'r', word == 'failed' and 'poison' or 'crash')

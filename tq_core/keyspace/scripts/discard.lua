@@ -16,6 +16,7 @@
 --@include selection
 --@include audit
 --@include forget
+--@include groups
 local STATES = {'failed', 'completed', 'cancelled', 'pending', 'retrying', 'scheduled', 'blocked'}
 local ids, words = {}, {}
 if ARGV[6] ~= '' then ids = take(ARGV[6], ARGV[7], tonumber(ARGV[8]))
@@ -26,6 +27,7 @@ else
     else words[#words + 1] = id .. ' ' .. (call('HEXISTS', Q .. 'tokens', id) == 1 and 'IS:running' or 'GONE') end
   end
 end
+if ARGV[6] == '' or ARGV[6] == 'failed' then leave_groups(ids) end
 forget(ids)
 if #ids > 0 then
   count('discarded', #ids)

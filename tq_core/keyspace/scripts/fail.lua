@@ -8,6 +8,7 @@
 --       6 delay_ms    the wait before the next attempt
 --       7 duration_ms
 --       8 detail      JSON: type, message, traceback, code version, host
+--       9 alike       fingerprint|code version|error: its group, should it fail for good (includes/groups.lua)
 -- Reply {"OK", "retrying" | "failed" | "cancelled", attempt, due ms or ""}   the same for the same token
 --       {"STALE"} another claim holds or ended it    {"GONE"} no such task
 -- Moves running -> retrying, failed (failures < max_attempts, verdict retry, or not) or cancelled.
@@ -51,7 +52,7 @@ else
   else
     outcome = 'failed'
     note_attempt(id, token, outcome, attempt, duration_ms, detail)
-    end_failed(id, body, token, reason, attempt, duration_ms, detail)
+    end_failed(id, body, token, reason, attempt, duration_ms, detail, ARGV[9] or '')
   end
 end
 count(outcome, 1)

@@ -3,6 +3,7 @@
 -- ARGV  1 now
 --       2 needle      "~WORKER|" for a worker's tasks, "-NONCE~" for those of one claim
 --       3 detail      JSON about the crash: exit code, host
+--       4 alike       as in fail
 --       then          ids that were running, in company, when the process died; all others had not started
 -- Reply {"OK", n unstarted, ids returned, words}   words: what became of each started one: pending, failed, cancelled
 -- Moves running -> pending (started: to run alone next), failed as poison, or cancelled.
@@ -11,7 +12,7 @@
 --@include prime
 --@include crash
 local started = {}
-for i = 4, #ARGV do started[ARGV[i]] = true end
+for i = 5, #ARGV do started[ARGV[i]] = true end
 local all = call('HGETALL', Q .. 'tokens')
 local unstarted, ids, words = {}, {}, {}
 for i = 1, #all, 2 do
@@ -23,7 +24,7 @@ for i = 1, #all, 2 do
     local asked = call('HGET', Q .. 'cancels', id)
     if not body then count('ghost', 1)
     elseif started[id] then
-      local word = after_crash(id, body, token, false, ARGV[3])
+      local word = after_crash(id, body, token, false, ARGV[3], ARGV[4])
       ids[#ids + 1] = id
       words[#words + 1] = word
       count('crashed', 1)

@@ -32,7 +32,7 @@ for i = 5, #ARGV, 2 do
       if trail.unknown >= tonumber(ARGV[4]) then
         word = 'failed'
         note_attempt(id, token, 'unknown_type', trail.failures, 0, detail)
-        end_failed(id, body, token, 'unknown_type', trail.failures, 0, detail)
+        end_failed(id, body, token, 'unknown_type', trail.failures, 0, detail, '||' .. detail)
         count('failed', 1)
         event('e', 'failed', 'i', id, 'r', 'unknown_type')
       else

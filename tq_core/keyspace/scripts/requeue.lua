@@ -7,27 +7,38 @@
 --       5 state       failed, completed or cancelled, to take the oldest of it; "" for named ids
 --       6 until_ms    with a state: only what ended by then, so that a loop ends while tasks fail again
 --       7 limit       with a state
---       8 offset      with a state: how many the calls before left where they were
+--       8 offset      with a state: how many the calls before left where they were; with a group: the last id they saw
+--       9 group       with state failed: only the tasks that failed alike, in order of id; "" for all
 --       then ids
--- Reply {"OK", requeued ids, words}   words: one for each task left where it was, "<id> IS:<state>", "<id> GONE" or
---                                     "<id> U:<id that holds its unique key>"
+-- Reply {"OK", requeued ids, words, last}   words: one for each task left where it was, "<id> IS:<state>", "<id> GONE"
+--        or "<id> U:<id that holds its unique key>"; last: with a group the last id that was looked at, "" at its end
 -- Moves failed, completed, cancelled -> pending. Emits requeued. Cost O(n log N).
 --@include prelude
 --@include selection
 --@include audit
 --@include history
 --@include unique
+--@include groups
 -- First write: refused whole when memory is full, since a requeued task needs some. A queue that never had a task has
 -- no counters, and gets none by being asked.
 if call('EXISTS', Q .. 'counters') == 1 then call('HINCRBY', Q .. 'counters', 'seq', 0) end
-local ids, from = {}, ARGV[5]
-if from ~= '' then
+local ids, from, group, last = {}, ARGV[5], ARGV[9], ''
+if group ~= '' then
+  local after, to = range_of(group)
+  if ARGV[8] ~= '' then after = '(' .. group .. ' ' .. ARGV[8] end
+  local members = call('ZRANGEBYLEX', Q .. 'alike', after, to, 'LIMIT', 0, tonumber(ARGV[7]))
+  for i = 1, #members do
+    last = string.match(members[i], '[^ ]*$')
+    local failed_ms = call('ZSCORE', Q .. 'failed', last)
+    if failed_ms and tonumber(failed_ms) <= tonumber(ARGV[6]) then ids[#ids + 1] = last end
+  end
+elseif from ~= '' then
   ids = call('ZRANGEBYSCORE', Q .. from, '-inf', ARGV[6], 'LIMIT', tonumber(ARGV[8]), tonumber(ARGV[7]))
 else
-  for i = 9, #ARGV do ids[#ids + 1] = ARGV[i] end
+  for i = 10, #ARGV do ids[#ids + 1] = ARGV[i] end
 end
 local TERMINAL = {failed = true, cancelled = true, completed = true}
-local moved, words = {}, {}
+local moved, words, left = {}, {}, {}
 for i = 1, #ids do
   local id = ids[i]
   local state = from ~= '' and from or state_of(id)
@@ -46,13 +57,15 @@ for i = 1, #ids do
     call('ZREM', Q .. state, id)
     call('ZADD', Q .. 'pending', place, id)
     note_attempt(id, '|', 'requeued', 0, 0, ARGV[4])
+    if state == 'failed' then left[#left + 1] = id end
     moved[#moved + 1] = id
   end
 end
+leave_groups(left)
 if #moved > 0 then
   wake()
   count('requeued', #moved)
   event('e', 'requeued', 'i', table.concat(moved, ','), 'by', ARGV[2])
   audit(ARGV[2], ARGV[3], 'requeue', #moved, ARGV[4], moved)
 end
-return {'OK', moved, words}
+return {'OK', moved, words, last}

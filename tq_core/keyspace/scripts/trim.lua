@@ -10,6 +10,7 @@
 --@include prelude
 --@include prime
 --@include forget
+--@include groups
 local limit = tonumber(ARGV[2])
 local meta = call('HMGET', Q .. 'meta', 'keep_ms', 'keep_completed', 'keep_cancelled', 'keep_failed')
 local oldest_ms = string.format('%.0f', now - (tonumber(meta[1] or '') or tonumber(ARGV[3])))
@@ -23,6 +24,7 @@ local function trim(state, keep, by_age)
     local popped = call('ZPOPMIN', Q .. state, over)
     for i = 1, #popped, 2 do gone[#gone + 1] = popped[i] end
   end
+  if state == 'failed' then leave_groups(gone) end
   forget(gone)
   return gone
 end

@@ -4,7 +4,7 @@
 --@include endings
 local ALONE_MAX = 2
 
-local function after_crash(id, body, token, was_alone, detail)
+local function after_crash(id, body, token, was_alone, detail, alike)
   local trail = trail_of(id)
   if was_alone then trail.alone = trail.alone + 1 else trail.crashes = trail.crashes + 1 end
   keep_trail(id, trail)
@@ -13,7 +13,7 @@ local function after_crash(id, body, token, was_alone, detail)
     end_cancelled(id, body, token, 'killed', trail.failures + 1, 0, call('HGET', Q .. 'cancels', id))
     return 'cancelled'
   elseif trail.alone >= ALONE_MAX then
-    end_failed(id, body, token, 'poison', trail.failures + 1, 0, detail)
+    end_failed(id, body, token, 'poison', trail.failures + 1, 0, detail, alike)
     return 'failed'
   end
   put_back(id, body)

@@ -1,17 +1,20 @@
 -- endings: the two terminal states that are not success.
 --@include history
 --@include forget
+--@include groups
 local FAILED_KEPT = 100000
 
-local function end_failed(id, body, token, reason, attempt, duration_ms, detail)
+local function end_failed(id, body, token, reason, attempt, duration_ms, detail, alike)
   call('ZADD', Q .. 'failed', now_ms, id)
   call('HSET', Q .. 'records', id, token .. 'failed:' .. reason .. '|' .. attempt .. '|' .. duration_ms .. '|' .. detail)
   call('HDEL', Q .. 'cancels', id)
   free_unique(id, body)
+  join_group(id, body, reason, alike)
   local over = call('ZCARD', Q .. 'failed') - (tonumber(call('HGET', Q .. 'meta', 'keep_failed')) or FAILED_KEPT)
   if over > 0 then
     local popped, old = call('ZPOPMIN', Q .. 'failed', math.min(over, 2)), {}
     for i = 1, #popped, 2 do old[#old + 1] = popped[i] end
+    leave_groups(old)
     forget(old)
     count('dropped', #old)
     event('e', 'dropped', 'i', table.concat(old, ','))
