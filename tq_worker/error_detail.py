@@ -40,11 +40,12 @@ _VARIABLE = re.compile(
 )
 
 
-def error_detail(error: BaseException, *, module: str = "") -> dict[str, Any]:
+def error_detail(error: BaseException, *, module: str = "", handler: str = "") -> dict[str, Any]:
     """Describes an exception for a task's history.
 
     Args:
         module: The handler's module; its package counts as the users' code wherever it is installed.
+        handler: The handler's name, which stands for the place of an error that has none in the users' code.
 
     Returns:
         type, message, traceback (both cut), host, code_version and fingerprint.
@@ -53,7 +54,7 @@ def error_detail(error: BaseException, *, module: str = "") -> dict[str, Any]:
         "type": type_name(error),
         "message": wire.cut(message_of(error), MAX_MESSAGE_CHARS),
         "traceback": wire.cut(_traceback_text(error), MAX_TRACEBACK_CHARS),
-        "fingerprint": fingerprint(error, module=module),
+        "fingerprint": fingerprint(error, module=module, handler=handler),
         "host": _host(),
         "code_version": code_version(module),
     }
@@ -74,14 +75,15 @@ def message_of(error: BaseException) -> str:
         return f"(its text cannot be had: {type(broken).__name__})"
 
 
-def fingerprint(error: BaseException, *, module: str = "") -> str:
+def fingerprint(error: BaseException, *, module: str = "", handler: str = "") -> str:
     """Stands for all failures of one kind.
 
     Of one kind: the same type, raised under the same function, with the same message but for numbers, ids and quoted
-    values. Line numbers are left out, so that it survives an edit elsewhere in the file.
+    values; of timeouts and the like, which are raised under none of the users' functions, those of one handler. Line
+    numbers are left out, so that it survives an edit elsewhere in the file.
     """
     frame = _innermost_user_frame(error.__traceback__, module.partition(".")[0])
-    place = f"{frame.f_globals.get('__name__', '?')}:{frame.f_code.co_qualname}" if frame else ""
+    place = f"{frame.f_globals.get('__name__', '?')}:{frame.f_code.co_qualname}" if frame else f"{module}:{handler}"
     text = " ".join(_VARIABLE.sub("#", message_of(error)[:MAX_MESSAGE_CHARS]).split())
     kind = type_name(error)
     return hashlib.blake2b(f"{kind}\n{place}\n{text}".encode()).hexdigest()[:FINGERPRINT_CHARS]

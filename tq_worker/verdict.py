@@ -52,7 +52,11 @@ def classify(
         asked: What somebody asked of the running task, `cancel` or `kill`; None for nothing.
     """
     handler = definition.handler if definition else None
-    detail = error_detail(error, module=getattr(handler, "__module__", None) or "")
+    detail = error_detail(
+        error,
+        module=getattr(handler, "__module__", None) or "",
+        handler=getattr(handler, "__qualname__", None) or "",
+    )
     if asked and isinstance(error, TaskInterruptedError | asyncio.CancelledError):
         return Verdict("cancel", "killed" if asked == "kill" else "cancelled", detail, 0)
     if isinstance(error, InvalidArgumentsError):

@@ -133,6 +133,12 @@ def test_failures_that_differ_in_data_only_have_one_fingerprint() -> None:
     assert len({fingerprint(raised(lambda text=text: fail_with(text))) for text in alike}) == 1  # type: ignore[misc]
 
 
+def test_an_error_without_a_place_in_the_users_code_is_told_apart_by_its_handler() -> None:
+    timeout = HardTimeoutError("ran longer than 5 s")
+    assert fingerprint(timeout, handler="a") == fingerprint(HardTimeoutError("ran longer than 7 s"), handler="a")
+    assert fingerprint(timeout, handler="a") != fingerprint(timeout, handler="b")
+
+
 def test_failures_of_another_kind_have_another_fingerprint() -> None:
     def as_key() -> None:
         raise KeyError("boom")
