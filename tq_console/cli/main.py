@@ -36,6 +36,10 @@ COMMANDS = {
         "tq_console.cli.health:health",
         "Check the broker with a write, and whether workers serve what waits.",
     ),
+    "doctor": (
+        "tq_console.cli.doctor:doctor",
+        "Look for what is wrong with broker, queues and workers, and say what to do about it.",
+    ),
     "events": ("tq_console.cli.events:events", "Print what happened to tasks, queues and workers, oldest first."),
     "audit": (
         "tq_console.cli.audit:audit",
