@@ -35,6 +35,22 @@ def test_groups_count_what_failed_alike(tq: Tq, failed: list[str]) -> None:
     assert [(group["count"], group["error"]["type"]) for group in groups] == [(4, "Refused"), (2, "Timeout")]
 
 
+def test_groups_say_when_and_name_a_task(tq: Tq, failed: list[str]) -> None:
+    group = tq.ok("dlq", "groups", "--json", "--filter", "error:timeout").record
+    assert (group["group"], group["count"], group["example_id"]) == ("Timeout", 2, max(failed[:2]))
+    assert group["first_at_ms"] <= group["last_at_ms"]
+    assert "Refused" in tq.ok("dlq", "groups").lines[1]
+
+
+def test_a_group_is_retried(tq: Tq, mail: QueueDriver, failed: list[str]) -> None:
+    del failed
+    assert tq.ok("dlq", "retry", "--group", "Timeout").out == "2 tasks requeued\n"
+    assert mail.depths() == {"pending": 2, "failed": 4}
+    ran = tq("dlq", "retry", "--group", "Timeout")
+    assert ran.code == 3
+    assert "no failed task is in the group 'Timeout'" in ran.err
+
+
 def test_retry_all_requeues_everything(tq: Tq, mail: QueueDriver, failed: list[str]) -> None:
     del failed
     assert tq.ok("dlq", "retry", "--all").out == "6 tasks requeued\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +16,12 @@ from tq_console.cli.filters import FILTER
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.progress import Progress
 from tq_console.cli.tasks import print_tasks, show_task
-from tq_console.view.formats import count, plural
+from tq_console.view.formats import clock, count, plural
 from tq_console.view.tables import Column
 
 if TYPE_CHECKING:
     from tq_console.view.filters import TaskFilter
+    from tq_core.keyspace.wire import Group as FailedAlike
     from tq_core.model import TaskView
     from tq_core.roles.operator import Bulk, Done
 
@@ -78,48 +78,70 @@ def list_failed(invocation: Invocation, /, *, queues: tuple[str, ...], words: Ta
 @WORDS
 @click.pass_obj
 def groups(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFilter | None) -> None:
-    """Count the failed tasks that failed alike, the most frequent first."""
-    from tq_console.cli.task_reading import SEARCH_MAX, find_tasks
-    from tq_console.view.task_page import error_text
+    """Count the failed tasks that failed alike, the most frequent first.
 
-    found, talk = find_tasks(invocation, queues=queues, states=("failed",), words=words, limit=SEARCH_MAX)
-    numbers = Counter(map(_group_of, found))
-    newest = {_group_of(task): task for task in sorted(found, key=lambda task: task.finished_at_ms or 0)}
+    Alike: the same exception from the same function, with the same message but for numbers, ids and quoted values. The
+    counts are kept as tasks fail, so this reads groups, never tasks.
+    """
+    from tq_console.cli.task_reading import known_queues
+    from tq_console.view.task_page import error_text
+    from tq_core.roles import inspector
+
+    found = invocation.run(inspector.groups(known_queues(invocation, queues)))
+    shown = [g for g in found.groups if words is None or words.matches(_as_task(g))]
     out, masker = invocation.out, invocation.masker
     if out.is_json:
-        for group, number in numbers.most_common():
-            task = newest[group]
+        for g in shown:
             out.record(
                 {
-                    "count": number,
-                    "type": task.type,
-                    "queue": task.queue,
-                    "error": masker.masked({k: v for k, v in (task.error or {}).items() if k != "traceback"}),
-                    "newest_id": task.id,
-                    "newest_at_ms": task.finished_at_ms,
+                    "group": g.group,
+                    "count": g.count,
+                    "type": g.type,
+                    "queue": g.queue,
+                    "error": masker.masked({"reason": g.reason, **g.error}),
+                    "code_versions": list(g.versions),
+                    "first_at_ms": g.first_at_ms,
+                    "last_at_ms": g.last_at_ms,
+                    "example_id": g.example_id,
                 }
             )
     else:
         columns = [
             Column("COUNT", is_right=True),
+            Column("GROUP"),
             Column("TYPE", is_flexible=True),
             Column("QUEUE", is_flexible=True),
-            Column("NEWEST"),
-            Column("ERROR OF THE NEWEST", is_flexible=True),
+            Column("FIRST"),
+            Column("LAST"),
+            Column("EXAMPLE"),
+            Column("ERROR", is_flexible=True),
         ]
         rows = [
-            (count(number), newest[g].type, newest[g].queue, newest[g].id, error_text(newest[g].error, masker))
-            for g, number in numbers.most_common()
+            (
+                *(count(g.count), g.group, g.type, g.queue, clock(g.first_at_ms), clock(g.last_at_ms), g.example_id),
+                error_text({"reason": g.reason, **g.error}, masker),
+            )
+            for g in shown
         ]
         out.table(columns, rows, empty="nothing failed")
-    if talk:
-        out.talk(talk)
+    if len(found.groups) < found.total:
+        out.talk(f"tq: these are {len(found.groups):,} of {found.total:,} groups")
 
 
-def _group_of(task: TaskView) -> tuple[str, str, str]:
-    error = task.error or {}
-    alike = error.get("fingerprint") or f"{error.get('reason')} {error.get('type')} {error.get('message')}"
-    return task.type, task.queue, str(alike)
+def _as_task(group: FailedAlike) -> TaskView:
+    """The group as a task that failed like all of it, for a filter."""
+    from tq_core.model import TaskState, TaskView
+
+    return TaskView(
+        id=group.example_id,
+        type=group.type,
+        queue=group.queue,
+        state=TaskState.FAILED,
+        priority=0,
+        attempt=0,
+        max_attempts=0,
+        error={"reason": group.reason, **group.error},
+    )
 
 
 @dlq.command(
@@ -140,10 +162,12 @@ def show(invocation: Invocation, task_id: str) -> None:
         tq dlq retry 01jd7q0v3k0a19c8x7v6b5n4m2
         tq dlq retry --all --queue mail --why 'the mail server is back'
         tq dlq retry --filter 'type:send_* error:timeout'
+        tq dlq retry --group 3f9c0a1b7d22                # see tq dlq groups
     """
 )
 @click.argument("task_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All failed tasks, of all queues or of those named.")
+@click.option("--group", "-g", metavar="GROUP", help="The tasks that failed alike: a group of `tq dlq groups`.")
 @WORDS
 @QUEUES
 @WHY
@@ -154,16 +178,19 @@ def retry(
     *,
     task_ids: tuple[str, ...],
     is_all: bool,
+    group: str | None,
     words: TaskFilter | None,
     queues: tuple[str, ...],
     why: str,
 ) -> int:
-    """Run failed tasks again from the start: those named, those that a filter fits, or all."""
+    """Run failed tasks again from the start: those named, those that failed alike or that a filter fits, or all."""
     from tq_core.roles import operator
 
-    _check_choice(task_ids, is_all=is_all, words=words, queues=queues)
+    _check_choice(task_ids, is_all=is_all, words=words, queues=queues, group=group)
     if is_all:
         return _retry_all(invocation, queues, why)
+    if group is not None:
+        return _retry_group(invocation, group, queues, why)
     ids = _chosen(invocation, task_ids, words, queues)
     return act(
         invocation,
@@ -185,6 +212,34 @@ def _retry_all(invocation: Invocation, queues: tuple[str, ...], why: str) -> Exi
             bulk = invocation.change(
                 operator.requeue_all(
                     queue,
+                    actor=invocation.actor,
+                    why=why,
+                    on_progress=lambda moved, before=before: progress.reach(before + moved),  # type: ignore[misc]
+                )
+            )
+            done += bulk.done
+            skipped += bulk.skipped
+    return tell_bulk(invocation, _bulk(done, skipped), participle="requeued")
+
+
+def _retry_group(invocation: Invocation, group: str, queues: tuple[str, ...], why: str) -> ExitCode:
+    from tq_console.cli.task_reading import known_queues
+    from tq_core.errors import NotFoundError
+    from tq_core.roles import inspector, operator
+
+    found = invocation.run(inspector.groups(known_queues(invocation, queues))).groups
+    chosen = [g for g in found if g.group == group]
+    if not chosen:
+        raise NotFoundError(f"no failed task is in the group {group!r}: see `tq dlq groups`")
+    done = 0
+    skipped: list[Done] = []
+    with Progress("requeued", total=sum(g.count for g in chosen)) as progress:
+        for each in chosen:
+            before = done
+            bulk = invocation.change(
+                operator.requeue_group(
+                    each.queue,
+                    group,
                     actor=invocation.actor,
                     why=why,
                     on_progress=lambda moved, before=before: progress.reach(before + moved),  # type: ignore[misc]
@@ -302,13 +357,19 @@ def export(
 
 
 def _check_choice(
-    task_ids: tuple[str, ...], *, is_all: bool, words: TaskFilter | None, queues: tuple[str, ...]
+    task_ids: tuple[str, ...],
+    *,
+    is_all: bool,
+    words: TaskFilter | None,
+    queues: tuple[str, ...],
+    group: str | None = None,
 ) -> None:
     context = click.get_current_context()
-    if sum((bool(task_ids), is_all, words is not None)) != 1:
-        raise click.UsageError("name tasks by their ids, or give --all, or --filter; one of the three", context)
+    options = [o.opts[0] for o in context.command.params if o.name in ("is_all", "words", "group")]
+    if sum((bool(task_ids), is_all, words is not None, group is not None)) != 1:
+        raise click.UsageError(f"name tasks by their ids, or give one of {', '.join(options)}", context)
     if task_ids and queues:
-        raise click.UsageError("--queue goes with --all or --filter; an id alone says its queue", context)
+        raise click.UsageError(f"--queue goes with {', '.join(options)}; an id alone says its queue", context)
 
 
 def _chosen(
