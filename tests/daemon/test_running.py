@@ -7,6 +7,7 @@ import signal
 
 from tests.daemon.site import Site
 from tests.waiting import wait_until
+from tq_core.roles import doctor, inspector
 from tq_core.roles.consumer import UNKNOWN_MAX
 
 HUNDRED = 100
@@ -41,6 +42,24 @@ def test_code_that_starts_a_thread_on_import_is_not_forked(site: Site) -> None:
 
     assert site.all_ended() == {"completed": 3}
     assert len({site.view(task_id).result for task_id in ids}) == 3
+
+
+def test_what_failed_alike_is_one_group_and_the_doctor_finds_the_node_well(site: Site) -> None:
+    site.started()
+    for _ in range(2):
+        site.put_with({"max_attempts": 1}, "fail_twice")
+        site.put("slow_async")
+        site.put("slow_plain")
+    site.put("die_isolated", how="exit")
+
+    site.all_ended()
+    groups = {(g.count, g.type, g.error["type"]) for g in site.driver.run(inspector.groups()).groups}
+    assert {(2, "fail_twice", "ValueError"), (2, "slow_async", "HardTimeoutError")} <= {
+        (n, task_type, error.rpartition(".")[2]) for n, task_type, error in groups
+    }
+    assert {n for n, task_type, _ in groups if task_type.startswith("slow")} == {2}
+    found = site.driver.run(doctor.examine())
+    assert not [f for f in found if f.severity == doctor.PROBLEM], found
 
 
 def test_a_failing_task_is_retried_and_its_history_kept(site: Site) -> None:
