@@ -82,6 +82,16 @@ class DuplicateTaskError(RefusedError):
         self.holder_id = holder_id
 
 
+class UnknownParentError(RefusedError):
+    """A task was to wait for one that is not there; `parent_id` is it."""
+
+    code = "unknown_parent"
+
+    def __init__(self, message: str, *, parent_id: str) -> None:
+        super().__init__(message)
+        self.parent_id = parent_id
+
+
 class SchemaTooNewError(RefusedError):
     """The keyspace was written by a newer tq than this one."""
 

@@ -92,6 +92,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return round(full_s * 1000 * (0.5 + share / 2))
 
 
+PARENT_POLICIES = ("fail", "skip", "run")
+"""When a parent does not complete, its child ends as failed, ends as cancelled, or runs all the same."""
+
+
 class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a task carries besides its arguments; absent values are the type's or the queue's."""
 
@@ -101,6 +105,10 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Overrides the delays of the type's policy."""
     linked_to: str | None = None
     """The task that this one was made from (edit and resubmit, move)."""
+    depends_on: tuple[str, ...] = ()
+    """The tasks of the same queue, its parents, that must have ended before it runs."""
+    on_parent_failure: str | None = None
+    """What it does when a parent does not complete: one of PARENT_POLICIES; None = fail."""
     submitted_by: str | None = None
     traceparent: str | None = None
     """W3C trace context of the producer."""
@@ -176,3 +184,5 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     cancel_asked: dict[str, Any] | None = None
     position: int | None = None
     """pending: how many are served before it."""
+    blocked_by: tuple[str, ...] = ()
+    """blocked: the tasks that it still waits for."""

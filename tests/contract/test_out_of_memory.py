@@ -9,7 +9,7 @@ import pytest
 from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
 from tq_core.errors import BrokerRefusedError
-from tq_core.model import TaskState
+from tq_core.model import TaskOptions, TaskState
 from tq_core.roles import consumer, inspector, maintenance, operator, registry, schedules
 from tq_core.roles.producer import new_task
 
@@ -176,3 +176,21 @@ def test_the_queue_takes_tasks_again_once_there_is_room(full_q: QueueDriver) -> 
     q.raw.config_set("maxmemory", 0)
 
     assert q.state(q.put_one()) is TaskState.PENDING
+
+
+def test_tasks_that_wait_for_others_are_released_or_ended_all_the_same(full_q: QueueDriver) -> None:
+    q = full_q
+    good, bad = q.take(2)
+    q.raw.config_set("maxmemory", 0)
+    q.put(
+        *(new_task("work", {}, name=f"after-{i}", options=TaskOptions(depends_on=(good.id,))) for i in range(50)),
+        *(new_task("work", {}, name=f"never-{i}", options=TaskOptions(depends_on=(bad.id,))) for i in range(50)),
+    )
+    q.raw.config_set("maxmemory", 1)
+
+    assert q.complete(good) == ["K"]
+    q.fail(bad, verdict="fatal")
+
+    assert q.state("after-49@mail") is TaskState.PENDING
+    assert q.state("never-49@mail") is TaskState.FAILED
+    assert "blocked" not in q.depths()

@@ -7,6 +7,7 @@ import signal
 
 from tests.daemon.site import Site
 from tests.waiting import wait_until
+from tq_core.model import TaskOptions
 from tq_core.roles import doctor, inspector
 from tq_core.roles.consumer import UNKNOWN_MAX
 
@@ -206,3 +207,24 @@ def test_programs_that_a_handler_starts_take_signals_as_usual(site: Site) -> Non
     ids = [site.put("end_a_program"), site.put("end_a_program_isolated")]
 
     assert [site.ended(task_id).result for task_id in ids] == [[-signal.SIGTERM, -signal.SIGINT]] * 2
+
+
+def test_tasks_that_depend_on_others_run_after_them_or_end_with_them(site: Site) -> None:
+    good = site.put("count", n=1)
+    bad = site.put("die", how="kill")
+    after_good = [site.put_with({"options": TaskOptions(depends_on=(good,))}, "count", n=2) for _ in range(3)]
+    last = site.put_with({"options": TaskOptions(depends_on=tuple(after_good))}, "count_isolated", n=3)
+    of_bad = [
+        site.put_with({"options": TaskOptions(depends_on=(good, bad), on_parent_failure=policy)}, "count", n=4)
+        for policy in ("fail", "skip", "run")
+    ]
+
+    site.start("--processes", "2")
+
+    assert site.all_ended() == {"completed": 6, "failed": 2, "cancelled": 1}
+    assert [site.view(i).state for i in of_bad] == ["failed", "cancelled", "completed"]
+    assert (site.view(of_bad[0]).error or {})["message"] == f"the task {bad}, which it waited for, failed"
+    first_end = site.view(good).finished_at_ms or 0
+    starts = [site.view(i).started_at_ms or 0 for i in after_good]
+    assert first_end <= min(starts)
+    assert max(site.view(i).finished_at_ms or 0 for i in after_good) <= (site.view(last).started_at_ms or 0)

@@ -13,7 +13,7 @@ from tests.model.queue_model import QueueModel, Trail, Wish
 from tests.queue_driver import QueueDriver
 from tq_core import errors, names
 from tq_core.keyspace import wire
-from tq_core.model import TaskState
+from tq_core.model import TaskOptions, TaskState
 from tq_core.roles import consumer, inspector, maintenance, operator, producer, registry, schedules
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.roles.schedules import Schedule, ScheduleView
@@ -26,8 +26,11 @@ SCHEDULES = {
     "spread": {"every_s": 45, "missed": "all", "jitter_s": 5},
     "strict": {"every_s": 30, "missed": "skip", "priority": 50},
 }
-NewTaskWish = tuple[int, int, int, str | None, str | None]
-"""Priority, delay in ms, attempts, unique key, chosen name."""
+PREVIOUS = "^"
+"""As a parent: the task before this one in the same call."""
+
+NewTaskWish = tuple[int, int, int, str | None, str | None, tuple[str, ...], str]
+"""Priority, delay in ms, attempts, unique key, chosen name, parents, policy."""
 
 
 class QueueHistory:
@@ -64,7 +67,12 @@ class QueueHistory:
     # --- operations, on the server and on the model ---
 
     def enqueue(self, wishes: Sequence[NewTaskWish]) -> None:
-        wanted = [Wish(f"{name or self._new_name()}@mail", p, d, a, key) for p, d, a, key, name in wishes]
+        wanted: list[Wish] = []
+        for p, d, a, key, name, parents, policy in wishes:
+            ids = [wanted[-1].id if one == PREVIOUS else one for one in parents if one != PREVIOUS or wanted]
+            task_id = f"{name or self._new_name()}@mail"
+            others = tuple(dict.fromkeys(one for one in ids if one != task_id))
+            wanted.append(Wish(task_id, p, d, a, key, others, policy if others else "fail"))
         tasks = [
             producer.new_task(
                 "work",
@@ -74,13 +82,19 @@ class QueueHistory:
                 max_attempts=w.max_attempts,
                 unique_key=w.unique_key,
                 name=w.id,
+                options=TaskOptions(depends_on=w.parents, on_parent_failure=w.policy if w.parents else None),
             )
             for w in wanted
         ]
+        refused, outcomes = None, []
         try:
             outcomes = self.q.put(*tasks)
         except errors.QueueFullError:
-            assert self.model.enqueue(wanted) == ["FULL"]
+            refused = "FULL"
+        except errors.UnknownParentError as refusal:
+            refused = f"P:{refusal.parent_id}"
+        if refused:
+            assert self.model.enqueue(wanted) == [refused]
             return
         words = [{"": "A", "id": "D", "unique": f"U:{o.task_id}"}[o.duplicate_of] for o in outcomes]
         assert self.model.enqueue(wanted) == words
@@ -312,6 +326,7 @@ class QueueHistory:
         assert fires == {name: at for name, at in self.fires.items() if at is not None}
         assert self.fields("schedules").keys() == self.fires.keys()
         self.check_groups()
+        self.check_waits()
         self.check_places()
         self.check_counters()
         self.check_bounds()
@@ -327,6 +342,13 @@ class QueueHistory:
         found = self.q.run(inspector.groups([self.q.queue])).groups
         assert {g.group: g.count for g in found} == collections.Counter(t.group for t in failed)
         assert all(self.model.tasks[g.example_id].group == g.group for g in found)
+
+    def check_waits(self) -> None:
+        edges = {(child.id, parent) for child in self.model.tasks.values() for parent in child.waits_for}
+        for name, expected in (("parents", edges), ("children", {(parent, child) for child, parent in edges})):
+            assert set(self.q.raw.zrange(self.q.key(name), 0, -1)) == {f"{a}>{b}".encode() for a, b in expected}
+        blocked = self.model.in_state(TaskState.BLOCKED)
+        assert self.fields("waits") == {t.id: f"{t.policy}|{t.due_ms or ''}" for t in blocked}
 
     def check_places(self) -> None:
         places = {i: int(body.partition("|")[0]) for i, body in self.fields("bodies").items()}

@@ -53,6 +53,13 @@ class ModelTask:
     """(token, outcome) of an ended task."""
     group: str | None = None
     """What it failed with, while it is failed."""
+    parents: tuple[str, ...] = ()
+    """Those it was enqueued with."""
+    policy: str = "fail"
+    waits_for: set[str] = field(default_factory=set)
+    """Those that it waits for now; never empty while it is blocked."""
+    due_ms: int | None = None
+    """blocked: when it may run at the earliest."""
     starts: int = 0
     """Claims since it was last enqueued or requeued."""
     returns: int = 0
@@ -85,6 +92,8 @@ class Wish:
     delay_ms: int
     max_attempts: int
     unique_key: str | None
+    parents: tuple[str, ...] = ()
+    policy: str = "fail"
 
 
 class QueueModel:
@@ -99,6 +108,7 @@ class QueueModel:
         self.max_size: int | None = None
         self.keep_completed: int | None = None
         self.keep_failed: int | None = None
+        self._ended: list[tuple[str, bool]] = []
         self.groups: dict[str, tuple[int, int]] = {}
         """First and last failure of each group that has a task."""
         self.ended_claims: set[tuple[str, str]] = set()
@@ -135,7 +145,36 @@ class QueueModel:
             self.ended_claims.add((task.id, token))
         task.state, task.score, task.token, task.is_asked = state, self._clock(), None, False
         task.record = (token, outcome)
+        task.waits_for, task.due_ms = set(), None
         self._free(task)
+
+    def _settle(self, parent: str, *, is_done: bool) -> None:
+        """Tells the children of a task that it has ended, or is gone; then those of the children that ended with it."""
+        self._ended.append((parent, is_done))
+        if len(self._ended) > 1:
+            return
+        for ended, was_done in self._ended:
+            for child in sorted((t for t in self.tasks.values() if ended in t.waits_for), key=lambda t: t.id):
+                if not was_done and child.policy != "run":
+                    self._give_up(child)
+                else:
+                    child.waits_for.discard(ended)
+                    if not child.waits_for:
+                        self._unblock(child)
+        self._ended.clear()
+
+    def _give_up(self, child: ModelTask) -> None:
+        if child.policy == "skip":
+            self._cancel(child, token=NO_TOKEN, reason="parent_failed")
+        else:
+            self._fail_for_good(child, token=NO_TOKEN, reason="parent_failed")
+
+    def _unblock(self, task: ModelTask) -> None:
+        if task.due_ms is not None and task.due_ms > self._clock():
+            task.state, task.score = S.SCHEDULED, task.due_ms
+        else:
+            self._to_pending(task)
+        task.due_ms = None
 
     def _free(self, task: ModelTask) -> None:
         if task.unique_key and self.unique.get(task.unique_key) == task.id:
@@ -144,7 +183,7 @@ class QueueModel:
     def _forget(self, tasks: Iterable[ModelTask], counter: str) -> None:
         for task in list(tasks):
             self._free(task)
-            del self.tasks[task.id]
+            self.tasks.pop(task.id, None)
             self.counters[counter] += 1
         self._drop_empty_groups()
 
@@ -161,36 +200,52 @@ class QueueModel:
         over = len(self.in_state(S.FAILED)) - (100_000 if self.keep_failed is None else self.keep_failed)
         if over > 0:
             self._forget(self.in_state(S.FAILED)[: min(over, 2)], "dropped")
+        self._settle(task.id, is_done=False)
 
     def _cancel(self, task: ModelTask, *, token: str, reason: str) -> None:
         self._end(task, S.CANCELLED, token=token, outcome=f"cancelled:{reason}")
         self.counters["cancelled"] += 1
+        self._settle(task.id, is_done=False)
 
     # --- producer ---
 
     def enqueue(self, wishes: Sequence[Wish]) -> list[str]:
-        """Per task A, D or U:ID; FULL alone when it was refused."""
+        """Per task A, D or U:ID; FULL or P:ID alone when all was refused."""
         known = {w.id for w in wishes} & set(self.tasks)
         new = sum(w.id not in known for w in wishes)
         if self.max_size is not None and new and self.waiting + new > self.max_size:
             return ["FULL"]
-        words = []
+        words: list[str] = []
+        held = dict(self.unique)
+        accepted: list[str] = []
         for wish in wishes:
-            seq = self._next_seq()
-            if wish.id in self.tasks:
+            if wish.id in self.tasks or wish.id in accepted:
                 words.append("D")
-            elif wish.unique_key and wish.unique_key in self.unique:
-                words.append(f"U:{self.unique[wish.unique_key]}")
+            elif wish.unique_key and wish.unique_key in held:
+                words.append(f"U:{held[wish.unique_key]}")
             else:
+                for parent in wish.parents:
+                    if parent not in self.tasks and parent not in accepted:
+                        return [f"P:{parent}"]
                 words.append("A")
-                place = wish.priority * BAND + seq
-                task = ModelTask(wish.id, wish.priority, place, self._clock(), wish.max_attempts, wish.unique_key)
-                task.score = place
-                if wish.delay_ms:
-                    task.state, task.score = S.SCHEDULED, self._clock() + wish.delay_ms
-                self.tasks[wish.id] = task
+                accepted.append(wish.id)
                 if wish.unique_key:
-                    self.unique[wish.unique_key] = wish.id
+                    held[wish.unique_key] = wish.id
+        self.unique = held
+        for wish, word in zip(wishes, words, strict=True):
+            place = wish.priority * BAND + self._next_seq()
+            if word == "A":
+                task = ModelTask(wish.id, wish.priority, place, self._clock(), wish.max_attempts, wish.unique_key)
+                task.parents, task.policy = wish.parents, wish.policy
+                task.due_ms = self._clock() + wish.delay_ms if wish.delay_ms else None
+                task.state, task.score = S.BLOCKED, place
+                if not wish.parents:
+                    self._unblock(task)
+                self.tasks[wish.id] = task
+        for task_id in accepted:
+            task = self.tasks[task_id]
+            if task.parents:
+                self._wait(task)
         self.counters["enqueued"] += words.count("A")
         self.counters["duplicates"] += len(words) - words.count("A")
         return words
@@ -206,6 +261,16 @@ class QueueModel:
             return None
         assert self.enqueue(new) == ["A"] * len(new)
         return [wish.id for wish in new]
+
+    def _wait(self, task: ModelTask) -> None:
+        """Lets a new task wait for its parents, or does what it does where they have ended."""
+        states = [self.tasks[p].state if p in self.tasks else None for p in task.parents]
+        if task.policy != "run" and any(s in (S.FAILED, S.CANCELLED, None) for s in states):
+            self._give_up(task)
+            return
+        task.waits_for = {p for p, s in zip(task.parents, states, strict=True) if s and s not in TERMINAL_STATES}
+        if not task.waits_for:
+            self._unblock(task)
 
     # --- worker ---
 
@@ -250,6 +315,7 @@ class QueueModel:
             task = self.tasks.get(task_id)
             if held := self.holder(task_id, token):
                 self._end(held, S.COMPLETED, token=token, outcome="ok")
+                self._settle(held.id, is_done=True)
                 done += 1
                 words.append("K")
             elif task and task.record == (token, "ok"):
@@ -423,7 +489,8 @@ class QueueModel:
     # --- operators ---
 
     def cancel(self, task_ids: Sequence[str]) -> list[str]:
-        words = []
+        """All that are named are cancelled before any of their children is told."""
+        words, ended = [], []
         for task_id in task_ids:
             task = self.tasks.get(task_id)
             if task is None:
@@ -434,12 +501,16 @@ class QueueModel:
             elif task.state in TERMINAL_STATES:
                 words.append(f"is:{task.state}")
             else:
-                self._cancel(task, token=NO_TOKEN, reason="cancelled")
+                task.waits_for = set()
+                ended.append(task)
                 words.append("cancelled")
+        for task in ended:
+            self._cancel(task, token=NO_TOKEN, reason="cancelled")
         return words
 
     def requeue(self, task_ids: Sequence[str]) -> list[str]:
         words = []
+        moved: list[ModelTask] = []
         for task_id in task_ids:
             task = self.tasks.get(task_id)
             holder = self.unique.get(task.unique_key or "") if task else None
@@ -459,13 +530,34 @@ class QueueModel:
                 self._to_pending(task)
                 self.counters["requeued"] += 1
                 words.append("requeued")
+                moved.append(task)
+        begun: set[str] = set()
+        found: set[str] = set()
+        for task in moved:
+            self._wait_again(task, {t.id for t in moved}, begun, found)
         return words
+
+    def _wait_again(self, task: ModelTask, moved: set[str], begun: set[str], found: set[str]) -> None:
+        """Lets a requeued task wait for parents that have not ended; those of the same call find theirs before."""
+        if task.id in begun:
+            return
+        begun.add(task.id)
+        for parent in task.parents:
+            if parent in moved:
+                self._wait_again(self.tasks[parent], moved, begun, found)
+            known = self.tasks.get(parent)
+            if known and known.state not in TERMINAL_STATES and (parent in found or parent not in moved):
+                task.waits_for.add(parent)
+        if task.waits_for:
+            task.state = S.BLOCKED
+        found.add(task.id)
 
     def requeue_all(self, state: TaskState) -> int:
         return self.requeue([t.id for t in self.in_state(state)]).count("requeued")
 
     def discard(self, task_ids: Sequence[str]) -> list[str]:
-        words = []
+        """All that are named are gone before any of their children is told."""
+        words, gone = [], []
         for task_id in task_ids:
             task = self.tasks.get(task_id)
             if task is None:
@@ -473,8 +565,11 @@ class QueueModel:
             elif task.state is S.RUNNING:
                 words.append("is:running")
             else:
-                self._forget([task], "discarded")
+                gone.append(task)
                 words.append("deleted")
+        self._forget(gone, "discarded")
+        for task in gone:
+            self._settle(task.id, is_done=False)
         return words
 
     def purge(self, state: TaskState) -> int:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tests.model.queue_history import SCHEDULES, QueueHistory
+from tests.model.queue_history import PREVIOUS, QueueHistory, SCHEDULES
 from tests.queue_driver import START_MS
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState
 from tq_core.roles.consumer import ClaimedTask
@@ -54,6 +54,8 @@ class Player:
         return list(dict.fromkeys(self.pick(recent) for _ in range(self.pick((1, 2, 6)))))
 
     def enqueue(self) -> None:
+        names = [self.pick((None, None, None, None, None, *NAMES)) for _ in range(self.pick((1, 2, 6)))]
+        taken = {f"{name}@mail" for name in names}
         self._h.enqueue(
             [
                 (
@@ -61,11 +63,22 @@ class Player:
                     self.pick(DELAYS_MS),
                     self.pick((1, 2, 3)),
                     self.pick((None, None, None, *UNIQUE_KEYS)),
-                    self.pick((None, None, None, None, None, *NAMES)),
+                    name,
+                    self.parents(taken),
+                    self.pick(("fail", "skip", "run")),
                 )
-                for _ in range(self.pick((1, 2, 6)))
+                for name in names
             ]
         )
+
+    def parents(self, taken: set[str]) -> tuple[str, ...]:
+        """None most often; else tasks that are there, in any state, or the one before; rarely one that is gone."""
+        if self.pick((True, True, False)):
+            return ()
+        known = self._h.known_ids[-15:]
+        there = [i for i in known if i in self._h.model.tasks] if self.pick(range(12)) else known
+        options = [*(i for i in there if i not in taken), PREVIOUS]
+        return tuple(dict.fromkeys(self.pick(options) for _ in range(self.pick((1, 1, 2, 4)))))
 
     def claim(self) -> None:
         self._h.claim(self.pick(WORKERS), self.pick((1, 2, 5)), self.pick(LEASES_MS))
@@ -270,7 +283,7 @@ def test_queue_and_model_agree_on_a_very_long_history(broker_url: str, seed: int
 
 def test_the_clock_of_a_history_is_its_own(broker_url: str) -> None:
     history = QueueHistory(broker_url)
-    history.enqueue([(100, 500, 1, None, None)])
+    history.enqueue([(100, 500, 1, None, None, (), "fail")])
     history.q.clock.advance(500)
     history.claim("node.1", 1, 1000)
     assert history.q.clock.now_ms == START_MS + 500

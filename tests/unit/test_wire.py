@@ -171,6 +171,8 @@ def view(**parts: object) -> wire.View:
 
 def test_a_view_of_each_state_has_the_times_of_that_state() -> None:
     assert wire.task_view("mail", view()).priority == 100
+    blocked = wire.task_view("mail", view(state=b"blocked", blocked_by=[b"x@mail>a@mail", b"x@mail>b@mail"]))
+    assert (blocked.blocked_by, blocked.due_at_ms) == (("a@mail", "b@mail"), None)
     due = wire.task_view("mail", view(state=b"scheduled", score=b"1800"))
     assert (due.state, due.due_at_ms, due.finished_at_ms) == (TaskState.SCHEDULED, 1800, None)
     running = wire.task_view("mail", view(state=b"running", score=b"1900", token=b"1-a~1750~n.1|", trail=b"2|0|0|0|0"))

@@ -19,6 +19,9 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{mail}:grouped                HASH    id -> its group, that is the fingerprint of its error; failed tasks only
     tq:{mail}:alike                  ZSET    "GROUP id", scores 0: a group is a range, counted and paged in order
     tq:{mail}:groups                 HASH    group -> first and last failure, type, reason, code versions, error
+    tq:{mail}:parents                ZSET    "child>parent", all scores 0: what each blocked task waits for
+    tq:{mail}:children               ZSET    "parent>child", all scores 0: the same from the other side
+    tq:{mail}:waits                  HASH    id -> policy|due ms: what a blocked task does when its parents end
     tq:{mail}:meta                   HASH    number, schema, paused, max_size, retention
     tq:{mail}:counters               HASH    totals since the queue began, and the sequences seq and fence
     tq:{mail}:minute:N               HASH    the counters of one minute, latency buckets; 48 h

@@ -254,6 +254,7 @@ class View(msgspec.Struct, frozen=True):
     attempts: bytes | None = None
     cancel: bytes | None = None
     position: int | None = None
+    blocked_by: list[bytes] | None = None
 
 
 def task_view(queue: str, raw: View) -> TaskView:
@@ -315,6 +316,7 @@ def task_view(queue: str, raw: View) -> TaskView:
         history=parse_attempts(raw.attempts),
         cancel_asked=cancel if isinstance(cancel := _json(raw.cancel or b""), dict) else None,
         position=raw.position,
+        blocked_by=tuple(p.partition(b">")[2].decode("utf-8", "replace") for p in raw.blocked_by or ()),
     )
 
 

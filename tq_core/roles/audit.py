@@ -40,6 +40,12 @@ MEANINGS = {
     "group_disagrees": "a group's count is not the number of its tasks",
     "group_without_tasks": "a group of which no task is left",
     "group_without_facts": "a group of which nothing is kept but its tasks",
+    "blocked_without_reason": "a blocked task waits for nothing",
+    "waits_for_ended": "a blocked task waits for one that has ended or is gone",
+    "waits_but_is_not_blocked": "a task is said to wait for others but is not blocked",
+    "waits_in_a_circle": "blocked tasks wait for one another",
+    "child_that_does_not_wait": "a task is listed as waiting for one that it does not wait for",
+    "parent_that_does_not_know": "a blocked task waits for one that will not release it",
     "count_of_tasks": "the counters do not add up to the tasks that are kept",
     "minutes_exceed_total": "the counters by minute exceed the totals",
 }

@@ -356,13 +356,15 @@ def explain(task: TaskView, numbers: QueueStats, fleet: registry.Fleet) -> str:
             f"attempt {task.failures} of {task.max_attempts} failed{tail}"
         )
     if task.state is TaskState.BLOCKED:
-        return "waits for other tasks"
+        return _waits_for(task)
     ended = _span(now - (task.finished_at_ms or now))
     if task.state is TaskState.COMPLETED:
         return f"completed {ended} ago in {_span(task.duration_ms or 0)} by {task.worker_id}"
     error = task.error or {}
     if task.state is TaskState.FAILED:
         return f"failed {ended} ago ({_REASONS.get(error.get('reason', ''), error.get('reason', ''))}): {_first(error)}"
+    if error.get("reason") == "parent_failed":
+        return f"cancelled {ended} ago: {error.get('message', '')}"
     return f"cancelled {ended} ago by {error.get('by', 'its queue')}{': ' + error['why'] if error.get('why') else ''}"
 
 
@@ -373,9 +375,27 @@ _REASONS = {
     "poison": "its process died with it again and again",
     "unknown_type": "no worker knows its type",
     "corrupt": "its record cannot be read",
+    "parent_failed": "a task it waited for did not complete",
     "bad_arguments": "its arguments do not fit its handler",
     "bad_result": "it ran, but its result cannot be stored",
 }
+
+
+_NAMED_PARENTS = 5
+
+
+def _waits_for(task: TaskView) -> str:
+    if not task.blocked_by:
+        return "waits for other tasks"
+    count = len(task.blocked_by)
+    named = ", ".join(task.blocked_by[:_NAMED_PARENTS]) + (" and others" if count > _NAMED_PARENTS else "")
+    ended = len(task.options.depends_on) - count
+    before = f"; {ended} of its {count + ended} have ended" if ended > 0 else ""
+    then = {"skip": "it is cancelled", "run": "it runs all the same"}.get(
+        task.options.on_parent_failure or "", "it fails too"
+    )
+    what = "the task" if count == 1 else f"{count} tasks:"
+    return f"waits for {what} {named}{before}; if one does not complete, {then}"
 
 
 def _first(error: Mapping[str, Any]) -> str:

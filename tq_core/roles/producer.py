@@ -8,14 +8,23 @@ from typing import Any
 import msgspec
 
 from tq_core import ids, names
-from tq_core.errors import BrokerError, DuplicateTaskError, InvalidInputError, PayloadTooLargeError, QueueFullError
+from tq_core.errors import (
+    BrokerError,
+    DuplicateTaskError,
+    InvalidInputError,
+    PayloadTooLargeError,
+    QueueFullError,
+    RefusedError,
+    UnknownParentError,
+)
 from tq_core.keyspace import keys, wire
-from tq_core.model import DEFAULT_PRIORITY, NewTask, TaskOptions, parse_priority
+from tq_core.model import DEFAULT_PRIORITY, PARENT_POLICIES, NewTask, TaskOptions, parse_priority
 from tq_core.roles import registry
 from tq_core.transport.steps import Arg, Flow, Script
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_BATCH = 500
+MAX_PARENTS = 100
 MAX_DELAY_MS = 10 * 365 * 86_400_000
 
 _encode = msgspec.json.Encoder().encode
@@ -102,6 +111,8 @@ def new_task(
         raise InvalidInputError(f"a timeout of {options.timeout_s} s: must be above 0 and at most one year")
     if unique_key is not None:
         names.encode_unique_key(unique_key)
+    if options:
+        _check_parents(options)
     return NewTask(
         task_type=task_type,
         payload=encode_payload(args, max_bytes=max_payload_bytes),
@@ -115,6 +126,48 @@ def new_task(
     )
 
 
+def _check_parents(options: TaskOptions) -> None:
+    policy, count = options.on_parent_failure, len(options.depends_on)
+    if policy is not None and policy not in PARENT_POLICIES:
+        raise InvalidInputError(f"on_parent_failure {policy!r}: use {', '.join(PARENT_POLICIES)}")
+    if policy is not None and not count:
+        raise InvalidInputError("on_parent_failure is for a task that depends on others: name them in depends_on")
+    if count > MAX_PARENTS:
+        raise InvalidInputError(f"a task that depends on {count} others: at most {MAX_PARENTS}")
+    for parent in options.depends_on:
+        ids.home_of(parent)
+
+
+def _are_of(queue: str, number: int, tasks: Sequence[NewTask]) -> bool:
+    return all(ids.home_of(parent) in (queue, number) for task in tasks for parent in task.options.depends_on)
+
+
+def _check_homes(queue: str, number: int | None, tasks: Sequence[NewTask]) -> None:
+    """Refuses parents of another queue, as far as the queue's number is known."""
+    for parent in (parent for task in tasks for parent in task.options.depends_on):
+        home = ids.home_of(parent)
+        if home != queue and (isinstance(home, str) or number not in (home, None)):
+            raise InvalidInputError(
+                f"a task of {queue!r} cannot depend on {parent}, which is of another queue: "
+                "enqueue both to one queue, or enqueue this one when that one has ended"
+            )
+
+
+def _check_order(tasks: Sequence[NewTask], task_ids: Sequence[str]) -> None:
+    """Refuses what would be a circle: tasks that name themselves or later ones as parents."""
+    first: dict[str, int] = {}
+    for i, task_id in enumerate(task_ids):
+        first.setdefault(task_id, i)
+    for i, task in enumerate(tasks):
+        for parent in task.options.depends_on:
+            if parent == task_ids[i]:
+                raise InvalidInputError(f"the task {parent} cannot depend on itself")
+            if first.get(parent, -1) > i:
+                raise InvalidInputError(
+                    f"{task_ids[i]} cannot depend on {parent}, which comes after it: put that one first"
+                )
+
+
 def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) -> Flow[list[Enqueued]]:
     """Enqueues tasks in one step: all, or none when the queue is full. Duplicates are answered, not refused.
 
@@ -126,16 +179,25 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) 
 
     Raises:
         QueueFullError: the queue may not hold that many; nothing was written.
+        UnknownParentError: a task depends on one that is not there; nothing was written.
+        InvalidInputError: a task depends on one of another queue, on itself or on a later one; nothing was sent.
     """
     names.check_queue(queue)
     if not tasks:
         return []
     if len(tasks) > MAX_BATCH:
         raise InvalidInputError(f"{len(tasks)} tasks in one call: at most {MAX_BATCH}")
-    if number is None:
+    has_parents = any(task.options.depends_on for task in tasks)
+    if has_parents:
+        _check_homes(queue, None, tasks)
+    # A number that the caller remembers may be an old one: it must not refuse a parent that has the new one.
+    if number is None or (has_parents and not _are_of(queue, number, tasks)):
         number = yield from registry.register_queue(queue)
     for _ in range(3):
         task_ids = _ids(queue, tasks, number)
+        if has_parents:
+            _check_homes(queue, number, tasks)
+            _check_order(tasks, task_ids)
         args: list[Arg] = [number]
         for task_id, task in zip(task_ids, tasks, strict=True):
             args += (task_id, _meta(task), _tail(task))
@@ -152,6 +214,18 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) 
                 queue=queue,
                 depth=depth,
                 max_size=max_size,
+            )
+        if word == b"PARENT":
+            task_id, parent, waiting = rest[0].decode(), rest[1].decode(), int(rest[2])
+            if waiting:
+                raise RefusedError(
+                    f"{waiting} tasks wait for {parent} already, which is the most: put a task between, that waits for "
+                    "it and that the others wait for"
+                )
+            raise UnknownParentError(
+                f"{task_id} cannot depend on {parent}: it never existed, was deleted, or its retention is over; "
+                "nothing was enqueued",
+                parent_id=parent,
             )
         number = yield from registry.register_queue(queue)
     raise BrokerError(f"the number of the queue {queue!r} keeps changing: is something flushing {keys.QUEUES}?")
@@ -180,7 +254,7 @@ def _ids(queue: str, tasks: Sequence[NewTask], number: int) -> list[str]:
 
 
 def _meta(task: NewTask) -> Arg:
-    if not (task.delay_ms or task.at_ms is not None or task.unique_key):
+    if not (task.delay_ms or task.at_ms is not None or task.unique_key or task.options.depends_on):
         return task.priority
     meta: dict[str, Any] = {"p": task.priority}
     if task.at_ms is not None:
@@ -189,6 +263,9 @@ def _meta(task: NewTask) -> Arg:
         meta["d"] = task.delay_ms
     if task.unique_key:
         meta["u"] = names.encode_unique_key(task.unique_key)
+    if task.options.depends_on:
+        meta["dep"] = task.options.depends_on
+        meta["on"] = task.options.on_parent_failure or "fail"
     return _encode(meta)
 
 

@@ -104,6 +104,48 @@ end
 for group in pairs(counts) do
   if not groups[group] then report('group_without_facts', group) end
 end
+-- Each edge stands in two sets, from a task that is blocked to one that has not ended.
+local parents_of, edges = {}, {}
+for _, edge in ipairs(call('ZRANGE', Q .. 'parents', 0, -1)) do
+  local child, parent = string.match(edge, '^([^>]*)>(.*)$')
+  edges[(parent or '') .. '>' .. (child or '')] = true
+  if not child or state_of[child] ~= 'blocked' then report('waits_but_is_not_blocked', child or edge)
+  else
+    parents_of[child] = parents_of[child] or {}
+    table.insert(parents_of[child], parent)
+    if not state_of[parent] or TERMINAL[state_of[parent]] then report('waits_for_ended', child .. ' ' .. parent) end
+  end
+end
+for _, edge in ipairs(call('ZRANGE', Q .. 'children', 0, -1)) do
+  if not edges[edge] then report('child_that_does_not_wait', edge) end
+  edges[edge] = nil
+end
+for edge in pairs(edges) do report('parent_that_does_not_know', edge) end
+local waits = pairs_of('waits')
+for id in pairs(waits) do
+  if state_of[id] ~= 'blocked' then report('waits_but_is_not_blocked', id) end
+end
+-- 1 = on the way that is being walked, 2 = known to end at tasks that are not blocked.
+local walked = {}
+for id, state in pairs(state_of) do
+  if state == 'blocked' and not (parents_of[id] and waits[id]) then report('blocked_without_reason', id) end
+  local way = {state == 'blocked' and id or nil}
+  while #way > 0 do
+    local here, up = way[#way], nil
+    if walked[here] ~= 2 then
+      walked[here] = 1
+      for _, parent in ipairs(parents_of[here] or {}) do
+        if walked[parent] == 1 then report('waits_in_a_circle', here .. ' ' .. parent)
+        elseif parents_of[parent] and walked[parent] ~= 2 then up = parent end
+      end
+    end
+    if up then way[#way + 1] = up
+    else
+      walked[here] = 2
+      way[#way] = nil
+    end
+  end
+end
 local counters = pairs_of('counters')
 local function counter(field) return tonumber(counters[field]) or 0 end
 local expected = counter('enqueued') - counter('discarded') - counter('dropped') - counter('trimmed')

@@ -7,31 +7,38 @@
 --       5 detail      JSON: by, why, mode
 --       then ids
 -- Reply {word...}  per task "CANCELLED", "ASKED:<worker id>", "IS:<terminal state>" or "GONE"
--- Moves blocked, scheduled, pending, retrying -> cancelled; marks running ones. Emits cancelled. Cost O(n log N).
+-- Moves blocked, scheduled, pending, retrying -> cancelled; marks running ones. Emits cancelled, and what
+-- becomes of those that wait for them. Cost O(n log N).
 --@include prelude
 --@include prime
 --@include selection
 --@include audit
 --@include endings
 local WAITING = {'pending', 'scheduled', 'retrying', 'blocked'}
-local words, cancelled, done = {}, {}, {}
+local words, cancelled, done, taken = {}, {}, {}, {}
+-- All are taken out before the first is ended: a child that is named as well is cancelled, whatever its policy says.
 for i = 6, #ARGV do
   local id = ARGV[i]
   local token = call('HGET', Q .. 'tokens', id)
+  local state = not token and take_from(WAITING, id)
   if token then
     call('HSET', Q .. 'cancels', id, ARGV[5])
     words[#words + 1] = 'ASKED:' .. (string.match(token, '~([^~|]*)|$') or '')
     done[#done + 1] = id
-  elseif take_from(WAITING, id) then
-    local body = call('HGET', Q .. 'bodies', id) or ''
-    end_cancelled(id, body, '|', 'cancelled', trail_of(id).failures, 0, ARGV[5])
+  elseif state then
+    if state == 'blocked' then stop_waiting(id) end
+    taken[id] = 'cancelled'
     words[#words + 1] = 'CANCELLED'
     cancelled[#cancelled + 1] = id
     done[#done + 1] = id
   else
-    local state = state_of(id)
-    words[#words + 1] = state and 'IS:' .. state or 'GONE'
+    local other = taken[id] or state_of(id)
+    words[#words + 1] = other and 'IS:' .. other or 'GONE'
   end
+end
+for i = 1, #cancelled do
+  local id = cancelled[i]
+  end_cancelled(id, call('HGET', Q .. 'bodies', id) or '', '|', 'cancelled', trail_of(id).failures, 0, ARGV[5])
 end
 if #cancelled > 0 then
   count('cancelled', #cancelled)

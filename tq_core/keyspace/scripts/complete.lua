@@ -7,7 +7,8 @@
 --       then 2 an acknowledgement: id, record = token .. ok|attempt|duration_ms|result JSON
 -- Reply {"OK"}              all were recorded, now or by the same call before
 --       {"MIXED", word...}  per acknowledgement "K" recorded, "S" stale: another claim holds or ended it, "G" gone
--- Moves running -> completed. Emits completed. Cost O(n log N).
+-- Moves running -> completed, and blocked -> pending or scheduled for those that waited for these alone.
+-- Emits completed, unblocked. Cost O((n + unblocked) log N).
 --@include prelude
 --@include prime
 --@include forget
@@ -78,7 +79,9 @@ if done > 0 then
   remove_members('running', ids)
   set_fields('records', fields)
   add_members('completed', finished)
-  if call('EXISTS', Q .. 'cancels') == 1 then remove_fields('cancels', ids) end
+  -- What few tasks have is asked for once a call.
+  local is_rare = call('EXISTS', Q .. 'cancels', Q .. 'children') > 0
+  if is_rare then remove_fields('cancels', ids) end
   local keep = tonumber(call('HGET', Q .. 'meta', 'keep_completed')) or COMPLETED_KEPT
   local over = call('ZCARD', Q .. 'completed') - keep
   if over > 0 then
@@ -99,6 +102,11 @@ if done > 0 then
   for bucket, hits in pairs(waits) do call('HINCRBY', minute_key, 'wait' .. bucket, hits) end
   local worker = string.match(records[1], '^[^~]*~[^~]*~([^|]*)|') or ''
   event('e', 'completed', 'w', worker, 'i', table.concat(ids, ','))
+  if is_rare then
+-- Included here, since to make its functions takes time that most calls need not spend.
+--@include dependents
+    for i = 1, done do settle(ids[i], 'completed') end
+  end
 end
 if not words then return {'OK'} end
 local reply = {'MIXED'}

@@ -10,13 +10,13 @@
 --       8 limit       with a state
 --       then ids
 -- Reply {"OK", n deleted, words}   words: one for each task left where it was, "<id> IS:running" or "<id> GONE"
--- Moves any state but running -> nothing. Emits discarded. Cost O(n log N).
+-- Moves any state but running -> nothing. Emits discarded, and what becomes of those that wait
+-- for them. Cost O(n log N).
 --@include prelude
 --@include prime
 --@include selection
 --@include audit
---@include forget
---@include groups
+--@include endings
 local STATES = {'failed', 'completed', 'cancelled', 'pending', 'retrying', 'scheduled', 'blocked'}
 local ids, words = {}, {}
 if ARGV[6] ~= '' then ids = take(ARGV[6], ARGV[7], tonumber(ARGV[8]))
@@ -28,7 +28,12 @@ else
   end
 end
 if ARGV[6] == '' or ARGV[6] == 'failed' then leave_groups(ids) end
+local waits = call('EXISTS', Q .. 'waits') == 1
+for i = 1, #ids do
+  if waits and call('HEXISTS', Q .. 'waits', ids[i]) == 1 then stop_waiting(ids[i]) end
+end
 forget(ids)
+for i = 1, #ids do settle(ids[i], 'deleted') end
 if #ids > 0 then
   count('discarded', #ids)
   event('e', 'discarded', 'i', table.concat(ids, ',', 1, math.min(#ids, 200)), 'n', #ids, 'by', ARGV[2])

@@ -4,15 +4,19 @@
 --       2 number      the queue's number that the ids carry; "" when all ids are chosen ones
 --       then 3 a task:
 --         id
---         meta        priority, or JSON {p: priority, d: delay ms, at: due ms, u: unique key}
+--         meta        priority, or JSON {p: priority, d: delay ms, at: due ms, u: unique key, dep: ids of its parents,
+--                     on: what it does when one does not complete: fail, skip or run}
 --         tail        type|max_attempts|unique_key|options|payload (tq_core.keyspace.wire)
 -- Reply {"OK"}                      every task was accepted
 --       {"MIXED", word...}          per task "A" accepted, "D" this id exists, "U:<id>" its unique key is held
 --       {"FULL", depth, max_size}   nothing was written
 --       {"NUMBER", number or ""}    the queue has another number, or none yet; nothing was written
--- Moves nothing -> pending or scheduled. Emits enqueued. Cost O(n log N).
+--       {"PARENT", id, parent, n}   n = 0: there is no such parent, else so many tasks wait for it; nothing was written
+-- Moves nothing -> pending, scheduled or blocked; where a parent has ended without success, by policy failed or cancelled.
+-- Emits enqueued, failed, cancelled. Cost O(n log N).
 --@include prelude
 --@include chunks
+local CHILDREN_MAX = 10000 -- they are settled in one step
 local FIRST, PER_TASK = 3, 3
 local n = (#ARGV - FIRST + 1) / PER_TASK
 local meta = call('HMGET', Q .. 'meta', 'number', 'max_size')
@@ -31,36 +35,57 @@ if max_size then
   if new > 0 and depth + new > max_size then return {'FULL', depth, max_size} end
 end
 
--- The first write may be refused for lack of memory: then nothing at all was written.
-local seq = call('HINCRBY', Q .. 'counters', 'seq', n) - n
-local bodies, pending, scheduled, accepted, words = {}, {}, {}, {}, nil
-local seen = {}
-local created = '|' .. now_ms .. '|'
+-- What becomes of each is known before anything is written.
+local priorities, metas, words, seen, held = {}, {}, nil, {}, {}
 for i = 1, n do
-  local id, at = ids[i], FIRST + (i - 1) * PER_TASK
-  local meta_text, word = ARGV[at + 1], nil
-  local priority, due, unique = tonumber(meta_text), nil, nil
+  local id, text, word = ids[i], ARGV[FIRST + (i - 1) * PER_TASK + 1], nil
+  local priority = tonumber(text)
   if known[i] or seen[id] then word = 'D'
   elseif not priority then
-    local m = cjson.decode(meta_text)
-    priority = m.p
-    if m.at and m.at > now then due = m.at elseif m.d and m.d > 0 then due = now + m.d end
-    unique = m.u
-    if unique then
-      local holder = call('HGET', Q .. 'unique', unique)
-      if holder then word = 'U:' .. holder else call('HSET', Q .. 'unique', unique, id) end
+    local m = cjson.decode(text)
+    priority, metas[i] = m.p, m
+    if m.u then
+      local holder = held[m.u] or call('HGET', Q .. 'unique', m.u)
+      if holder then word = 'U:' .. holder else held[m.u] = id end
+    end
+    if m.dep and not word then
+      local there = get_fields('bodies', m.dep)
+      for j = 1, #m.dep do
+        local parent = m.dep[j]
+        if not there[j] and not seen[parent] then return {'PARENT', id, parent, 0} end
+        local waiting = call('ZLEXCOUNT', Q .. 'children', '[' .. parent .. '>', '(' .. parent .. '?')
+        if waiting >= CHILDREN_MAX then return {'PARENT', id, parent, waiting} end
+      end
     end
   end
+  priorities[i] = priority
   if word then
     words = words or {}
     words[i] = word
-  else
-    seen[id] = true
-    local place = string.format('%.0f', priority * PRIORITY_BAND + seq + i)
+  else seen[id] = true end
+end
+
+-- The first write may be refused for lack of memory: then nothing at all was written.
+local seq = call('HINCRBY', Q .. 'counters', 'seq', n) - n
+local bodies, pending, scheduled, blocked, waiting, accepted = {}, {}, {}, {}, {}, {}
+local created = '|' .. now_ms .. '|'
+for i = 1, n do
+  if not (words and words[i]) then
+    local id, m, due = ids[i], metas[i], nil
+    local place = string.format('%.0f', priorities[i] * PRIORITY_BAND + seq + i)
+    local zset, score = pending, place
+    if m then
+      if m.at and m.at > now then due = m.at elseif m.d and m.d > 0 then due = now + m.d end
+      if m.u then call('HSET', Q .. 'unique', m.u, id) end
+      if due then zset, score = scheduled, string.format('%.0f', due) end
+      if m.dep then
+        zset, score = blocked, place
+        waiting[#waiting + 1] = {i, due}
+      end
+    end
     bodies[#bodies + 1] = id
-    bodies[#bodies + 1] = place .. created .. ARGV[at + 2]
-    local zset = due and scheduled or pending
-    zset[#zset + 1] = due and string.format('%.0f', due) or place
+    bodies[#bodies + 1] = place .. created .. ARGV[FIRST + (i - 1) * PER_TASK + 2]
+    zset[#zset + 1] = score
     zset[#zset + 1] = id
     accepted[#accepted + 1] = id
   end
@@ -69,9 +94,33 @@ if #accepted > 0 then
   set_fields('bodies', bodies)
   add_members('pending', pending)
   add_members('scheduled', scheduled)
+  add_members('blocked', blocked)
   wake()
   count('enqueued', #accepted)
   event('e', 'enqueued', 'i', table.concat(accepted, ','))
+end
+if #waiting > 0 then
+-- Included here, since to make its functions takes longer than to enqueue a task that waits for nobody.
+--@include endings
+  for w = 1, #waiting do
+    local i, due = waiting[w][1], waiting[w][2]
+    local id, m, live, bad, how = ids[i], metas[i], {}, nil, nil
+    local there, records = get_fields('bodies', m.dep), get_fields('records', m.dep)
+    for j = 1, #m.dep do
+      local outcome = records[j] and string.match(records[j], '^[^|]*|(%l+)') or 'deleted'
+      if there[j] and not records[j] then live[#live + 1] = m.dep[j]
+      elseif outcome ~= 'ok' then bad, how = bad or m.dep[j], how or outcome end
+    end
+    if bad and m.on ~= 'run' then
+      call('ZREM', Q .. 'blocked', id)
+      give_up(id, call('HGET', Q .. 'bodies', id) or '', m.on, bad, how)
+      tell_settled()
+    elseif #live > 0 then wait_for(id, live, m.on, due and string.format('%.0f', due) or '')
+    else
+      unblock(id, due)
+      settled.unblocked = {} -- nobody saw it blocked
+    end
+  end
 end
 if not words then return {'OK'} end
 count('duplicates', n - #accepted)

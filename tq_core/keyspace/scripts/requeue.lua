@@ -12,13 +12,15 @@
 --       then ids
 -- Reply {"OK", requeued ids, words, last}   words: one for each task left where it was, "<id> IS:<state>", "<id> GONE"
 --        or "<id> U:<id that holds its unique key>"; last: with a group the last id that was looked at, "" at its end
--- Moves failed, completed, cancelled -> pending. Emits requeued. Cost O(n log N).
+-- Moves failed, completed, cancelled -> pending, or blocked where a parent has not ended. Parents that have ended, however,
+-- count as done: a person decided. Emits requeued. Cost O(n log N).
 --@include prelude
 --@include selection
 --@include audit
 --@include history
 --@include unique
 --@include groups
+--@include dependents
 -- First write: refused whole when memory is full, since a requeued task needs some. A queue that never had a task has
 -- no counters, and gets none by being asked.
 if call('EXISTS', Q .. 'counters') == 1 then call('HINCRBY', Q .. 'counters', 'seq', 0) end
@@ -38,7 +40,7 @@ else
   for i = 10, #ARGV do ids[#ids + 1] = ARGV[i] end
 end
 local TERMINAL = {failed = true, cancelled = true, completed = true}
-local moved, words, left = {}, {}, {}
+local moved, words, left, parents_of = {}, {}, {}, {}
 for i = 1, #ids do
   local id = ids[i]
   local state = from ~= '' and from or state_of(id)
@@ -59,9 +61,33 @@ for i = 1, #ids do
     note_attempt(id, '|', 'requeued', 0, 0, ARGV[4])
     if state == 'failed' then left[#left + 1] = id end
     moved[#moved + 1] = id
+    parents_of[id] = depends_on(moved_body)
   end
 end
 leave_groups(left)
+-- Nobody waits for a task that had ended, so a circle could only be made here: a task waits again for one of this call
+-- only if that one has found its own parents before.
+local begun, found = {}, {}
+local function wait_again(id)
+  begun[id] = true
+  local live = {}
+  for _, parent in ipairs(parents_of[id]) do
+    if parents_of[parent] and not begun[parent] then wait_again(parent) end
+    if (found[parent] or not parents_of[parent]) and call('HEXISTS', Q .. 'bodies', parent) == 1
+      and call('HEXISTS', Q .. 'records', parent) == 0 then live[#live + 1] = parent end
+  end
+  if #live > 0 then
+    local place = call('ZSCORE', Q .. 'pending', id)
+    call('ZREM', Q .. 'pending', id)
+    call('ZADD', Q .. 'blocked', place, id)
+    local _, policy = depends_on(call('HGET', Q .. 'bodies', id))
+    wait_for(id, live, policy, '')
+  end
+  found[id] = true
+end
+for i = 1, #moved do
+  if not begun[moved[i]] then wait_again(moved[i]) end
+end
 if #moved > 0 then
   wake()
   count('requeued', #moved)

@@ -11,6 +11,15 @@ local function unique_key_of(body)
   return string.match(body or '', '^%d+|%d+|[^|]*|%d+|([^|]*)|') or ''
 end
 
+-- The parents that it was enqueued with, and what it does when one of them does not complete.
+local function depends_on(body)
+  local options = string.match(body or '', '^%d+|%d+|[^|]*|%d+|[^|]*|([^|]*)|') or ''
+  if not string.find(options, '"depends_on"', 1, true) then return {}, 'fail' end
+  local is_whole, read = pcall(cjson.decode, options)
+  if not is_whole then return {}, 'fail' end
+  return read.depends_on, read.on_parent_failure or 'fail'
+end
+
 -- The same body at a new place of the same priority.
 local function replaced(body, seq)
   local band = math.floor(tonumber(place_of(body)) / PRIORITY_BAND)

@@ -2,6 +2,7 @@
 --@include history
 --@include forget
 --@include groups
+--@include dependents
 local FAILED_KEPT = 100000
 
 local function end_failed(id, body, token, reason, attempt, duration_ms, detail, alike)
@@ -19,6 +20,7 @@ local function end_failed(id, body, token, reason, attempt, duration_ms, detail,
     count('dropped', #old)
     event('e', 'dropped', 'i', table.concat(old, ','))
   end
+  settle(id, 'failed')
 end
 
 local function end_cancelled(id, body, token, reason, attempt, duration_ms, detail)
@@ -26,6 +28,22 @@ local function end_cancelled(id, body, token, reason, attempt, duration_ms, deta
   call('HSET', Q .. 'records', id, token .. 'cancelled:' .. reason .. '|' .. attempt .. '|' .. duration_ms .. '|' .. detail)
   call('HDEL', Q .. 'cancels', id)
   free_unique(id, body)
+  settle(id, 'cancelled')
+end
+
+-- A task that will not run because a parent of it ended as `how`: failed | cancelled | deleted.
+give_up = function(id, body, policy, parent, how)
+  local ended = how == 'failed' and 'failed' or 'was ' .. how
+  local detail = cjson.encode({
+    parent = parent, type = 'ParentFailedError', message = 'the task ' .. parent .. ', which it waited for, ' .. ended,
+  })
+  if policy == 'skip' then
+    table.insert(settled.cancelled, id)
+    end_cancelled(id, body, '|', 'parent_failed', 0, 0, detail)
+  else
+    table.insert(settled.failed, id)
+    end_failed(id, body, '|', 'parent_failed', 0, 0, detail, '||' .. detail)
+  end
 end
 
 -- Back to the place it had: retried and returned tasks keep their turn.
