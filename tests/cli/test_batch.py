@@ -30,6 +30,28 @@ def test_a_file_is_enqueued_and_its_ids_come_in_its_order(tq: Tq, mail: QueueDri
     assert "1,201 enqueued" in ran.err
 
 
+def test_a_chain_in_a_file_waits_in_its_order(tq: Tq, mail: QueueDriver, write: Write) -> None:
+    chain = [
+        {"type": "t", "queue": "mail", "id": "a"},
+        {"type": "t", "queue": "mail", "id": "b", "depends_on": ["a@mail"]},
+        {"type": "t", "queue": "mail", "id": "c", "depends_on": ["a@mail", "b@mail"], "on_parent_failure": "skip"},
+    ]
+    assert tq.ok("submit", "--batch", write(*chain)).lines == ["a@mail", "b@mail", "c@mail"]
+    assert mail.depths() == {"pending": 1, "blocked": 2}
+    assert mail.view("c@mail").blocked_by == ("a@mail", "b@mail")
+
+
+def test_a_line_that_depends_on_a_later_one_is_refused(tq: Tq, mail: QueueDriver, write: Write) -> None:
+    circle = [
+        {"type": "t", "queue": "mail", "id": "a", "depends_on": ["b@mail"]},
+        {"type": "t", "queue": "mail", "id": "b", "depends_on": ["a@mail"]},
+    ]
+    ran = tq("submit", "--batch", write(*circle))
+    assert (ran.code, ran.out) == (2, "")
+    assert "a@mail cannot depend on b@mail, which comes after it" in ran.err
+    assert mail.depths() == {}
+
+
 def test_a_bad_line_in_a_file_keeps_all_of_it_from_being_enqueued(tq: Tq, mail: QueueDriver, write: Write) -> None:
     ran = tq("submit", "--batch", write(*lines(700), {"type": "t", "priority": 999}))
     assert (ran.code, ran.out) == (5, "")

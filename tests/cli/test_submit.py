@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -86,7 +87,9 @@ def test_wrong_arguments_are_refused_by_name(tq: Tq, published: QueueDriver, wor
         (["--id", "no/slash"], 2, "id"),
         (["--unique", ""], 2, "unique"),
         (["--frobnicate"], 2, "--frobnicate"),
-        (["--depends-on", "x"], 5, "not supported"),
+        (["--depends-on", "x"], 2, "'x' is no task id"),
+        (["--on-parent-failure", "skip"], 2, "depends_on"),
+        (["--depends-on", "a@other"], 2, "of another queue"),
         (["--skip-bad"], 2, "--batch"),
     ],
 )
@@ -217,3 +220,31 @@ def test_ctrl_c_ends_the_waiting_not_the_task(tq: Tq, mail: QueueDriver) -> None
     assert "interrupted" in err
     assert "Traceback" not in err
     assert mail.depths() == {"pending": 1}
+
+
+def test_a_task_that_depends_on_others_waits_and_says_for_whom(tq: Tq, mail: QueueDriver) -> None:
+    one, two = (tq("submit", "greet", "-q", "mail").out.strip() for _ in range(2))
+    child = tq(
+        "submit", "greet", "-q", "mail", "--depends-on", one, "--depends-on", two, "--depends-on", one
+    ).out.strip()
+    skipped = tq(
+        "submit", "greet", "-q", "mail", "--depends-on", child, "--on-parent-failure", "skip", "--id", "last"
+    ).out.strip()
+
+    shown = json.loads(tq("tasks", "show", child, "--json").out)
+    assert (shown["state"], shown["blocked_by"], shown["depends_on"]) == ("blocked", sorted([one, two]), [one, two])
+    assert shown["why"].startswith("waits for 2 tasks: ")
+    assert f"waits for the task {child}" in tq("tasks", "show", skipped).out
+
+    mail.complete(mail.take_one())
+    mail.fail(mail.take_one(), verdict="fatal")
+    assert mail.depths() == {"completed": 1, "failed": 2, "cancelled": 1}
+    assert f"the task {two}, which it waited for, failed" in tq("tasks", "show", child).out
+    assert mail.findings() == []
+
+
+def test_a_parent_that_is_not_there_is_refused(tq: Tq, mail: QueueDriver) -> None:
+    ran = tq("submit", "greet", "-q", "mail", "--depends-on", "gone@mail")
+    assert (ran.code, ran.out) == (5, "")
+    assert "cannot depend on gone@mail: it never existed" in ran.err
+    assert mail.depths() == {}

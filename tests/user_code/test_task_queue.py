@@ -23,6 +23,9 @@ from tq_core.errors import (
     InvalidInputError,
     PayloadTooLargeError,
     QueueFullError,
+    TaskCancelledError,
+    TaskFailedError,
+    UnknownParentError,
     UnknownTaskTypeError,
 )
 from tq_core.roles import registry as fleet
@@ -601,3 +604,52 @@ def shut_down() -> Any:
     from tq_core.transport.steps import Command
 
     yield Command(("SHUTDOWN", "NOSAVE"))
+
+
+# --- tasks that wait for others ---
+
+
+def test_a_task_depends_on_handles_or_ids(memory_tq: TaskQueue) -> None:
+    send_mail = define_mail(memory_tq)
+    one, two = send_mail.enqueue_sync(to="a"), send_mail.enqueue_sync(to="b")
+
+    both = send_mail.options(depends_on=[one, two.id, one]).enqueue_sync(to="c").status_sync()
+    single = send_mail.options(depends_on=one, on_parent_failure="run").enqueue_sync(to="d").status_sync()
+
+    assert (both.state, both.options.depends_on, both.options.on_parent_failure) == (
+        TaskState.BLOCKED,
+        (one.id, two.id),
+        None,
+    )
+    assert (single.blocked_by, single.options.on_parent_failure) == ((one.id,), "run")
+
+
+def test_whoever_waits_for_a_task_is_told_that_its_parent_failed(memory_tq: TaskQueue) -> None:
+    send_mail = define_mail(memory_tq)
+    parent = send_mail.enqueue_sync(to="a")
+    failing = send_mail.options(depends_on=parent).enqueue_sync(to="b")
+    skipped = send_mail.options(depends_on=parent, on_parent_failure="skip").enqueue_sync(to="c")
+    parent.cancel_sync()
+
+    with pytest.raises(TaskFailedError, match=f"reason parent_failed.*the task {parent.id}, which it waited for"):
+        failing.result_sync(timeout_s=1)
+    with pytest.raises(TaskCancelledError, match="parent_failed") as refusal:
+        skipped.result_sync(timeout_s=1)
+    assert refusal.value.reason == "parent_failed"
+
+
+@pytest.mark.parametrize(
+    ("parents", "error", "said"),
+    [
+        (3, InvalidInputError, "give handles or ids"),
+        ([None], InvalidInputError, "give handles or ids"),
+        ("nonsense", InvalidInputError, "is no task id"),
+        ("a@other", InvalidInputError, "which is of another queue"),
+        ("gone@mail", UnknownParentError, "never existed"),
+    ],
+)
+def test_parents_that_cannot_be_are_refused(
+    memory_tq: TaskQueue, parents: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        define_mail(memory_tq).options(depends_on=parents).enqueue_sync(to="a")

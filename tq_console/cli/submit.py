@@ -11,7 +11,7 @@ import click
 from tq_console.cli.commands import command
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.invocation import Invocation
-from tq_console.cli.values import DURATION, MOMENT, PRIORITY
+from tq_console.cli.values import DURATION, MOMENT, PARENT_POLICIES, PRIORITY
 
 if TYPE_CHECKING:
     from tq_console.view.submission import SubmissionRules, TaskLine
@@ -28,6 +28,7 @@ MAX_DATA_BYTES = 8 * 1024 * 1024
         tq submit add a=1 b=2 --wait                     # prints the result: 3
         tq submit --batch tasks.ndjson                   # {"type": "add", "args": {"a": 1, "b": 2}} on each line
         tq submit --from 01jd7q0v3k0a19c8x7v6b5n4m2 to=bob@example.org   # the same again, with a change
+        tq submit notify --depends-on 01jd7q0v3k0a19c8x7v6b5n4m2 --on-parent-failure skip
         make-tasks | tq submit resize --batch - --skip-bad
     """,
 )
@@ -50,17 +51,23 @@ MAX_DATA_BYTES = 8 * 1024 * 1024
 @click.option(
     "--wait-timeout", type=DURATION, help="Wait at most so long (exit code 6); as long as it takes by default."
 )
-@click.option("--depends-on", hidden=True, multiple=True)
+@click.option(
+    "--depends-on",
+    metavar="ID",
+    multiple=True,
+    help="Not before this task of the same queue has completed; repeatable.",
+)
+@click.option(
+    "--on-parent-failure",
+    type=click.Choice(PARENT_POLICIES),
+    help="When one of those does not complete: fail too (default), skip = be cancelled, or run.",
+)
 @click.pass_obj
 def submit(invocation: Invocation, /, *, task_type: str | None, words: tuple[str, ...], **options: Any) -> int:
     """Enqueue a task and print its id.
 
     Values are read as the type's published schema wants them; without one, as JSON where they are JSON, else as text.
     """
-    if options["depends_on"]:
-        from tq_core.errors import RefusedError
-
-        raise RefusedError("--depends-on is not supported by this version: nothing was enqueued")
     if options["batch"] is not None:
         return _submit_batch(invocation, task_type, words, options)
     if task_type is None and options["from_id"] is None:
@@ -164,6 +171,8 @@ def _line(options: dict[str, Any], **fields: Any) -> TaskLine:
         timeout=options["timeout"],
         unique=options["unique"],
         id=options["name"],
+        depends_on=list(options["depends_on"]) or None,
+        on_parent_failure=options["on_parent_failure"],
         **fields,
     )
 

@@ -10,6 +10,7 @@ from tq_console.view.written import parse_duration_s, parse_moment_ms
 from tq_core.errors import InvalidInputError
 
 STATES = ("blocked", "scheduled", "pending", "running", "retrying", "completed", "failed", "cancelled")
+PARENT_POLICIES = ("fail", "skip", "run")
 ENDED_STATES = ("completed", "failed", "cancelled")
 
 

@@ -71,6 +71,8 @@ def task_detail(task: TaskView, why: str, masker: Masker) -> dict[str, Any]:
         "payload_bytes": task.payload_bytes,
         "timeout_s": task.options.timeout_s,
         "linked_to": task.options.linked_to,
+        "depends_on": list(task.options.depends_on),
+        "blocked_by": list(task.blocked_by),
         "submitted_by": task.options.submitted_by,
         "cancel_asked": task.cancel_asked,
         "history": [

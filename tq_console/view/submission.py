@@ -35,6 +35,9 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Seconds, or a duration like 5m."""
     unique: str | None = None
     id: str | None = None
+    depends_on: list[str] | None = None
+    """Ids of tasks of the same queue that must have completed before."""
+    on_parent_failure: str | None = None
     linked_to: str | None = None
     """The task that this one is made from."""
 
@@ -143,6 +146,8 @@ class SubmissionRules:
             options=TaskOptions(
                 timeout_s=_seconds("timeout", line.timeout),
                 linked_to=line.linked_to,
+                depends_on=tuple(dict.fromkeys(line.depends_on or ())),
+                on_parent_failure=line.on_parent_failure,
                 submitted_by=self._submitted_by,
             ),
         )

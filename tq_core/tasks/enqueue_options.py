@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
@@ -12,6 +13,9 @@ from tq_core import ids, names
 from tq_core.errors import InvalidInputError
 from tq_core.model import DEFAULT_PRIORITY, NewTask, RetryPolicy, TaskOptions
 from tq_core.roles import producer
+
+if TYPE_CHECKING:
+    from tq_core.tasks.handle import TaskHandle
 
 
 class EnqueueOptions(TypedDict, total=False):
@@ -35,6 +39,10 @@ class EnqueueOptions(TypedDict, total=False):
     """Attempts and waits; max_attempts beats the former."""
     linked_to: str
     """The task that this one was made from."""
+    depends_on: str | TaskHandle[Any] | Sequence[str | TaskHandle[Any]]
+    """One task or several of the same queue, as handles or ids: not before all of them have completed."""
+    on_parent_failure: str
+    """What it does when one of those does not complete: fail (the default), skip = end as cancelled, or run."""
     submitted_by: str
     traceparent: str
 
@@ -94,6 +102,8 @@ def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) 
             timeout_s=options.get("timeout_s"),
             retry=retry,
             linked_to=options.get("linked_to"),
+            depends_on=_parent_ids(options.get("depends_on", ())),
+            on_parent_failure=options.get("on_parent_failure"),
             submitted_by=options.get("submitted_by"),
             traceparent=options.get("traceparent"),
         ),
@@ -107,6 +117,14 @@ def unique_key_of(task_type: str, payload: bytes) -> str:
     """The key that two tasks of one type share when their arguments are equal, in whatever order they came."""
     canonical = msgspec.json.encode(msgspec.json.decode(payload), order="deterministic")
     return f"{task_type[:100]}:{hashlib.blake2b(canonical, digest_size=16).hexdigest()}"
+
+
+def _parent_ids(parents: Any) -> tuple[str, ...]:
+    several = parents if isinstance(parents, list | tuple | set | frozenset) else (parents,)
+    found = [parent if isinstance(parent, str) else getattr(parent, "id", None) for parent in several]
+    if not all(isinstance(parent, str) for parent in found):
+        raise InvalidInputError(f"depends_on={parents!r}: give handles or ids of tasks of the same queue")
+    return tuple(dict.fromkeys(str(parent) for parent in found))
 
 
 def _at_ms(at: Any) -> int:

@@ -86,6 +86,8 @@ def _facts(task: TaskView, now_ms: int) -> Iterable[tuple[str, str]]:
         yield "lease", f"{age(left)} left" if left >= 0 else f"ran out {age(-left)} ago"
     if task.unique_key:
         yield "unique key", task.unique_key
+    if task.options.depends_on:
+        yield "depends on", ", ".join(task.options.depends_on)
     if task.options.linked_to:
         yield "made from", task.options.linked_to
     if task.options.submitted_by:
