@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tests.model.queue_history import PREVIOUS, QueueHistory, SCHEDULES
+from tests.model.queue_history import PREVIOUS, SCHEDULES, QueueHistory
 from tests.queue_driver import START_MS
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState
 from tq_core.roles.consumer import ClaimedTask
