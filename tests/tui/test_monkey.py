@@ -198,7 +198,7 @@ def assert_harmless(world: World) -> None:
 async def test_a_monkey_that_never_says_yes_harms_nothing_and_ends_nothing(
     new_redis_server: Callable[..., PrivateServer], seed: int
 ) -> None:
-    world = await play(new_redis_server(is_durable=True), seed=seed, steps=50, keys=KEYS)
+    world = await play(new_redis_server(is_durable=True), seed=seed, steps=25, keys=KEYS)
     assert_harmless(world)
     world.close()
 

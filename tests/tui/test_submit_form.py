@@ -640,7 +640,9 @@ ODD_SCHEMAS: dict[str, Mapping[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", ODD_SCHEMAS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if n % 4 == 0 else pytest.mark.slow) for n, name in enumerate(ODD_SCHEMAS)]
+)
 async def test_an_odd_schema_is_a_form_all_the_same(q: QueueDriver, name: str) -> None:
     odd = PublishedType(name="odd", queue="mail", schema=dict(ODD_SCHEMAS[name]))
     async with form_on(q, odd, size=(60, 16)) as form:
@@ -685,7 +687,9 @@ async def test_whatever_a_task_holds_can_be_submitted_again_and_is_the_same(q: Q
             assert task.args == args
 
 
-@pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40)])
+@pytest.mark.parametrize(
+    "size", [(60, 16), *(pytest.param(size, marks=pytest.mark.slow) for size in ((80, 24), (120, 40)))]
+)
 async def test_the_focus_is_always_in_sight(q: QueueDriver, size: tuple[int, int]) -> None:
     async with form_on(q, SEND_MAIL, size=size) as form:
         await form.choose("send_mail")

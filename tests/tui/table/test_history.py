@@ -46,7 +46,7 @@ class ChangingList:
         return Window(len(self.rows), first, tuple(self.rows[first : first + wanted.count]))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 async def test_after_any_history_the_screen_shows_the_list_and_the_cursor(seed: int) -> None:
     chance = random.Random(seed)
     some = ChangingList(chance)
