@@ -534,6 +534,23 @@ async def test_escape_asks_where_something_was_typed(q: QueueDriver) -> None:
         assert q.depths() == {}
 
 
+@pytest.mark.parametrize("key", ["y", "n"])
+async def test_a_second_answer_that_is_on_its_way_ends_nothing_else(q: QueueDriver, key: str) -> None:
+    async with form_on(q, SEND_MAIL) as form:
+        await form.write("s")
+        await form.press("escape")
+        await form.until(lambda: isinstance(form.app.screen, LeaveBar), "the question")
+        question = form.app.screen
+        for _ in range(3):
+            question.post_message(events.Key(key, key))
+        if key == "y":
+            await form.until(lambda: form.app.is_done, "the form to be closed")
+        else:
+            await form.until(lambda: isinstance(form.app.screen, SubmitScreen), "the form")
+            await form.pilot.pause()
+            assert isinstance(form.app.screen, SubmitScreen)
+
+
 async def test_a_read_only_console_opens_no_form(q: QueueDriver) -> None:
     link = Link(resolve_broker(q.url), actor="ann", is_read_only=True)
     app = Host(link, from_id=None, queue=None)

@@ -45,7 +45,6 @@ class LeaveBar(ModalScreen[bool]):
         """Only y is a yes."""
         event.stop()
         event.prevent_default()
-        if event.key == "y":
-            self.dismiss(True)
-        elif event.key in ("n", "escape", "q", "enter"):
-            self.dismiss(False)
+        # A second press, that was on its way already, must not end what is below.
+        if self.app.screen is self and event.key in ("y", "n", "escape", "q", "enter"):
+            self.dismiss(event.key == "y")
