@@ -46,6 +46,12 @@ class PayloadTooLargeError(InvalidInputError):
     code = "payload_too_large"
 
 
+class PayloadRefusedError(InvalidInputError):
+    """Arguments or a result that are sealed are not opened here: no key, changed on the way, or not sealed at all."""
+
+    code = "payload_refused"
+
+
 class UnknownTaskTypeError(InvalidInputError):
     """No such type is published; `nearest` names what was probably meant."""
 

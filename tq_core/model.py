@@ -160,6 +160,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     payload_text: str = ""
     payload_bytes: int = 0
     result: Any = None
+    result_note: str = ""
+    """Why the result cannot be read here: it is sealed with a key that this process does not have, or was changed."""
     error: dict[str, Any] | None = None
     """For failed and cancelled tasks: `reason`, and `type`, `message`, `traceback` or `by`, `why`."""
     worker_id: str | None = None

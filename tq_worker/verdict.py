@@ -10,6 +10,7 @@ from tq_core.errors import (
     HardTimeoutError,
     InvalidArgumentsError,
     InvalidResultError,
+    PayloadRefusedError,
     SoftTimeoutError,
     TaskInterruptedError,
 )
@@ -26,7 +27,7 @@ class Verdict(NamedTuple):
     verdict: str
     """retry (while attempts are left), fatal (to the DLQ) or cancel (somebody asked for it)."""
     reason: str
-    """error, timeout, fatal, bad_arguments, bad_result, cancelled or killed."""
+    """error, timeout, fatal, bad_arguments, payload_refused, bad_result, cancelled or killed."""
     detail: dict[str, Any]
     delay_ms: int
     """The wait before the next attempt; 0 unless the verdict is retry."""
@@ -63,6 +64,8 @@ def classify(
         if error.problems:
             detail["problems"] = error.problems
         return Verdict("fatal", "bad_arguments", detail, 0)
+    if isinstance(error, PayloadRefusedError):
+        return Verdict("fatal", "payload_refused", detail, 0)
     if isinstance(error, InvalidResultError):
         return Verdict("fatal", "bad_result", detail, 0)
     if _is_fatal(error):

@@ -99,6 +99,31 @@ def show(invocation: Invocation) -> None:
 
 
 @config.command(
+    "new-key",
+    examples="""
+        tq config new-key 2026-11 >> payload.keys        # the first line seals, all of them open
+        TQ_PAYLOAD_KEYS_FILE=payload.keys tq submit send_mail --data '{"to": "a@example.org"}'
+    """,
+)
+@click.argument("key_id", metavar="ID")
+@click.pass_obj
+def new_key(invocation: Invocation, key_id: str) -> None:
+    """Print a new key for signing or encrypting payloads, as a line for TQ_PAYLOAD_KEYS_FILE.
+
+    Programs, workers and operators that share a file of keys enqueue and run sealed tasks. A key is replaced by putting
+    a new one before it, first where tasks are run, then where they are enqueued.
+    """
+    from tq_core.keyspace import sealing
+
+    line = sealing.new_key_line(key_id)
+    if invocation.out.is_json:
+        key, secret = line.split()
+        invocation.out.record({"id": key, "secret": secret})
+    else:
+        invocation.out.line(line)
+
+
+@config.command(
     examples="""
         tq config use staging
     """

@@ -10,7 +10,7 @@ from tq_console.cli.task_reading import reveal
 from tq_console.view.records import task_record
 from tq_console.view.task_page import error_text
 from tq_console.view.text import json_line
-from tq_core.errors import WaitTimeoutError
+from tq_core.errors import PayloadRefusedError, WaitTimeoutError
 from tq_core.model import TaskState
 from tq_core.roles import inspector
 from tq_core.tasks import handle
@@ -38,6 +38,8 @@ def print_end(invocation: Invocation, task_id: str, *, timeout_s: float | None) 
     out, masker = invocation.out, invocation.masker
     if out.is_json:
         out.record(task_record(task, masker))
+    elif task.result_note:
+        raise PayloadRefusedError(f"{task_id} completed, and its result is not shown: {task.result_note}")
     elif task.state is TaskState.COMPLETED:
         out.line(json_line(masker.masked(task.result)))
     if task.state is TaskState.COMPLETED:

@@ -58,6 +58,7 @@ def task_detail(task: TaskView, why: str, masker: Masker) -> dict[str, Any]:
     """A task with everything that is known of it: TASK_FIELDS first, then the rest."""
     return {
         **task_record(task, masker),
+        "result_note": task.result_note or None,
         "why": masker.masked(why),
         "due_at_ms": task.due_at_ms,
         "lease_end_ms": task.lease_end_ms,

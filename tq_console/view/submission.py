@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tq_console.view.task_page import NOT_SHOWN
 from tq_console.view.written import parse_duration_s, parse_moment_ms
 from tq_core import names
 from tq_core.errors import InvalidArgumentsError, InvalidInputError, RefusedError, UnknownTaskTypeError
@@ -54,7 +55,8 @@ def line_of(task: TaskView) -> TaskLine:
         RefusedError: its arguments are not known whole.
     """
     if task.args is None:
-        raise RefusedError(f"{task.id}: its arguments cannot be read whole, so nothing can be made from them")
+        why = f" ({task.payload_text})" if task.payload_text.startswith(NOT_SHOWN) else ""
+        raise RefusedError(f"{task.id}: its arguments cannot be read whole{why}, so nothing can be made from them")
     return TaskLine(
         type=task.type,
         args=task.args,

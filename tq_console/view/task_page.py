@@ -12,6 +12,10 @@ from tq_core.model import Attempt, TaskView, priority_label
 Fact = tuple[str, str]
 
 
+NOT_SHOWN = "not shown: "
+"""What the text of arguments begins with that are sealed and cannot be opened here (tq_core.keyspace.wire)."""
+
+
 def facts(task: TaskView, why: str, masker: Masker) -> list[Fact]:
     """Label and safe text of everything there is to say in one line."""
     found: list[tuple[str, str | None]] = [
@@ -23,7 +27,7 @@ def facts(task: TaskView, why: str, masker: Masker) -> list[Fact]:
         ("priority", priority_label(task.priority)),
         ("attempt", f"{task.attempt} of {task.max_attempts}"),
         ("arguments", arguments_text(task, masker)),
-        ("result", json_line(masker.masked(task.result)) if task.state == "completed" else None),
+        ("result", result_text(task, masker) if task.state == "completed" else None),
         ("error", error_text(task.error, masker) or None),
         ("worker", task.worker_id),
         ("enqueued", clock(task.created_at_ms)),
@@ -47,8 +51,15 @@ def arguments_text(task: TaskView, masker: Masker) -> str:
     """The arguments as JSON with secrets masked; a payload that cannot be read is only described."""
     if task.args is not None:
         return json_line(masker.masked(task.args))
+    if task.payload_text.startswith(NOT_SHOWN):
+        return f"({size(task.payload_bytes)}, {task.payload_text})"
     what = "not read whole" if len(task.payload_text.encode()) < task.payload_bytes else "no JSON object"
     return f"({size(task.payload_bytes)}, {what})"
+
+
+def result_text(task: TaskView, masker: Masker) -> str:
+    """The result as JSON with secrets masked, or why it is not shown."""
+    return f"(not shown: {task.result_note})" if task.result_note else json_line(masker.masked(task.result))
 
 
 def error_text(error: dict[str, Any] | None, masker: Masker) -> str:

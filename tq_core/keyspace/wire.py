@@ -10,7 +10,7 @@
 
 Only the last field of each may contain the separator; every other is a number, a checked name, percent-encoded or JSON
 whose `|` is written as an escape. A token ends with the separator, so that a record begins with the token that wrote
-it.
+it. Payloads and results may be sealed (tq_core.keyspace.sealing).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 import msgspec
 
 from tq_core import names
-from tq_core.errors import InvalidInputError
+from tq_core.errors import InvalidInputError, PayloadRefusedError
+from tq_core.keyspace import sealing
 from tq_core.model import Attempt, TaskOptions, TaskState, TaskView
 
 PRIORITY_BAND = 2**45
@@ -266,9 +267,9 @@ def task_view(queue: str, raw: View) -> TaskView:
         header, payload = split_body(raw.body or b"")
     except InvalidInputError:
         header, payload = Header(0, 0, "?", 0, None, _NO_OPTIONS), raw.body or b""
-    args, payload_text = _arguments(payload, is_whole=len(payload) == raw.payload_bytes)
+    args, payload_text = _arguments(payload, header.task_type, is_whole=len(payload) == raw.payload_bytes)
     attempt, started_at_ms, duration_ms, worker_id = trail.failures, None, None, None
-    result, error = None, None
+    result, result_note, error = None, "", None
     if state is TaskState.RUNNING and raw.token:
         token = parse_token(raw.token)
         attempt += 1
@@ -282,11 +283,10 @@ def task_view(queue: str, raw: View) -> TaskView:
         token = parse_token(token_part)
         if token:
             worker_id, started_at_ms = token.worker_id, max(token.claimed_at_ms, score - (duration_ms or 0))
-        found = _json(detail)
         if outcome == "ok":
-            result = found
+            result, result_note = _result(detail, header.task_type)
         elif outcome:
-            error = {"reason": outcome.partition(":")[2], **(found if isinstance(found, dict) else {})}
+            error = {"reason": outcome.partition(":")[2], **json_object(detail)}
     return TaskView(
         id=raw.id.decode("utf-8", "replace"),
         type=header.task_type,
@@ -299,6 +299,7 @@ def task_view(queue: str, raw: View) -> TaskView:
         payload_text=payload_text,
         payload_bytes=raw.payload_bytes,
         result=result,
+        result_note=result_note,
         error=error,
         worker_id=worker_id,
         created_at_ms=header.created_at_ms,
@@ -351,12 +352,29 @@ def _split_record(text: bytes) -> tuple[bytes, str, int, int, bytes]:
     return token, outcome.decode("ascii", "replace"), int(attempt), int(duration), detail
 
 
-def _arguments(payload: bytes, *, is_whole: bool) -> tuple[dict[str, Any] | None, str]:
+def _arguments(payload: bytes, task_type: str, *, is_whole: bool) -> tuple[dict[str, Any] | None, str]:
+    if sealing.is_sealed(payload):
+        if not is_whole:
+            return None, sealing.beginning(payload).decode("utf-8", "replace")
+        try:
+            payload = sealing.current().read(payload, sealing.purpose_of(task_type, "args"))
+        except PayloadRefusedError as error:
+            return None, f"not shown: {error.message}"
     if is_whole:
         found = _json(payload)
         if isinstance(found, dict):
             return found, ""
     return None, payload.decode("utf-8", "replace")
+
+
+def _result(detail: bytes, task_type: str) -> tuple[Any, str]:
+    """A result, and why it cannot be shown where it cannot."""
+    if not sealing.is_sealed(detail):
+        return _json(detail), ""
+    try:
+        return _json(sealing.current().read(detail, sealing.purpose_of(task_type, "result"))), ""
+    except PayloadRefusedError as error:
+        return None, error.message
 
 
 def json_object(data: bytes | str) -> dict[str, Any]:

@@ -377,6 +377,7 @@ _REASONS = {
     "corrupt": "its record cannot be read",
     "parent_failed": "a task it waited for did not complete",
     "bad_arguments": "its arguments do not fit its handler",
+    "payload_refused": "its arguments are sealed, and not so that its worker takes them",
     "bad_result": "it ran, but its result cannot be stored",
 }
 

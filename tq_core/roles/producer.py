@@ -17,7 +17,7 @@ from tq_core.errors import (
     RefusedError,
     UnknownParentError,
 )
-from tq_core.keyspace import keys, wire
+from tq_core.keyspace import keys, sealing, wire
 from tq_core.model import DEFAULT_PRIORITY, PARENT_POLICIES, NewTask, TaskOptions, parse_priority
 from tq_core.roles import registry
 from tq_core.transport.steps import Arg, Flow, Script
@@ -275,7 +275,7 @@ def _tail(task: NewTask) -> bytes:
         max_attempts=task.max_attempts,
         unique_key=task.unique_key,
         options=task.options,
-        payload=task.payload,
+        payload=sealing.current().seal(task.payload, sealing.purpose_of(task.task_type, "args")),
     )
 
 

@@ -25,7 +25,7 @@ from tq_core.errors import (
     RefusedError,
     TqError,
 )
-from tq_core.keyspace import keys, wire
+from tq_core.keyspace import keys, sealing, wire
 from tq_core.model import DEFAULT_PRIORITY, TaskOptions
 from tq_core.roles import producer, registry
 from tq_core.timetable import Timetable, check, last_fires_ms, next_fire_ms, timetable
@@ -453,7 +453,9 @@ def _task_args(schedule: Schedule) -> tuple[int, str, bytes]:
         max_attempts=schedule.max_attempts,
         unique_key=unique or None,
         options=options,
-        payload=msgspec.json.encode(schedule.args),
+        payload=sealing.current().seal(
+            msgspec.json.encode(schedule.args), sealing.purpose_of(schedule.task_type, "args")
+        ),
     )
     return schedule.priority, names.encode_unique_key(unique) if unique else "", tail
 

@@ -7,7 +7,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from tq_core.errors import NotFoundError, TaskCancelledError, TaskFailedError, WaitTimeoutError
+from tq_core.errors import NotFoundError, PayloadRefusedError, TaskCancelledError, TaskFailedError, WaitTimeoutError
 from tq_core.model import TaskState, TaskView
 from tq_core.roles import inspector, operator
 from tq_core.transport.steps import Flow, Pause
@@ -53,6 +53,7 @@ class TaskHandle(Generic[R]):
             TaskCancelledError: it was cancelled, killed or expired.
             WaitTimeoutError: it had not ended in time; it goes on.
             NotFoundError: it is not there (any more).
+            PayloadRefusedError: its result is sealed, and this process has no key for it.
         """
         return self._result_of(await self._task_queue.run(wait(self.id, timeout_s=timeout_s)))
 
@@ -100,6 +101,8 @@ class TaskHandle(Generic[R]):
 
     def _result_of(self, task: TaskView) -> R:
         if task.state is TaskState.COMPLETED:
+            if task.result_note:
+                raise PayloadRefusedError(f"the result of {task.id} ({task.type}): {task.result_note}")
             definition = self._task_queue.tasks.get(task.type)
             return cast("R", definition.decode_result(task.result) if definition else task.result)
         error = task.error or {}

@@ -12,6 +12,7 @@ import msgspec
 
 from tq_core import names
 from tq_core.errors import InvalidInputError, InvalidResultError
+from tq_core.keyspace import sealing
 from tq_core.model import DEFAULT_PRIORITY, RetryPolicy, parse_priority
 from tq_core.roles import producer, registry
 from tq_core.tasks.arguments import Arguments, return_hint
@@ -86,11 +87,12 @@ class TaskDefinition:
 
         Raises:
             InvalidArgumentsError: it does not fit the schema.
+            PayloadRefusedError: it is sealed, and not so that this process takes it.
         """
-        return self.arguments.bind(payload)
+        return self.arguments.bind(sealing.current().open(payload, sealing.purpose_of(self.name, "args")))
 
     def encode_result(self, value: Any) -> bytes:
-        """What the handler returned, as JSON.
+        """What the handler returned, as JSON, sealed as this process seals.
 
         Raises:
             InvalidResultError: it cannot be stored.
@@ -112,7 +114,7 @@ class TaskDefinition:
                 f"{self.name} ran, but its result takes {len(result)} bytes and the limit is {self.max_result_bytes}: "
                 "store it elsewhere and return its name"
             )
-        return result
+        return sealing.current().seal(result, sealing.purpose_of(self.name, "result"))
 
     def decode_result(self, value: Any) -> Any:
         """A stored result as the type the handler says it returns; as plain JSON where it does not fit that."""

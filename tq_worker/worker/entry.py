@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from tq_core import settings
 from tq_core.broker_url import BrokerScheme
 from tq_core.errors import RefusedError, TqError
+from tq_core.keyspace import sealing
 from tq_core.settings import BrokerAddress
 from tq_core.transport import backend
 from tq_worker import exit_codes, frames
@@ -151,6 +152,7 @@ def _load(setup: frames.Setup) -> tuple[BrokerAddress, LoadedApps]:
         told = settings.resolve_broker(setup.url, context=setup.context)
         os.environ["TQ_URL"] = told.url  # for programs that a handler starts
     apps = load_apps(setup.apps, setup.app_dir)
+    sealing.current()  # keys that cannot be read are told now, not by the first task
     if told is not None:
         for task_queue in apps.task_queues:
             task_queue.redirect(told)

@@ -32,9 +32,12 @@ def detail_lines(task: TaskView, why: str, *, now_ms: int, width: int, masker: M
     lines += _traceback(task, width, masker)
     lines += _section("arguments", width, _value(task, masker), note=size(task.payload_bytes))
     if task.state is TaskState.COMPLETED:
-        lines += _section(
-            "result", width, _pretty(task.result, masker, (task.id, task.created_at_ms, task.finished_at_ms))
+        result = (
+            [f"(not shown: {task.result_note})"]
+            if task.result_note
+            else _pretty(task.result, masker, (task.id, task.created_at_ms, task.finished_at_ms))
         )
+        lines += _section("result", width, result)
     lines += _timeline(task, now_ms, width, masker)
     return lines
 
