@@ -86,6 +86,11 @@ def with_a_cancel_of_an_idle_task(q: QueueDriver, ids: dict[str, str]) -> str:
     return ids["pending"]
 
 
+def with_a_waiter_of_an_ended_task(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("waiters"), ids["completed"], "somebody")
+    return ids["completed"]
+
+
 def with_a_unique_key_of_an_ended_task(q: QueueDriver, ids: dict[str, str]) -> str:
     q.raw.hset(q.key("unique"), "key-completed", ids["completed"])
     return f"key-completed {ids['completed']}"
@@ -230,6 +235,7 @@ DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "orphan_attempts": [with_an_orphan_in("attempts")],
     "orphan_cancels": [with_an_orphan_in("cancels")],
     "cancel_of_idle_task": [with_a_cancel_of_an_idle_task],
+    "waiter_of_ended": [with_a_waiter_of_an_ended_task],
     "unique_held_by_ended": [with_a_unique_key_of_an_ended_task, with_a_unique_key_of_nobody],
     "unique_of_other_key": [with_a_unique_key_of_a_task_that_has_another],
     "unique_not_held": [with_a_unique_key_that_is_not_held],

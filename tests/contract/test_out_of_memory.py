@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
-from tq_core.errors import BrokerRefusedError
+from tq_core.errors import BrokerRefusedError, WaitTimeoutError
 from tq_core.model import TaskOptions, TaskState
-from tq_core.roles import consumer, inspector, maintenance, operator, registry, schedules
+from tq_core.roles import consumer, ends, inspector, maintenance, operator, registry, schedules
 from tq_core.roles.producer import new_task
 
 pytestmark = pytest.mark.server
@@ -194,3 +195,20 @@ def test_tasks_that_wait_for_others_are_released_or_ended_all_the_same(full_q: Q
     assert q.state("after-49@mail") is TaskState.PENDING
     assert q.state("never-49@mail") is TaskState.FAILED
     assert "blocked" not in q.depths()
+
+
+def test_a_result_can_still_be_waited_for(full_q: QueueDriver) -> None:
+    q = full_q
+    first, second = q.take(2)
+
+    def end_it() -> None:
+        other = QueueDriver(q.url, has_clock=False)
+        other.complete(first)
+        other.close()
+
+    with pytest.raises(WaitTimeoutError):
+        q.run(ends.wait(second.id, timeout_s=0.05))
+    worker = threading.Thread(target=end_it)
+    worker.start()
+    assert q.run(ends.wait(first.id, timeout_s=10)).state is TaskState.COMPLETED
+    worker.join()

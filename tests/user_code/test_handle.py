@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import threading
 import time
-from typing import assert_type
+from typing import Any, assert_type
 
 import pytest
 
+from tests.waiting import wait_until_async
 from tq_core import (
     FatalError,
     RetryPolicy,
@@ -20,7 +22,9 @@ from tq_core import (
     WaitTimeoutError,
 )
 from tq_core.errors import InvalidInputError, NotFoundError
+from tq_core.keyspace import keys
 from tq_core.roles.operator import cancel, discard, requeue
+from tq_core.transport.steps import Command, Flow
 from tq_worker import InlineWorker
 
 NO_TASK = "01jd7q0v3k0a19c8x7v6b5n4m2"
@@ -186,3 +190,36 @@ def test_handles_of_one_task_are_equal(memory_tq: TaskQueue) -> None:
     assert memory_tq.handle(NO_TASK) == memory_tq.handle(NO_TASK)
     assert len({memory_tq.handle(NO_TASK), memory_tq.handle(NO_TASK)}) == 1
     assert memory_tq.handle(NO_TASK) != NO_TASK
+
+
+@pytest.mark.server
+async def test_many_results_are_awaited_over_few_connections(redis_url: str) -> None:
+    async with TaskQueue(redis_url) as tq:
+
+        @tq.task()
+        def work(n: int) -> int:
+            return n * 2
+
+        handles = await work.enqueue_many([{"n": n} for n in range(100)])
+        waits = [asyncio.ensure_future(handle.result(timeout_s=20)) for handle in handles]
+        key = keys.queue_prefix("default") + "waiters"
+
+        async def registered() -> int:
+            return await tq.run(_ask(Command(("HLEN", key))))
+
+        async def all_wait() -> bool:
+            return await registered() == len(handles)
+
+        await wait_until_async(all_wait, 10, "all to be registered")
+        clients = await tq.run(_ask(Command(("CLIENT", "LIST"))))
+        worker = threading.Thread(target=InlineWorker(tq).run_until_empty)
+        worker.start()
+
+        assert await asyncio.gather(*waits) == [n * 2 for n in range(100)]
+        assert clients.count(b"\n") <= 8
+        worker.join()
+        assert await registered() == 0
+
+
+def _ask(step: Command) -> Flow[Any]:
+    return (yield step)

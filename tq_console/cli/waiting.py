@@ -12,8 +12,7 @@ from tq_console.view.task_page import error_text
 from tq_console.view.text import json_line
 from tq_core.errors import PayloadRefusedError, WaitTimeoutError
 from tq_core.model import TaskState
-from tq_core.roles import inspector
-from tq_core.tasks import handle
+from tq_core.roles import ends, inspector
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation
@@ -27,7 +26,7 @@ def print_end(invocation: Invocation, task_id: str, *, timeout_s: float | None) 
         WaitTimeoutError: it has not ended in time.
     """
     try:
-        task = invocation.run(handle.wait(task_id, timeout_s=timeout_s))
+        task = invocation.run(ends.wait(task_id, timeout_s=timeout_s))
     except WaitTimeoutError as error:
         now = invocation.run(inspector.show_one(task_id))
         why = invocation.run(inspector.why(now))

@@ -22,6 +22,8 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{mail}:parents                ZSET    "child>parent", all scores 0: what each blocked task waits for
     tq:{mail}:children               ZSET    "parent>child", all scores 0: the same from the other side
     tq:{mail}:waits                  HASH    id -> policy|due ms: what a blocked task does when its parents end
+    tq:{mail}:waiters                HASH    id -> clients that wait for its end, separated by blanks
+    tq:{mail}:answers:CLIENT         LIST    ids of tasks that this client waited for and that have ended; 60 s
     tq:{mail}:meta                   HASH    number, schema, paused, max_size, retention
     tq:{mail}:counters               HASH    totals since the queue began, and the sequences seq and fence
     tq:{mail}:minute:N               HASH    the counters of one minute, latency buckets; 48 h
@@ -66,6 +68,10 @@ def events(queue: str) -> str:
 
 def audit(queue: str) -> str:
     return queue_prefix(queue) + "audit"
+
+
+def answers(queue: str, client: str) -> str:
+    return f"{queue_prefix(queue)}answers:{client}"
 
 
 def inbox(node_id: str) -> str:

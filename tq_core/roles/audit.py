@@ -27,6 +27,7 @@ MEANINGS = {
     "orphan_trail": "counts of a task that is gone",
     "orphan_attempts": "a history of a task that is gone",
     "orphan_cancels": "a request to stop a task that is gone",
+    "waiter_of_ended": "somebody is said to wait for a task that has ended or is gone",
     "cancel_of_idle_task": "a request to stop a task that is not running",
     "unique_held_by_ended": "a unique key is held by a task that has ended or is gone",
     "unique_of_other_key": "a unique key is held by a task that has another",

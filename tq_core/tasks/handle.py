@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import getpass
 import socket
-import time
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from tq_core.errors import NotFoundError, PayloadRefusedError, TaskCancelledError, TaskFailedError, WaitTimeoutError
+from tq_core.errors import PayloadRefusedError, TaskCancelledError, TaskFailedError
 from tq_core.model import TaskState, TaskView
-from tq_core.roles import inspector, operator
-from tq_core.transport.steps import Flow, Pause
+from tq_core.roles import ends, inspector, operator
 
 if TYPE_CHECKING:
     from tq_core.tasks.task_queue import TaskQueue
 
 R = TypeVar("R")
-
-FIRST_POLL_S = 0.010
-LONGEST_POLL_S = 0.250
-POLL_GROWTH = 1.5
 
 
 class TaskHandle(Generic[R]):
@@ -55,11 +49,11 @@ class TaskHandle(Generic[R]):
             NotFoundError: it is not there (any more).
             PayloadRefusedError: its result is sealed, and this process has no key for it.
         """
-        return self._result_of(await self._task_queue.run(wait(self.id, timeout_s=timeout_s)))
+        return self._result_of(await self._task_queue.end_of(self.id, timeout_s=timeout_s))
 
     def result_sync(self, *, timeout_s: float | None = None) -> R:
         """As `result`, from ordinary code."""
-        return self._result_of(self._task_queue.run_sync(wait(self.id, timeout_s=timeout_s)))
+        return self._result_of(self._task_queue.run_sync(ends.wait(self.id, timeout_s=timeout_s)))
 
     async def status(self) -> TaskView:
         """All that is known of the task now.
@@ -96,7 +90,7 @@ class TaskHandle(Generic[R]):
 
     def _stopped(self, done: list[operator.Done]) -> bool:
         if done[0].word == "gone":
-            raise _not_found(self.id)
+            raise ends.not_found(self.id)
         return done[0].is_done
 
     def _result_of(self, task: TaskView) -> R:
@@ -122,30 +116,6 @@ class TaskHandle(Generic[R]):
         )
 
 
-def wait(task_id: str, *, timeout_s: float | None = None) -> Flow[TaskView]:
-    """Waits until a task has ended, asking again at growing intervals; returns how it ended.
-
-    Raises:
-        WaitTimeoutError: it had not ended in time.
-        NotFoundError: it is not there (any more).
-    """
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    pause_s = FIRST_POLL_S
-    while True:
-        (task,) = yield from inspector.show([task_id])
-        if task is None:
-            raise _not_found(task_id)
-        if task.state.is_terminal:
-            return task
-        left_s = pause_s if deadline is None else deadline - time.monotonic()
-        if left_s <= 0:
-            raise WaitTimeoutError(
-                f"the task {task_id} was still {task.state} after {timeout_s} s: it goes on without you"
-            )
-        yield Pause(min(pause_s, left_s))
-        pause_s = min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
-
-
 def this_actor() -> str:
     """Who this program acts as where it does not say: user@host."""
     try:
@@ -153,7 +123,3 @@ def this_actor() -> str:
     except (KeyError, OSError):  # no account has this number, as in many containers
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
-
-
-def _not_found(task_id: str) -> NotFoundError:
-    return NotFoundError(f"no task has the id {task_id!r}: it never existed, was deleted, or its retention is over")

@@ -26,11 +26,12 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from tq_core import ids, names, settings
 from tq_core.errors import BrokerUnreachableError, DuplicateTaskError, InvalidInputError, TqError, UnknownTaskTypeError
-from tq_core.model import NewTask, RetryPolicy
+from tq_core.model import NewTask, RetryPolicy, TaskView
 from tq_core.roles import producer, registry
 from tq_core.roles.schedules import Schedule
 from tq_core.tasks import schema
 from tq_core.tasks.arguments import invalid_arguments
+from tq_core.tasks.end_watch import EndWatch
 from tq_core.tasks.enqueue_options import EnqueueOptions, Submission, TypeDefaults, submission
 from tq_core.tasks.handle import TaskHandle
 from tq_core.tasks.registered_task import Task, TaskDecorator
@@ -95,6 +96,7 @@ class TaskQueue:
         self._opened: _Opened | None = None
         self._opening = threading.Lock()
         self._inherited: list[_Opened] = []
+        self._end_watches: dict[asyncio.AbstractEventLoop, EndWatch] = {}
         self._numbers: dict[str, int] = {}
         self._published: dict[str, registry.PublishedType] = {}
         self._published_at: float | None = None
@@ -268,6 +270,21 @@ class TaskQueue:
         ids.home_of(task_id)
         return TaskHandle(self, task_id)
 
+    async def end_of(self, task_id: str, *, timeout_s: float | None = None) -> TaskView:
+        """Waits until a task has ended; all waits of an event loop share one connection a queue.
+
+        Raises:
+            WaitTimeoutError: it had not ended in time; it goes on.
+            NotFoundError: it is not there (any more).
+        """
+        loop = asyncio.get_running_loop()
+        watch = self._end_watches.get(loop)
+        if watch is None:
+            for other in [known for known in self._end_watches if known.is_closed()]:
+                del self._end_watches[other]
+            watch = self._end_watches[loop] = EndWatch(self.run)
+        return await watch.wait(task_id, timeout_s=timeout_s)
+
     def _prepare(
         self, task_type: str, arguments: Sequence[Mapping[str, Any]], options: EnqueueOptions
     ) -> Flow[tuple[list[bytes], Submission]]:
@@ -402,6 +419,9 @@ class TaskQueue:
 
     async def aclose(self) -> None:
         """Closes this loop's connection, the one of ordinary code and the broker; the next use opens them again."""
+        watch = self._end_watches.pop(asyncio.get_running_loop(), None)
+        if watch is not None:
+            await watch.aclose()
         if self._opened is not None:
             await self._opened.on_loops.aclose()
         await asyncio.to_thread(self.close)

@@ -59,6 +59,9 @@ for _, hash in ipairs({'trail', 'attempts', 'cancels'}) do
     if hash == 'cancels' and state_of[id] ~= 'running' then report('cancel_of_idle_task', id) end
   end
 end
+for id in pairs(pairs_of('waiters')) do
+  if not state_of[id] or TERMINAL[state_of[id]] then report('waiter_of_ended', id) end
+end
 local UNIQUE_KEY = '^%d+|%d+|[^|]*|%d+|([^|]*)|'
 local holders = pairs_of('unique')
 for key, id in pairs(holders) do

@@ -80,7 +80,7 @@ if done > 0 then
   set_fields('records', fields)
   add_members('completed', finished)
   -- What few tasks have is asked for once a call.
-  local is_rare = call('EXISTS', Q .. 'cancels', Q .. 'children') > 0
+  local is_rare = call('EXISTS', Q .. 'cancels', Q .. 'children', Q .. 'waiters') > 0
   if is_rare then remove_fields('cancels', ids) end
   local keep = tonumber(call('HGET', Q .. 'meta', 'keep_completed')) or COMPLETED_KEPT
   local over = call('ZCARD', Q .. 'completed') - keep
@@ -105,7 +105,10 @@ if done > 0 then
   if is_rare then
 -- Included here, since to make its functions takes time that most calls need not spend.
 --@include dependents
-    for i = 1, done do settle(ids[i], 'completed') end
+    for i = 1, done do
+      tell_waiters(ids[i])
+      settle(ids[i], 'completed')
+    end
   end
 end
 if not words then return {'OK'} end

@@ -3,6 +3,7 @@
 --@include forget
 --@include groups
 --@include dependents
+--@include waiters
 local FAILED_KEPT = 100000
 
 local function end_failed(id, body, token, reason, attempt, duration_ms, detail, alike)
@@ -20,6 +21,7 @@ local function end_failed(id, body, token, reason, attempt, duration_ms, detail,
     count('dropped', #old)
     event('e', 'dropped', 'i', table.concat(old, ','))
   end
+  tell_waiters(id)
   settle(id, 'failed')
 end
 
@@ -28,6 +30,7 @@ local function end_cancelled(id, body, token, reason, attempt, duration_ms, deta
   call('HSET', Q .. 'records', id, token .. 'cancelled:' .. reason .. '|' .. attempt .. '|' .. duration_ms .. '|' .. detail)
   call('HDEL', Q .. 'cancels', id)
   free_unique(id, body)
+  tell_waiters(id)
   settle(id, 'cancelled')
 end
 

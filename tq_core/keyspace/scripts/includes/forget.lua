@@ -1,6 +1,7 @@
 -- forget: removes all that is kept of tasks whose index entries are gone already.
 --@include chunks
 --@include unique
+--@include waiters
 local function forget(ids)
   if #ids == 0 then return end
   if call('EXISTS', Q .. 'unique') == 1 then
@@ -11,9 +12,10 @@ local function forget(ids)
   end
   remove_fields('bodies', ids)
   remove_fields('records', ids)
-  if call('EXISTS', Q .. 'trail', Q .. 'attempts', Q .. 'cancels') > 0 then
+  if call('EXISTS', Q .. 'trail', Q .. 'attempts', Q .. 'cancels', Q .. 'waiters') > 0 then
     remove_fields('trail', ids)
     remove_fields('attempts', ids)
     remove_fields('cancels', ids)
+    for i = 1, #ids do tell_waiters(ids[i]) end
   end
 end
