@@ -73,9 +73,9 @@ class QueueFullError(RefusedError):
 
     code = "queue_full"
 
-    def __init__(self, message: str, *, queue: str, depth: int, max_size: int) -> None:
+    def __init__(self, message: str, *, queue: str, depth: int, max_size: int, waited_s: float = 0.0) -> None:
         super().__init__(message)
-        self.queue, self.depth, self.max_size = queue, depth, max_size
+        self.queue, self.depth, self.max_size, self.waited_s = queue, depth, max_size, waited_s
 
 
 class DuplicateTaskError(RefusedError):
@@ -137,6 +137,12 @@ class TaskCancelledError(TqError):
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class TaskExpiredError(TaskCancelledError):
+    """The task's time was over before a worker took it."""
+
+    code = "task_expired"
 
 
 # --- the broker ---

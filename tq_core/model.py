@@ -96,6 +96,10 @@ PARENT_POLICIES = ("fail", "skip", "run")
 """When a parent does not complete, its child ends as failed, ends as cancelled, or runs all the same."""
 
 
+UNIQUE_UNTIL = ("finished", "started")
+"""When a task frees its unique key: as it ends, or as a worker takes it."""
+
+
 class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a task carries besides its arguments; absent values are the type's or the queue's."""
 
@@ -109,6 +113,16 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The tasks of the same queue, its parents, that must have ended before it runs."""
     on_parent_failure: str | None = None
     """What it does when a parent does not complete: one of PARENT_POLICIES; None = fail."""
+    expires_in_s: float | None = None
+    """No attempt starts so long after it was enqueued, or later."""
+    unique_until: str | None = None
+    """When its unique key is freed: started = as a worker takes it; None = as it ends, or after unique_for_s."""
+    unique_for_s: float | None = None
+    """Its unique key is held for so long from the enqueue, whatever becomes of it."""
+    debounce_s: float | None = None
+    """While it waits it does what the last one of its unique key asked for, and is due so long after that one."""
+    debounce_max_s: float | None = None
+    """It is due so long after the first one at the latest."""
     submitted_by: str | None = None
     traceparent: str | None = None
     """W3C trace context of the producer."""
@@ -171,6 +185,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     finished_at_ms: int | None = None
     due_at_ms: int | None = None
     """scheduled and retrying: when it becomes pending."""
+    expires_at_ms: int | None = None
+    """While it has not ended: no attempt starts at this time or later; None where it never expires."""
     lease_end_ms: int | None = None
     """running: when the lease ends unless it is renewed."""
     duration_ms: int | None = None

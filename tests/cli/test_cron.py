@@ -36,6 +36,7 @@ def test_a_schedule_is_added_shown_and_removed(tq: Tq, published: QueueDriver) -
         "priority": 100,
         "max_attempts": 7,
         "timeout_s": None,
+        "expires_in_s": None,
         "last_at_ms": None,
         "fires": 0,
         "declared_at_ms": None,

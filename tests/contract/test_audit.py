@@ -221,6 +221,26 @@ def with_a_note_of_no_schedule(q: QueueDriver, _ids: dict[str, str]) -> str:
     return "seen:nightly"
 
 
+def with_a_lock_of_nobody(q: QueueDriver, _: dict[str, str]) -> str:
+    q.raw.zadd(q.key("locks"), {"nobody": 5})
+    return "nobody"
+
+
+def with_a_claim_that_did_not_free_its_key(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("until"), ids["running"], "key")
+    return ids["running"]
+
+
+def with_an_expiry_of_an_ended_task(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.zadd(q.key("expiries"), {ids["completed"]: 5})
+    return ids["completed"]
+
+
+def with_an_expiry_set_aside_of_a_task_that_waits(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.zadd(q.key("expiries"), {ids["pending"]: 2**52 + 5})
+    return ids["pending"]
+
+
 DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "two_states": [in_two_states],
     "in_no_state": [in_no_state],
@@ -239,6 +259,10 @@ DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "unique_held_by_ended": [with_a_unique_key_of_an_ended_task, with_a_unique_key_of_nobody],
     "unique_of_other_key": [with_a_unique_key_of_a_task_that_has_another],
     "unique_not_held": [with_a_unique_key_that_is_not_held],
+    "lock_of_nobody": [with_a_lock_of_nobody],
+    "unclaimed_but_begun": [with_a_claim_that_did_not_free_its_key],
+    "expiry_of_ended": [with_an_expiry_of_an_ended_task],
+    "expiry_that_is_not_seen": [with_an_expiry_set_aside_of_a_task_that_waits],
     "orphan_fire": [with_a_fire_of_no_schedule],
     "paused_schedule_fires": [with_a_paused_schedule_that_fires],
     "schedule_never_fires": [with_a_schedule_that_never_fires],

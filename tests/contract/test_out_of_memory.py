@@ -9,6 +9,7 @@ import pytest
 
 from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
+from tests.waiting import wait_until
 from tq_core.errors import BrokerRefusedError, WaitTimeoutError
 from tq_core.model import TaskOptions, TaskState
 from tq_core.roles import consumer, ends, inspector, maintenance, operator, registry, schedules
@@ -83,6 +84,22 @@ def test_everything_that_is_there_drains(full_q: QueueDriver) -> None:
 
     assert q.depths() == {"completed": TASKS, "failed": 1}
     assert q.run(maintenance.trim([q.queue], keep=10)) == TASKS - 10
+
+
+def test_what_has_expired_is_cleared_away(full_q: QueueDriver) -> None:
+    q = full_q
+    q.raw.config_set("maxmemory", 0)
+    timed = TaskOptions(expires_in_s=0.001)
+    q.put(*[new_task("work", {}, priority=0, unique_key=str(n), options=timed) for n in range(5)])
+    q.raw.config_set("maxmemory", 1)
+
+    def are_gone() -> bool:
+        q.take_one()
+        return q.counter("expired") == 5
+
+    wait_until(are_gone, timeout_s=5, what="five to expire")
+
+    assert q.depths()["cancelled"] == 5
 
 
 def test_stale_writes_are_answered_as_stale_not_as_errors(full_q: QueueDriver) -> None:

@@ -29,8 +29,10 @@ SCHEDULES = {
 PREVIOUS = "^"
 """As a parent: the task before this one in the same call."""
 
-NewTaskWish = tuple[int, int, int, str | None, str | None, tuple[str, ...], str]
-"""Priority, delay in ms, attempts, unique key, chosen name, parents, policy."""
+UNIQUE_FOR_MS = 5000
+
+NewTaskWish = tuple[int, int, int, str | None, str | None, tuple[str, ...], str, int | None, str]
+"""Priority, delay in ms, attempts, unique key, chosen name, parents, policy, expiry in ms, unique mode."""
 
 
 class QueueHistory:
@@ -68,11 +70,13 @@ class QueueHistory:
 
     def enqueue(self, wishes: Sequence[NewTaskWish]) -> None:
         wanted: list[Wish] = []
-        for p, d, a, key, name, parents, policy in wishes:
+        for p, d, a, key, name, parents, policy, expires_ms, mode in wishes:
             ids = [wanted[-1].id if one == PREVIOUS else one for one in parents if one != PREVIOUS or wanted]
             task_id = f"{name or self._new_name()}@mail"
             others = tuple(dict.fromkeys(one for one in ids if one != task_id))
-            wanted.append(Wish(task_id, p, d, a, key, others, policy if others else "fail"))
+            expiry = None if expires_ms is None or expires_ms <= d else expires_ms
+            unique = (mode, UNIQUE_FOR_MS) if key else ("finished", 0)
+            wanted.append(Wish(task_id, p, d, a, key, others, policy if others else "fail", expiry, *unique))
         tasks = [
             producer.new_task(
                 "work",
@@ -82,7 +86,13 @@ class QueueHistory:
                 max_attempts=w.max_attempts,
                 unique_key=w.unique_key,
                 name=w.id,
-                options=TaskOptions(depends_on=w.parents, on_parent_failure=w.policy if w.parents else None),
+                options=TaskOptions(
+                    depends_on=w.parents,
+                    on_parent_failure=w.policy if w.parents else None,
+                    expires_in_s=None if w.expires_ms is None else w.expires_ms / 1000,
+                    unique_until="started" if w.unique_mode == "started" else None,
+                    unique_for_s=w.unique_for_ms / 1000 if w.unique_mode == "for" else None,
+                ),
             )
             for w in wanted
         ]
@@ -322,6 +332,12 @@ class QueueHistory:
         assert self.fields("cancels").keys() == {t.id for t in tasks.values() if t.is_asked}
         unique = {names.decode_unique_key(k): i for k, i in self.fields("unique").items()}
         assert unique == self.model.unique
+        locks = {names.decode_unique_key(k): at for k, at in self.scores("locks").items()}
+        assert locks == self.model.locks
+        assert self.fields("until").keys() == {t.id for t in tasks.values() if t.is_unclaimed}
+        expiring = [t for t in tasks.values() if t.expires_at_ms]
+        expiries = {t.id: (t.expires_at_ms or 0) + wire.SET_ASIDE_MS * t.is_set_aside for t in expiring}
+        assert self.scores("expiries") == expiries
         fires = {name.decode(): int(at) for name, at in q.raw.zrange(q.key("fires"), 0, -1, withscores=True)}
         assert fires == {name: at for name, at in self.fires.items() if at is not None}
         assert self.fields("schedules").keys() == self.fires.keys()
@@ -333,6 +349,9 @@ class QueueHistory:
 
     def fields(self, name: str) -> dict[str, str]:
         return {k.decode(): v.decode() for k, v in self.q.raw.hgetall(self.q.key(name)).items()}
+
+    def scores(self, name: str) -> dict[str, int]:
+        return {m.decode(): int(s) for m, s in self.q.raw.zrange(self.q.key(name), 0, -1, withscores=True)}
 
     def check_groups(self) -> None:
         failed = self.model.in_state(TaskState.FAILED)

@@ -10,6 +10,7 @@ import collections
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tq_core import names
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState
 from tq_core.roles.consumer import Outcome
 
@@ -58,6 +59,13 @@ class ModelTask:
     policy: str = "fail"
     waits_for: set[str] = field(default_factory=set)
     """Those that it waits for now; never empty while it is blocked."""
+    expires_at_ms: int | None = None
+    is_set_aside: bool = False
+    """Whether it ran when its time was over."""
+    unique_mode: str = "finished"
+    """When its unique key is freed: finished, started, or for = after a time."""
+    is_unclaimed: bool = False
+    """Whether its claim frees its key."""
     due_ms: int | None = None
     """blocked: when it may run at the earliest."""
     starts: int = 0
@@ -94,6 +102,9 @@ class Wish:
     unique_key: str | None
     parents: tuple[str, ...] = ()
     policy: str = "fail"
+    expires_ms: int | None = None
+    unique_mode: str = "finished"
+    unique_for_ms: int = 0
 
 
 class QueueModel:
@@ -103,6 +114,8 @@ class QueueModel:
         self._clock = clock
         self.tasks: dict[str, ModelTask] = {}
         self.unique: dict[str, str] = {}
+        self.locks: dict[str, int] = {}
+        """When keys are free that are held for a time."""
         self.counters: collections.Counter[str] = collections.Counter()
         self.is_paused = False
         self.max_size: int | None = None
@@ -133,7 +146,7 @@ class QueueModel:
         return self.counters["seq"]
 
     def _to_pending(self, task: ModelTask) -> None:
-        task.state, task.score, task.token = S.PENDING, task.place, None
+        task.state, task.score, task.token, task.is_set_aside = S.PENDING, task.place, None, False
 
     def _fresh_place(self, task: ModelTask) -> None:
         task.place = task.priority * BAND + self._next_seq()
@@ -145,7 +158,7 @@ class QueueModel:
             self.ended_claims.add((task.id, token))
         task.state, task.score, task.token, task.is_asked = state, self._clock(), None, False
         task.record = (token, outcome)
-        task.waits_for, task.due_ms = set(), None
+        task.waits_for, task.due_ms, task.expires_at_ms, task.is_set_aside = set(), None, None, False
         self._free(task)
 
     def _settle(self, parent: str, *, is_done: bool) -> None:
@@ -177,8 +190,22 @@ class QueueModel:
         task.due_ms = None
 
     def _free(self, task: ModelTask) -> None:
-        if task.unique_key and self.unique.get(task.unique_key) == task.id:
+        task.is_unclaimed = False
+        if task.unique_key and self.unique.get(task.unique_key) == task.id and task.unique_key not in self.locks:
             del self.unique[task.unique_key]
+
+    def _holder(self, key: str | None) -> str | None:
+        """Who holds a key; nobody where its time is over."""
+        is_over = key is not None and self.locks.get(key, self._clock() + 1) <= self._clock()
+        return None if key is None or is_over else self.unique.get(key)
+
+    def _hold(self, task: ModelTask, for_ms: int) -> None:
+        assert task.unique_key is not None
+        self.unique[task.unique_key] = task.id
+        self.locks.pop(task.unique_key, None)
+        if task.unique_mode == "for":
+            self.locks[task.unique_key] = self._clock() + for_ms
+        task.is_unclaimed = task.unique_mode == "started"
 
     def _forget(self, tasks: Iterable[ModelTask], counter: str) -> None:
         for task in list(tasks):
@@ -211,12 +238,8 @@ class QueueModel:
 
     def enqueue(self, wishes: Sequence[Wish]) -> list[str]:
         """Per task A, D or U:ID; FULL or P:ID alone when all was refused."""
-        known = {w.id for w in wishes} & set(self.tasks)
-        new = sum(w.id not in known for w in wishes)
-        if self.max_size is not None and new and self.waiting + new > self.max_size:
-            return ["FULL"]
         words: list[str] = []
-        held = dict(self.unique)
+        held = {key: holder for key, holder in self.unique.items() if self._holder(key)}
         accepted: list[str] = []
         for wish in wishes:
             if wish.id in self.tasks or wish.id in accepted:
@@ -231,13 +254,18 @@ class QueueModel:
                 accepted.append(wish.id)
                 if wish.unique_key:
                     held[wish.unique_key] = wish.id
-        self.unique = held
+        if self.max_size is not None and accepted and self.waiting + len(accepted) > self.max_size:
+            return ["FULL"]
         for wish, word in zip(wishes, words, strict=True):
             place = wish.priority * BAND + self._next_seq()
             if word == "A":
                 task = ModelTask(wish.id, wish.priority, place, self._clock(), wish.max_attempts, wish.unique_key)
                 task.parents, task.policy = wish.parents, wish.policy
                 task.due_ms = self._clock() + wish.delay_ms if wish.delay_ms else None
+                task.expires_at_ms = None if wish.expires_ms is None else self._clock() + wish.expires_ms
+                task.unique_mode = wish.unique_mode
+                if task.unique_key:
+                    self._hold(task, wish.unique_for_ms)
                 task.state, task.score = S.BLOCKED, place
                 if not wish.parents:
                     self._unblock(task)
@@ -254,7 +282,7 @@ class QueueModel:
         """The ids of a schedule's tasks that are new; None when there is no room for them."""
         new: list[Wish] = []
         for wish in wishes:
-            is_held = wish.unique_key is not None and (wish.unique_key in self.unique or bool(new))
+            is_held = wish.unique_key is not None and (self._holder(wish.unique_key) is not None or bool(new))
             if wish.id not in self.tasks and not is_held:
                 new.append(wish)
         if self.max_size is not None and new and self.waiting + len(new) > self.max_size:
@@ -275,14 +303,29 @@ class QueueModel:
     # --- worker ---
 
     def promote(self, limit: int) -> int:
-        """Moves what is due; retries to their place, first runs to a fresh one."""
+        """Ends what has expired and moves what is due; retries to their place, first runs to a fresh one."""
+        expired = self._expire(limit)
         retries = [t for t in self.in_state(S.RETRYING) if t.score <= self._clock()][:limit]
         firsts = [t for t in self.in_state(S.SCHEDULED) if t.score <= self._clock()][:limit]
         for task in firsts:
             self._fresh_place(task)
         for task in retries + firsts:
             self._to_pending(task)
-        return len(retries) + len(firsts)
+        return len(retries) + len(firsts) + expired
+
+    def _expire(self, limit: int) -> int:
+        now_ms = self._clock()
+        over = [t for t in self.tasks.values() if not t.is_set_aside and t.expires_at_ms and t.expires_at_ms <= now_ms]
+        over = sorted(over, key=lambda t: (t.expires_at_ms, t.id.encode()))[:limit]
+        for task in over:
+            task.is_set_aside = task.state is S.RUNNING
+            if task.state is not S.RUNNING:
+                task.waits_for = set()
+        expired = [t for t in over if t.state is not S.RUNNING]
+        for task in expired:
+            self._cancel(task, token=NO_TOKEN, reason="expired")
+        self.counters["expired"] += len(expired)
+        return len(expired)
 
     def claim(self, limit: int, lease_ms: int) -> list[str]:
         """The ids that are claimed, in order; `held` then tells the token."""
@@ -294,6 +337,8 @@ class QueueModel:
         for task in taken:
             task.state, task.score = S.RUNNING, self._clock() + lease_ms
             task.starts += 1
+            if task.is_unclaimed:
+                self._free(task)
         return [t.id for t in taken]
 
     def held(self, task_id: str, token: str) -> None:
@@ -350,7 +395,9 @@ class QueueModel:
             return Outcome("cancelled", attempt)
         task.counted().failures = attempt
         self.counters["failures"] += 1
-        if verdict == "retry" and attempt < task.max_attempts:
+        again_ms = self._clock() + delay_ms
+        is_over = task.is_set_aside or (task.expires_at_ms is not None and task.expires_at_ms <= again_ms)
+        if verdict == "retry" and attempt < task.max_attempts and not is_over:
             task.note(token, "retrying", attempt)
             task.state, task.score, task.token = S.RETRYING, self._clock() + delay_ms, None
             self.counters["retrying"] += 1
@@ -431,6 +478,7 @@ class QueueModel:
                     words.append("failed")
                     continue
                 task.state, task.score, task.token = S.RETRYING, self._clock() + delay_ms, None
+                task.is_set_aside = False
                 self.counters["released"] += 1
             else:
                 task.returns += 1
@@ -484,6 +532,9 @@ class QueueModel:
                 self._forget(old, counter)
             over = min(len(self.in_state(state)) - (keep if own is None else own), limit)
             self._forget(self.in_state(state)[: max(over, 0)], counter)
+        free = sorted((at, names.encode_unique_key(k), k) for k, at in self.locks.items() if at <= self._clock())
+        for _, _, key in free[:limit]:
+            del self.locks[key], self.unique[key]
         return before - len(self.tasks)
 
     # --- operators ---
@@ -513,16 +564,16 @@ class QueueModel:
         moved: list[ModelTask] = []
         for task_id in task_ids:
             task = self.tasks.get(task_id)
-            holder = self.unique.get(task.unique_key or "") if task else None
+            holder = self._holder(task.unique_key) if task else None
             if task is None:
                 words.append("gone")
             elif task.state not in TERMINAL_STATES:
                 words.append(f"is:{task.state}")
-            elif holder:
+            elif holder and holder != task.id:
                 words.append(f"unique:{holder}")
             else:
-                if task.unique_key:
-                    self.unique[task.unique_key] = task.id
+                if task.unique_key and task.unique_mode != "for":
+                    self._hold(task, 0)
                 self._fresh_place(task)
                 task.trail, task.record, task.group, task.starts, task.returns = None, None, None, 0, 0
                 self._drop_empty_groups()

@@ -66,6 +66,8 @@ class Player:
                     name,
                     self.parents(taken),
                     self.pick(("fail", "skip", "run")),
+                    self.pick((None, None, None, None, 800, 3000, 40_000)),
+                    self.pick(("finished", "finished", "started", "for")),
                 )
                 for name in names
             ]
@@ -263,6 +265,7 @@ def test_queue_and_model_agree_on_a_busy_history(broker_url: str, seed: int) -> 
         "stale",
         "requeued",
         "dropped",
+        "expired",
     )
     assert not [name for name in rare if not seen[name]], "a history in which these never happened proves little"
     assert [i for i in history.known_ids if i.startswith("cron.")], "nor does one without a schedule"
@@ -283,7 +286,7 @@ def test_queue_and_model_agree_on_a_very_long_history(broker_url: str, seed: int
 
 def test_the_clock_of_a_history_is_its_own(broker_url: str) -> None:
     history = QueueHistory(broker_url)
-    history.enqueue([(100, 500, 1, None, None, (), "fail")])
+    history.enqueue([(100, 500, 1, None, None, (), "fail", None, "finished")])
     history.q.clock.advance(500)
     history.claim("node.1", 1, 1000)
     assert history.q.clock.now_ms == START_MS + 500

@@ -15,11 +15,19 @@ import msgspec
 
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.progress import Interrupted, Progress
+from tq_console.cli.room import room_waits
 from tq_console.cli.task_types import read_rules
 from tq_console.view.submission import SubmissionRules, TaskLine
-from tq_core.errors import BrokerError, InvalidInputError, PayloadTooLargeError, RefusedError, TqError
+from tq_core.errors import (
+    BrokerError,
+    InvalidInputError,
+    PayloadTooLargeError,
+    QueueFullError,
+    RefusedError,
+    TqError,
+)
 from tq_core.model import NewTask
-from tq_core.roles import producer, registry
+from tq_core.roles import backpressure, producer, registry
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation
@@ -38,7 +46,13 @@ Numbered = tuple[int, bytes | None]
 
 
 def submit_batch(
-    invocation: Invocation, source: str, defaults: TaskLine, *, is_skipping: bool, is_forced: bool
+    invocation: Invocation,
+    source: str,
+    defaults: TaskLine,
+    *,
+    is_skipping: bool,
+    is_forced: bool,
+    wait_for_room_s: float | None = None,
 ) -> ExitCode:
     """Enqueues the tasks of a file or of stdin (`-`) and prints their ids, in the order of the lines.
 
@@ -57,7 +71,7 @@ def submit_batch(
             lines: Iterator[Numbered | None] = iter(file_lines(file))
         else:
             lines = pipe_lines(file.fileno())
-        batch = _Batch(invocation, rules, defaults, is_skipping=is_skipping)
+        batch = _Batch(invocation, rules, defaults, is_skipping=is_skipping, wait_for_room_s=wait_for_room_s)
         with Progress("enqueued", total=total) as progress:
             return batch.run(lines, progress)
 
@@ -95,15 +109,22 @@ class _Batch:
     """The sending of lines, chunk by chunk."""
 
     def __init__(
-        self, invocation: Invocation, rules: SubmissionRules, defaults: TaskLine, *, is_skipping: bool
+        self,
+        invocation: Invocation,
+        rules: SubmissionRules,
+        defaults: TaskLine,
+        *,
+        is_skipping: bool,
+        wait_for_room_s: float | None,
     ) -> None:
         self._invocation, self._rules, self._defaults = invocation, rules, defaults
         self._is_skipping = is_skipping
+        self._wait_for_room_s = wait_for_room_s
         self._chunk: list[tuple[str, NewTask]] = []
         self._chunk_bytes = 0
         self._sent_line = self._last_line = 0
         self._numbers: dict[str, int] = {}
-        self._skipped = self._duplicates = 0
+        self._skipped = self._duplicates = self._replaced = 0
 
     def run(self, lines: Iterator[Numbered | None], progress: Progress) -> ExitCode:
         """Sends all lines."""
@@ -157,12 +178,7 @@ class _Batch:
                 if queue not in self._numbers:
                     self._numbers[queue] = self._invocation.change(registry.register_queue(queue))
                 tasks = [chunk[i][1] for i in places]
-                outcomes = self._invocation.change(producer.enqueue(queue, tasks, number=self._numbers[queue]))
-                for i, outcome in zip(places, outcomes, strict=True):
-                    ids[i] = outcome.task_id
-                new = sum(outcome.is_new for outcome in outcomes)
-                self._duplicates += len(outcomes) - new
-                progress.advance(new)
+                self._send_to(queue, tasks, places=iter(places), ids=ids, progress=progress)
             self._sent_line = self._last_line
         except RefusedError as error:
             raise RefusedError(
@@ -175,6 +191,34 @@ class _Batch:
             ) from error
         finally:
             self._print(list(filter(None, ids)), progress)
+
+    def _send_to(
+        self, queue: str, tasks: list[NewTask], *, places: Iterator[int], ids: list[str], progress: Progress
+    ) -> None:
+        """Enqueues tasks of one queue, as room comes where that is asked for; writes their ids to their places."""
+
+        def take(outcomes: list[producer.Enqueued]) -> None:
+            for outcome in outcomes:
+                ids[next(places)] = outcome.task_id
+            new = sum(outcome.is_new for outcome in outcomes)
+            replaced = sum(outcome.duplicate_of == "replaced" for outcome in outcomes)
+            self._replaced += replaced
+            self._duplicates += len(outcomes) - new - replaced
+            progress.advance(new)
+
+        def tell(full: QueueFullError) -> None:
+            progress.clear()
+            room_waits(self._invocation, self._wait_for_room_s)(full)
+
+        flow = backpressure.enqueue(
+            queue,
+            tasks,
+            number=self._numbers[queue],
+            wait_for_room_s=self._wait_for_room_s,
+            on_wait=tell,
+            on_done=take,
+        )
+        self._invocation.change(flow)
 
     def _print(self, ids: list[str], progress: Progress) -> None:
         if not ids:
@@ -192,6 +236,8 @@ class _Batch:
     def _sum_up(self, progress: Progress) -> None:
         progress.clear()
         words = [f"{progress.done:,} enqueued"]
+        if self._replaced:
+            words.append(f"{self._replaced:,} took the place of one that waited")
         if self._duplicates:
             words.append(f"{self._duplicates:,} there already")
         if self._skipped:

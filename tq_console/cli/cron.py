@@ -91,6 +91,7 @@ def list_schedules(invocation: Invocation, queues: tuple[str, ...]) -> None:
 @click.option("--priority", "-p", type=PRIORITY, help="critical, high, normal, low, or 0 (first) to 255.")
 @click.option("--max-attempts", type=click.IntRange(1, 1000), help="How often each task is tried in all.")
 @click.option("--timeout", type=DURATION, help="Longest time that one attempt may take.")
+@click.option("--expires", type=DURATION, help="Do not start a task so long after it was enqueued, or later.")
 @click.option("--force", is_flag=True, help="Add it even where the type or its arguments are not known to workers.")
 @WHY
 @click.pass_obj
@@ -111,6 +112,7 @@ def add(invocation: Invocation, /, *, name: str, task_type: str, words: tuple[st
         priority=options["priority"],
         max_attempts=options["max_attempts"],
         timeout=options["timeout"],
+        expires=options["expires"],
     )
     queue, task = rules.checked(line)
     schedule = schedules.new_schedule(
@@ -127,6 +129,7 @@ def add(invocation: Invocation, /, *, name: str, task_type: str, words: tuple[st
         priority=task.priority,
         max_attempts=task.max_attempts,
         timeout_s=task.options.timeout_s,
+        expires_in_s=task.options.expires_in_s,
     )
     next_ms = invocation.change(schedules.add(schedule, actor=invocation.actor, why=options["why"]))
     if invocation.is_json:

@@ -11,7 +11,7 @@ import click
 from tq_console.cli.commands import command
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.invocation import Invocation
-from tq_console.cli.values import DURATION, MOMENT, PARENT_POLICIES, PRIORITY
+from tq_console.cli.values import DURATION, MOMENT, PARENT_POLICIES, PRIORITY, UNIQUE_UNTIL
 
 if TYPE_CHECKING:
     from tq_console.view.submission import SubmissionRules, TaskLine
@@ -29,7 +29,9 @@ MAX_DATA_BYTES = 8 * 1024 * 1024
         tq submit --batch tasks.ndjson                   # {"type": "add", "args": {"a": 1, "b": 2}} on each line
         tq submit --from 01jd7q0v3k0a19c8x7v6b5n4m2 to=bob@example.org   # the same again, with a change
         tq submit notify --depends-on 01jd7q0v3k0a19c8x7v6b5n4m2 --on-parent-failure skip
-        make-tasks | tq submit resize --batch - --skip-bad
+        tq submit show_price item=7 --expires 10m        # worth nothing later: cancelled if no worker took it by then
+        tq submit reindex shop=7 --unique shop-7 --debounce 30s --debounce-max 5m
+        make-tasks | tq submit resize --batch - --skip-bad --wait-for-room 10m
     """,
 )
 @click.argument("task_type", metavar="[TYPE]", required=False)
@@ -44,6 +46,18 @@ MAX_DATA_BYTES = 8 * 1024 * 1024
 @click.option("--max-attempts", type=click.IntRange(1, 1000), help="How often it is tried in all.")
 @click.option("--timeout", type=DURATION, help="Longest time that one attempt may take.")
 @click.option("--unique", metavar="KEY", help="Refuse while an unfinished task of the queue holds this key.")
+@click.option(
+    "--unique-until",
+    type=click.Choice(UNIQUE_UNTIL),
+    help="Free the key when the task has finished (default), or as a worker takes it.",
+)
+@click.option("--unique-for", type=DURATION, help="Hold the key for so long instead, whatever becomes of the task.")
+@click.option(
+    "--debounce", type=DURATION, help="Wait so long; one of the same --unique key meanwhile replaces what waits."
+)
+@click.option("--debounce-max", type=DURATION, help="With --debounce: wait so long at most after the first one.")
+@click.option("--expires", type=DURATION, help="Do not start it so long from now or later: it is cancelled then.")
+@click.option("--wait-for-room", type=DURATION, help="While the queue is full, wait so long for room.")
 @click.option("--id", "name", metavar="NAME", help="A name of your own; submitting it again changes nothing.")
 @click.option("--from", "from_id", metavar="ID", help="Ask for what this task was, where nothing else is said.")
 @click.option("--force", is_flag=True, help="Submit even where the type or its arguments are not known to workers.")
@@ -98,7 +112,7 @@ def _submit_one(invocation: Invocation, task_type: str | None, words: tuple[str,
     line = _line(options, type=task_type, args={**args, **rules.arguments(task_type, words)})
     if before is not None:
         line = line.over(msgspec.structs.replace(before, args={}))
-    task_id = _enqueue(invocation, rules, line)
+    task_id = _enqueue(invocation, rules, line, wait_for_room_s=options["wait_for_room"])
     if is_waiting:
         invocation.out.talk(f"tq: {task_id} was enqueued; waiting for its end")
         return print_end(invocation, task_id, timeout_s=options["wait_timeout"])
@@ -121,19 +135,25 @@ def _line_from(invocation: Invocation, task_id: str | None) -> TaskLine | None:
     return line_of(invocation.run(inspector.show_one(task_id, payload_max=WHOLE_PAYLOAD_BYTES)))
 
 
-def _enqueue(invocation: Invocation, rules: SubmissionRules, line: TaskLine) -> str:
+def _enqueue(invocation: Invocation, rules: SubmissionRules, line: TaskLine, *, wait_for_room_s: float | None) -> str:
+    from tq_console.cli.room import room_waits
     from tq_core.errors import DuplicateTaskError
-    from tq_core.roles import producer
+    from tq_core.roles import backpressure
 
     queue, task = rules.checked(line)
-    (outcome,) = invocation.change(producer.enqueue(queue, [task]))
+    (outcome,) = invocation.change(
+        backpressure.enqueue(
+            queue, [task], wait_for_room_s=wait_for_room_s, on_wait=room_waits(invocation, wait_for_room_s)
+        )
+    )
     if outcome.duplicate_of == "unique":
         raise DuplicateTaskError(
-            f"the unique key {line.unique!r} is held by the task {outcome.task_id}, which has not ended: "
-            "wait for it or cancel it",
+            f"the unique key {line.unique!r} is held by the task {outcome.task_id}: wait for it or cancel it",
             holder_id=outcome.task_id,
         )
-    if not outcome.is_new:
+    if outcome.duplicate_of == "replaced":
+        invocation.out.talk(f"tq: {outcome.task_id} was waiting: it does now what this one asks for")
+    elif not outcome.is_new:
         invocation.out.talk(f"tq: {outcome.task_id} was there already: nothing was added")
     return outcome.task_id
 
@@ -154,7 +174,12 @@ def _submit_batch(
 
     defaults = _line(options, type=task_type, args={})
     return submit_batch(
-        invocation, options["batch"], defaults, is_skipping=options["skip_bad"], is_forced=options["force"]
+        invocation,
+        options["batch"],
+        defaults,
+        is_skipping=options["skip_bad"],
+        is_forced=options["force"],
+        wait_for_room_s=options["wait_for_room"],
     )
 
 
@@ -170,6 +195,11 @@ def _line(options: dict[str, Any], **fields: Any) -> TaskLine:
         max_attempts=options["max_attempts"],
         timeout=options["timeout"],
         unique=options["unique"],
+        unique_until=options["unique_until"],
+        unique_for=options["unique_for"],
+        debounce=options["debounce"],
+        debounce_max=options["debounce_max"],
+        expires=options["expires"],
         id=options["name"],
         depends_on=list(options["depends_on"]) or None,
         on_parent_failure=options["on_parent_failure"],

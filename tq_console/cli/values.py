@@ -11,6 +11,7 @@ from tq_core.errors import InvalidInputError
 
 STATES = ("blocked", "scheduled", "pending", "running", "retrying", "completed", "failed", "cancelled")
 PARENT_POLICIES = ("fail", "skip", "run")
+UNIQUE_UNTIL = ("finished", "started")
 ENDED_STATES = ("completed", "failed", "cancelled")
 
 

@@ -64,6 +64,7 @@ def schedule_record(view: ScheduleView, masker: Masker) -> dict[str, Any]:
         "priority": schedule.priority if schedule else None,
         "max_attempts": schedule.max_attempts if schedule else None,
         "timeout_s": schedule.timeout_s if schedule else None,
+        "expires_in_s": schedule.expires_in_s if schedule else None,
         "next_at_ms": view.next_at_ms,
         "last_at_ms": view.fired_at_ms,
         "fires": view.fires,

@@ -35,6 +35,13 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timeout: float | str | None = None
     """Seconds, or a duration like 5m."""
     unique: str | None = None
+    unique_until: str | None = None
+    """started or finished."""
+    unique_for: float | str | None = None
+    """Seconds, or a duration like 5m; so are those that follow."""
+    debounce: float | str | None = None
+    debounce_max: float | str | None = None
+    expires: float | str | None = None
     id: str | None = None
     depends_on: list[str] | None = None
     """Ids of tasks of the same queue that must have completed before."""
@@ -64,6 +71,7 @@ def line_of(task: TaskView) -> TaskLine:
         priority=task.priority,
         max_attempts=task.max_attempts,
         timeout=task.options.timeout_s,
+        expires=task.options.expires_in_s,
         linked_to=task.id,
     )
 
@@ -150,6 +158,11 @@ class SubmissionRules:
                 linked_to=line.linked_to,
                 depends_on=tuple(dict.fromkeys(line.depends_on or ())),
                 on_parent_failure=line.on_parent_failure,
+                expires_in_s=_seconds("expires", line.expires) if line.expires is not None else _default_expiry(found),
+                unique_until=line.unique_until,
+                unique_for_s=_seconds("unique_for", line.unique_for),
+                debounce_s=_seconds("debounce", line.debounce),
+                debounce_max_s=_seconds("debounce_max", line.debounce_max),
                 submitted_by=self._submitted_by,
             ),
         )
@@ -194,6 +207,10 @@ def _default_attempts(found: PublishedType | None) -> int:
     from tq_core.settings import retry_defaults
 
     return retry_defaults().max_attempts
+
+
+def _default_expiry(found: PublishedType | None) -> float | None:
+    return found.expires_in_s if found else None
 
 
 def _seconds(what: str, value: float | str | None) -> float | None:

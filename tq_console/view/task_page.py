@@ -37,7 +37,8 @@ def facts(task: TaskView, why: str, masker: Masker) -> list[Fact]:
         ("took", duration(task.duration_ms) if task.duration_ms is not None else None),
         ("lease until", clock(task.lease_end_ms) if task.lease_end_ms else None),
         ("timeout", duration(task.options.timeout_s * 1000) if task.options.timeout_s else None),
-        ("unique key", task.unique_key),
+        ("expires", clock(task.expires_at_ms) if task.expires_at_ms else None),
+        ("unique key", _unique_text(task)),
         ("crashes", str(task.crashes) if task.crashes else None),
         ("lost leases", str(task.lost) if task.lost else None),
         ("depends on", ", ".join(task.options.depends_on) or None),
@@ -45,6 +46,19 @@ def facts(task: TaskView, why: str, masker: Masker) -> list[Fact]:
         ("submitted by", task.options.submitted_by),
     ]
     return [(label, visible(text)) for label, text in found if text]
+
+
+def _unique_text(task: TaskView) -> str | None:
+    """The key, and how it is held where that is not until the task ends."""
+    options = task.options
+    if task.unique_key is None:
+        return None
+    if options.unique_for_s is not None:
+        return f"{task.unique_key} (for {duration(options.unique_for_s * 1000)})"
+    if options.debounce_s is not None:
+        most = f", {duration(options.debounce_max_s * 1000)} at most" if options.debounce_max_s is not None else ""
+        return f"{task.unique_key} (debounced by {duration(options.debounce_s * 1000)}{most})"
+    return f"{task.unique_key} (until it starts)" if options.unique_until == "started" else task.unique_key
 
 
 def arguments_text(task: TaskView, masker: Masker) -> str:

@@ -12,6 +12,10 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{mail}:attempts               HASH    id -> history, one line an attempt; only where there is one
     tq:{mail}:cancels                HASH    id -> who asked a running task to stop, and why
     tq:{mail}:unique                 HASH    unique key -> id of the live task that holds it
+    tq:{mail}:until                  HASH    id -> unique key that its claim frees; only tasks that were never claimed
+    tq:{mail}:locks                  ZSET    unique key that is held for a time, whatever its task does -> end (ms)
+    tq:{mail}:absorbed:N             HASH    id that was sent -> waiting task that does its work; 20 min
+    tq:{mail}:expiries               ZSET    id -> from when on (ms) no attempt starts; live tasks that expire only
     tq:{mail}:schedules              HASH    name -> what is enqueued and when (JSON, tq_core.roles.schedules.Schedule)
     tq:{mail}:fires                  ZSET    schedule -> its next fire (ms); paused ones are not in it
     tq:{mail}:schedule_notes         HASH    paused:NAME who and why, seen:NAME declared by code (ms), fired:NAME last

@@ -7,6 +7,7 @@
     alike    fingerprint|code_version|error JSON                  what a failure brings to its group
     group    first_ms|last_ms|type|reason|version,version|error JSON
     attempts at_ms|token outcome|attempt|duration_ms|detail JSON  one line each, oldest first
+    expiry   ms; of a task that runs on past it 2^52 more, so that no range of what is due finds it until it waits again
 
 Only the last field of each may contain the separator; every other is a number, a checked name, percent-encoded or JSON
 whose `|` is written as an escape. A token ends with the separator, so that a record begins with the token that wrote
@@ -27,6 +28,8 @@ from tq_core.model import Attempt, TaskOptions, TaskState, TaskView
 
 PRIORITY_BAND = 2**45
 NO_TOKEN = "|"
+SET_ASIDE_MS = 2**52
+"""Added to the expiry of a task that was running when its time was over."""
 MAX_DETAIL_BYTES = 16 * 1024
 MAX_ALIKE_CHARS = 300
 MAX_VERSION_CHARS = 40
@@ -256,6 +259,7 @@ class View(msgspec.Struct, frozen=True):
     cancel: bytes | None = None
     position: int | None = None
     blocked_by: list[bytes] | None = None
+    expiry: bytes | None = None
 
 
 def task_view(queue: str, raw: View) -> TaskView:
@@ -306,6 +310,7 @@ def task_view(queue: str, raw: View) -> TaskView:
         started_at_ms=started_at_ms,
         finished_at_ms=score if state.is_terminal else None,
         due_at_ms=score if state in (TaskState.SCHEDULED, TaskState.RETRYING) else None,
+        expires_at_ms=int(float(raw.expiry)) % SET_ASIDE_MS if raw.expiry else None,
         lease_end_ms=score if state is TaskState.RUNNING else None,
         duration_ms=duration_ms,
         failures=trail.failures,

@@ -35,8 +35,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     """Empty for the fleet."""
     kind: str
-    """enqueued unblocked claimed completed retrying failed cancelled released crashed lost requeued discarded dropped
-    paused resumed configured skipped scheduling; joined, left."""
+    """enqueued unblocked claimed completed retrying failed cancelled expired replaced released crashed lost
+    requeued discarded dropped paused resumed configured skipped scheduling; joined, left."""
     ids: tuple[str, ...] = ()
     worker_id: str = ""
     reason: str = ""

@@ -327,6 +327,19 @@ def why(task: TaskView) -> Flow[str]:
 
 def explain(task: TaskView, numbers: QueueStats, fleet: registry.Fleet) -> str:
     """The words of `why`, from facts that were read before."""
+    return _explained(task, numbers, fleet) + _expiry(task, numbers.now_ms)
+
+
+def _expiry(task: TaskView, now: int) -> str:
+    if task.expires_at_ms is None:
+        return ""
+    left_ms = task.expires_at_ms - now
+    if task.state is TaskState.RUNNING:
+        return f"; not tried again from {_span(left_ms)} on" if left_ms > 0 else "; its time is over: not tried again"
+    return f"; expires in {_span(left_ms)}" if left_ms > 0 else "; its time is over: it expires at the next upkeep"
+
+
+def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet) -> str:
     now = numbers.now_ms
     if task.state is TaskState.PENDING:
         if numbers.paused:
@@ -367,8 +380,11 @@ def explain(task: TaskView, numbers: QueueStats, fleet: registry.Fleet) -> str:
         return f"completed {ended} ago in {_span(task.duration_ms or 0)} by {task.worker_id}"
     error = task.error or {}
     if task.state is TaskState.FAILED:
-        return f"failed {ended} ago ({_REASONS.get(error.get('reason', ''), error.get('reason', ''))}): {_first(error)}"
-    if error.get("reason") == "parent_failed":
+        reason = _REASONS.get(error.get("reason", ""), error.get("reason", ""))
+        if error.get("not_retried") == "expired":
+            reason = "not tried again, because its time was over"
+        return f"failed {ended} ago ({reason}): {_first(error)}"
+    if error.get("reason") in ("parent_failed", "expired"):
         return f"cancelled {ended} ago: {error.get('message', '')}"
     return f"cancelled {ended} ago by {error.get('by', 'its queue')}{': ' + error['why'] if error.get('why') else ''}"
 

@@ -31,7 +31,7 @@ class Upkeep(msgspec.Struct, frozen=True):
 
 
 def promote(queues: Sequence[str], *, limit: int = PROMOTE_MAX) -> Flow[int]:
-    """Moves due tasks to pending; returns how many."""
+    """Moves due tasks to pending and ends expired ones; returns how many."""
     replies = yield Batch([Script("promote", keys.queue_prefix(q), (limit,)) for q in queues])
     return sum(int(moved) for _, moved in replies)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from tq_core.errors import (
     UnknownParentError,
 )
 from tq_core.keyspace import keys, sealing, wire
-from tq_core.model import DEFAULT_PRIORITY, PARENT_POLICIES, NewTask, TaskOptions, parse_priority
+from tq_core.model import DEFAULT_PRIORITY, PARENT_POLICIES, UNIQUE_UNTIL, NewTask, TaskOptions, parse_priority
 from tq_core.roles import registry
 from tq_core.transport.steps import Arg, Flow, Script
 
@@ -34,10 +35,11 @@ class Enqueued(msgspec.Struct, frozen=True):
     """What became of one task of a batch."""
 
     task_id: str
-    """The task's id; for a duplicate that of the task that is there already."""
+    """The task's id; for a duplicate that of the task that is there already, or that holds its unique key."""
     is_new: bool
     duplicate_of: str = ""
-    """"id" when a task with its id exists, "unique" when a live one holds its unique key."""
+    """"id" when a task with its id exists, "unique" when another holds its unique key, "replaced" when a waiting one
+    was given its arguments and options."""
 
 
 def encode_payload(args: dict[str, Any] | bytes, *, max_bytes: int = MAX_PAYLOAD_BYTES) -> bytes:
@@ -113,6 +115,12 @@ def new_task(
         names.encode_unique_key(unique_key)
     if options:
         _check_parents(options)
+        _check_times(options, delay_s=delay_s)
+        _check_unique(options, is_unique=unique_key is not None)
+        if options.debounce_s is not None and (delay_s or at_ms is not None or name is not None or options.depends_on):
+            raise InvalidInputError(
+                "debounce_s is a delay, and the waiting task keeps its id: it goes with no delay, time, id or parents"
+            )
     return NewTask(
         task_type=task_type,
         payload=encode_payload(args, max_bytes=max_payload_bytes),
@@ -122,8 +130,40 @@ def new_task(
         max_attempts=max_attempts,
         chosen_name=name,
         unique_key=unique_key,
-        options=options or TaskOptions(),
+        options=_plain(options) if options else TaskOptions(),
     )
+
+
+def _plain(options: TaskOptions) -> TaskOptions:
+    """The same said in one way: what debounces frees its key as it starts, and `finished` goes without saying."""
+    until = "started" if options.debounce_s is not None or options.unique_until == "started" else None
+    return options if until == options.unique_until else msgspec.structs.replace(options, unique_until=until)
+
+
+def _check_times(options: TaskOptions, *, delay_s: float) -> None:
+    for word in ("expires_in_s", "unique_for_s", "debounce_s", "debounce_max_s"):
+        value_s = getattr(options, word)
+        if value_s is not None and not 1 <= value_s * 1000 <= MAX_DELAY_MS:
+            raise InvalidInputError(f"{word} {value_s}: must be from a millisecond to ten years")
+    starts_s = max(delay_s, options.debounce_s or 0)
+    if options.expires_in_s is not None and starts_s >= options.expires_in_s:
+        raise InvalidInputError(
+            f"it expires after {options.expires_in_s} s and is not due before {starts_s} s: it could never run"
+        )
+    if options.debounce_max_s is not None and options.debounce_max_s < (options.debounce_s or math.inf):
+        raise InvalidInputError("debounce_max_s must be at least debounce_s, which it limits")
+
+
+def _check_unique(options: TaskOptions, *, is_unique: bool) -> None:
+    if options.unique_until is not None and options.unique_until not in UNIQUE_UNTIL:
+        raise InvalidInputError(f"unique_until {options.unique_until!r}: use {', '.join(UNIQUE_UNTIL)}")
+    said = [w for w in ("unique_until", "unique_for_s", "debounce_s") if getattr(options, w) is not None]
+    if said and not is_unique:
+        raise InvalidInputError(f"{said[0]} is for a task with a unique key: give one")
+    if options.unique_for_s is not None and len(said) > 1:
+        raise InvalidInputError("unique_for_s goes with neither unique_until nor debounce_s: choose how it is held")
+    if options.debounce_s is not None and options.unique_until == "finished":
+        raise InvalidInputError("debounce_s frees the unique key as the task starts: unique_until cannot be 'finished'")
 
 
 def _check_parents(options: TaskOptions) -> None:
@@ -254,19 +294,36 @@ def _ids(queue: str, tasks: Sequence[NewTask], number: int) -> list[str]:
 
 
 def _meta(task: NewTask) -> Arg:
-    if not (task.delay_ms or task.at_ms is not None or task.unique_key or task.options.depends_on):
+    options = task.options
+    is_timed = task.delay_ms or task.at_ms is not None or options.expires_in_s is not None
+    if not (is_timed or task.unique_key or options.depends_on):
         return task.priority
     meta: dict[str, Any] = {"p": task.priority}
+    if options.expires_in_s is not None:
+        meta["x"] = round(options.expires_in_s * 1000)
     if task.at_ms is not None:
         meta["at"] = task.at_ms
     elif task.delay_ms:
         meta["d"] = task.delay_ms
     if task.unique_key:
         meta["u"] = names.encode_unique_key(task.unique_key)
+        meta |= _unique_meta(options)
     if task.options.depends_on:
         meta["dep"] = task.options.depends_on
         meta["on"] = task.options.on_parent_failure or "fail"
     return _encode(meta)
+
+
+def _unique_meta(options: TaskOptions) -> dict[str, Any]:
+    """How its unique key is held, where that is not until it ends."""
+    if options.unique_for_s is not None:
+        return {"uf": round(options.unique_for_s * 1000)}
+    if options.debounce_s is None:
+        return {"us": True} if options.unique_until == "started" else {}
+    meta: dict[str, Any] = {"us": True, "db": round(options.debounce_s * 1000)}
+    if options.debounce_max_s is not None:
+        meta["dm"] = round(options.debounce_max_s * 1000)
+    return meta
 
 
 def _tail(task: NewTask) -> bytes:
@@ -285,4 +342,5 @@ def _enqueued(task_id: str, answer: bytes) -> Enqueued:
         return Enqueued(task_id, True)
     if answer == b"D":
         return Enqueued(task_id, False, "id")
-    return Enqueued(answer.partition(b":")[2].decode(), False, "unique")
+    word, _, holder_id = answer.partition(b":")
+    return Enqueued(holder_id.decode(), False, "replaced" if word == b"R" else "unique")

@@ -78,6 +78,7 @@ class PublishedType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     max_attempts: int = 4
     timeout_s: float | None = None
     is_isolated: bool = False
+    expires_in_s: float | None = None
     seen_at_ms: int = 0
 
 

@@ -66,6 +66,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     priority: int = DEFAULT_PRIORITY
     max_attempts: int = 4
     timeout_s: float | None = None
+    expires_in_s: float | None = None
+    """No attempt of a task starts so long after it was enqueued, or later."""
 
     def delay_ms(self, fire_ms: int) -> int:
         """How long the task of a fire waits: drawn from the fire itself, so that all workers draw the same."""
@@ -152,6 +154,7 @@ def new_schedule(
     priority: str | int = DEFAULT_PRIORITY,
     max_attempts: int = 4,
     timeout_s: float | None = None,
+    expires_in_s: float | None = None,
 ) -> Schedule:
     """A checked schedule.
 
@@ -163,6 +166,7 @@ def new_schedule(
         missed: skip, once or all; see `Schedule.missed`.
         jitter_s: Spreads the tasks over so many seconds after each fire.
         overlap: Whether a task may be enqueued while an earlier one of the schedule has not ended.
+        expires_in_s: No attempt of a task starts so long after its fire was done, or later.
 
     Raises:
         InvalidInputError: a value is not allowed; says which and why.
@@ -182,7 +186,8 @@ def new_schedule(
         dict(args or {}),
         priority=priority,
         max_attempts=max_attempts,
-        options=TaskOptions(timeout_s=timeout_s),
+        delay_s=jitter_s,
+        options=TaskOptions(timeout_s=timeout_s, expires_in_s=expires_in_s),
         max_payload_bytes=MAX_ARGS_BYTES,
     )
     return Schedule(
@@ -197,6 +202,7 @@ def new_schedule(
         priority=task.priority,
         max_attempts=max_attempts,
         timeout_s=timeout_s,
+        expires_in_s=expires_in_s,
     )
 
 
@@ -447,7 +453,9 @@ def _now_ms(queue: str) -> Flow[int]:
 
 def _task_args(schedule: Schedule) -> tuple[int, str, bytes]:
     unique = schedule.unique_key
-    options = TaskOptions(timeout_s=schedule.timeout_s, submitted_by=f"cron {schedule.name}")
+    options = TaskOptions(
+        timeout_s=schedule.timeout_s, expires_in_s=schedule.expires_in_s, submitted_by=f"cron {schedule.name}"
+    )
     tail = wire.body_tail(
         task_type=schedule.task_type,
         max_attempts=schedule.max_attempts,

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tq_core.tasks.handle import TaskHandle
 
 
+MAX_WAIT_FOR_ROOM_S = 86_400
+
+
 class EnqueueOptions(TypedDict, total=False):
     """Keywords of `.options()` and of `TaskQueue.enqueue`; what is left out is the type's or the queue's."""
 
@@ -32,6 +35,18 @@ class EnqueueOptions(TypedDict, total=False):
     """Hard limit of one attempt."""
     unique: str | bool
     """A key that only one unfinished task of the queue may hold; True = the type and its arguments."""
+    unique_until: str
+    """When the key is free again: finished (the default), or started = as a worker takes the task."""
+    unique_for_s: float
+    """Holds the key for so long from now instead, whatever becomes of the task."""
+    debounce_s: float
+    """Waits so long; another of its key meanwhile takes its place and begins the wait anew. unique=True: one a type."""
+    debounce_max_s: float
+    """With debounce_s: waits so long at most after the first one."""
+    expires_in_s: float | None
+    """No attempt starts so long from now or later: it ends as cancelled, or as failed where an attempt has failed."""
+    wait_for_room_s: float
+    """While the queue is full, waits so long for room instead of raising QueueFullError at once."""
     id: str
     """A name of one's own; the id becomes NAME@QUEUE. Enqueuing it again changes nothing."""
     queue: str
@@ -54,6 +69,7 @@ class TypeDefaults(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = DEFAULT_PRIORITY
     max_attempts: int = 4
     is_unique: bool = False
+    expires_in_s: float | None = None
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -63,6 +79,7 @@ class Submission(msgspec.Struct, frozen=True):
     template: NewTask
     is_unique: bool
     """Whether the unique key is made of the arguments."""
+    wait_for_room_s: float | None = None
 
     def task(self, payload: bytes) -> NewTask:
         """The task of these arguments.
@@ -88,6 +105,9 @@ def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) 
         raise InvalidInputError(f"{listed}: no such option; there are {', '.join(EnqueueOptions.__annotations__)}")
     unique = options.get("unique", defaults.is_unique)
     retry = options.get("retry")
+    wait_for_room_s = options.get("wait_for_room_s")
+    if wait_for_room_s is not None and not 0 <= wait_for_room_s <= MAX_WAIT_FOR_ROOM_S:
+        raise InvalidInputError(f"wait_for_room_s {wait_for_room_s}: must be from 0 to a day")
     queue = names.check_queue(options.get("queue", defaults.queue))
     template = producer.new_task(
         task_type,
@@ -97,20 +117,27 @@ def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) 
         at_ms=_at_ms(options["at"]) if "at" in options else None,
         max_attempts=options.get("max_attempts", retry.max_attempts if retry else defaults.max_attempts),
         name=options.get("id"),
-        unique_key=unique if isinstance(unique, str) else None,
+        # What debounces is known by its type: its arguments are what changes.
+        unique_key=unique if isinstance(unique, str) else task_type[:100] if unique else None,
         options=TaskOptions(
             timeout_s=options.get("timeout_s"),
             retry=retry,
             linked_to=options.get("linked_to"),
             depends_on=_parent_ids(options.get("depends_on", ())),
             on_parent_failure=options.get("on_parent_failure"),
+            expires_in_s=options.get("expires_in_s", defaults.expires_in_s),
+            unique_until=options.get("unique_until"),
+            unique_for_s=options.get("unique_for_s"),
+            debounce_s=options.get("debounce_s"),
+            debounce_max_s=options.get("debounce_max_s"),
             submitted_by=options.get("submitted_by"),
             traceparent=options.get("traceparent"),
         ),
     )
     if template.chosen_name is not None:
         ids.chosen_id(template.chosen_name, queue)
-    return Submission(queue, template, unique is True)
+    is_of_arguments = unique is True and "debounce_s" not in options
+    return Submission(queue, template, is_of_arguments, wait_for_room_s)
 
 
 def unique_key_of(task_type: str, payload: bytes) -> str:

@@ -6,7 +6,7 @@ import getpass
 import socket
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from tq_core.errors import PayloadRefusedError, TaskCancelledError, TaskFailedError
+from tq_core.errors import PayloadRefusedError, TaskCancelledError, TaskExpiredError, TaskFailedError
 from tq_core.model import TaskState, TaskView
 from tq_core.roles import ends, inspector, operator
 
@@ -25,7 +25,8 @@ class TaskHandle(Generic[R]):
         self._task_queue = task_queue
         self.id = task_id
         self.is_new = is_new
-        """False when enqueuing found this task there already, under the same id or unique key."""
+        """False when enqueuing found this task there already, under the same id or unique key; one that debounces
+        does now what was asked for last."""
 
     def __repr__(self) -> str:
         return f"<TaskHandle {self.id}>"
@@ -44,7 +45,8 @@ class TaskHandle(Generic[R]):
 
         Raises:
             TaskFailedError: it is in the DLQ.
-            TaskCancelledError: it was cancelled, killed or expired.
+            TaskCancelledError: it was cancelled or killed.
+            TaskExpiredError: its time was over before a worker took it; a TaskCancelledError too.
             WaitTimeoutError: it had not ended in time; it goes on.
             NotFoundError: it is not there (any more).
             PayloadRefusedError: its result is sealed, and this process has no key for it.
@@ -101,6 +103,10 @@ class TaskHandle(Generic[R]):
             return cast("R", definition.decode_result(task.result) if definition else task.result)
         error = task.error or {}
         reason = str(error.get("reason", ""))
+        if task.state is TaskState.CANCELLED and reason == "expired":
+            raise TaskExpiredError(
+                f"the task {task.id} ({task.type}) expired: {error.get('message', 'its time was over')}", reason=reason
+            )
         if task.state is TaskState.CANCELLED:
             by, why = error.get("by"), error.get("why")
             told = (f" by {by}" if by else "") + (f": {why}" if why else "")

@@ -82,6 +82,7 @@ class Task(TaskDefinition, Generic[P, C, R]):
             priority=self.priority,
             max_attempts=self.retry.max_attempts,
             is_unique=self.is_unique,
+            expires_in_s=self.expires_in_s,
         )
 
 

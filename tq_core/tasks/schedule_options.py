@@ -32,6 +32,7 @@ class ScheduleOptions(TypedDict, total=False):
     priority: str | int
     max_attempts: int
     timeout_s: float
+    expires_in_s: float | None
 
 
 def declared_schedule(
@@ -73,6 +74,7 @@ def declared_schedule(
             "queue": definition.queue,
             "priority": definition.priority,
             "max_attempts": definition.retry.max_attempts,
+            "expires_in_s": definition.expires_in_s,
             **given,
         },
     )

@@ -38,6 +38,8 @@ class TaskSettings(TypedDict, total=False):
     """When SoftTimeoutError is raised inside the handler, so that it can finish tidily."""
     isolate: bool
     """Run each task in a process of its own."""
+    expires_in_s: float | None
+    """No attempt of a task starts so long after it was enqueued, or later."""
     priority: str | int
     unique: bool
     """Let the same arguments be live only once."""
@@ -65,6 +67,8 @@ class TaskDefinition:
     priority: int = DEFAULT_PRIORITY
     is_unique: bool = False
     """Whether the same arguments may be live only once."""
+    expires_in_s: float | None = None
+    """How long after it was enqueued no attempt of a task starts any more; a task's own option beats it."""
     is_isolated: bool = False
     """Whether each task runs in a process of its own."""
     is_async: bool = False
@@ -135,6 +139,7 @@ class TaskDefinition:
             max_attempts=self.retry.max_attempts,
             timeout_s=self.timeout_s,
             is_isolated=self.is_isolated,
+            expires_in_s=self.expires_in_s,
         )
 
 
@@ -159,6 +164,11 @@ def describe(handler: Any, settings: TaskSettings, *, local_names: Mapping[str, 
     function = inspect.unwrap(handler)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise InvalidInputError(f"the task {task_type!r} is a generator: a handler returns one result")
+    expires_in_s = settings.get("expires_in_s")
+    if expires_in_s is not None and not 1 <= expires_in_s * 1000 <= producer.MAX_DELAY_MS:
+        raise InvalidInputError(
+            f"the task {task_type!r}, expires_in_s {expires_in_s}: must be from a millisecond to ten years"
+        )
     hard_s, soft_s = settings.get("timeout_s"), settings.get("soft_timeout_s")
     for word, limit_s in (("timeout_s", hard_s), ("soft_timeout_s", soft_s)):
         if limit_s is not None and not 0 < limit_s <= MAX_TIMEOUT_S:
@@ -177,6 +187,7 @@ def describe(handler: Any, settings: TaskSettings, *, local_names: Mapping[str, 
         "soft_timeout_s": soft_s,
         "priority": parse_priority(settings.get("priority", DEFAULT_PRIORITY)),
         "is_unique": settings.get("unique", False),
+        "expires_in_s": expires_in_s,
         "is_isolated": settings.get("isolate", False),
         "is_async": _is_async(handler),
         "doc": "" if isinstance(function, functools.partial) else (inspect.getdoc(function) or "")[:MAX_DOC_CHARS],

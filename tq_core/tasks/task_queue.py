@@ -26,8 +26,8 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from tq_core import ids, names, settings
 from tq_core.errors import BrokerUnreachableError, DuplicateTaskError, InvalidInputError, TqError, UnknownTaskTypeError
-from tq_core.model import NewTask, RetryPolicy, TaskView
-from tq_core.roles import producer, registry
+from tq_core.model import RetryPolicy, TaskView
+from tq_core.roles import backpressure, producer, registry
 from tq_core.roles.schedules import Schedule
 from tq_core.tasks import schema
 from tq_core.tasks.arguments import invalid_arguments
@@ -247,11 +247,11 @@ class TaskQueue:
 
     async def submit(self, submitted: Submission, payload: bytes) -> TaskHandle[Any]:
         """Enqueues checked arguments under checked options."""
-        return self._handle_of(submitted, await self.run(self._send(submitted.queue, [submitted.task(payload)])))
+        return self._handle_of(submitted, await self.run(self._send(submitted, [payload])))
 
     def submit_sync(self, submitted: Submission, payload: bytes) -> TaskHandle[Any]:
         """As `submit`, from ordinary code."""
-        return self._handle_of(submitted, self.run_sync(self._send(submitted.queue, [submitted.task(payload)])))
+        return self._handle_of(submitted, self.run_sync(self._send(submitted, [payload])))
 
     async def submit_many(self, submitted: Submission, payloads: Sequence[bytes]) -> list[TaskHandle[Any]]:
         """As `submit`, many at once."""
@@ -297,7 +297,9 @@ class TaskQueue:
         published = yield from self._published_type(task_type, must_exist="queue" not in options)
         defaults = TypeDefaults(max_attempts=self._default_retry().max_attempts)
         if published:
-            defaults = TypeDefaults(queue=published.queue, max_attempts=published.max_attempts)
+            defaults = TypeDefaults(
+                queue=published.queue, max_attempts=published.max_attempts, expires_in_s=published.expires_in_s
+            )
         submitted = submission(task_type, options, defaults)
         payloads = []
         for args in arguments:
@@ -327,11 +329,20 @@ class TaskQueue:
             )
         return found
 
-    def _send(self, queue: str, tasks: list[NewTask]) -> Flow[list[producer.Enqueued]]:
+    def _send(
+        self,
+        submitted: Submission,
+        payloads: Sequence[bytes],
+        on_done: Callable[[list[producer.Enqueued]], None] | None = None,
+    ) -> Flow[list[producer.Enqueued]]:
+        queue = submitted.queue
+        tasks = [submitted.task(payload) for payload in payloads]
         number = self._numbers.get(queue)
         if number is None:
             number = self._numbers[queue] = yield from registry.register_queue(queue)
-        outcomes = yield from producer.enqueue(queue, tasks, number=number)
+        outcomes = yield from backpressure.enqueue(
+            queue, tasks, number=number, wait_for_room_s=submitted.wait_for_room_s, on_done=on_done
+        )
         home = ids.home_of(outcomes[0].task_id)
         if isinstance(home, int):
             self._numbers[queue] = home
@@ -343,7 +354,7 @@ class TaskQueue:
         outcomes: list[producer.Enqueued] = []
         for batch in _batches(payloads):
             try:
-                outcomes += yield from self._send(submitted.queue, [submitted.task(payload) for payload in batch])
+                yield from self._send(submitted, batch, outcomes.extend)
             except TqError as error:
                 if outcomes:
                     error.add_note(f"{len(outcomes)} of the {len(payloads)} tasks had been enqueued before")

@@ -87,6 +87,9 @@ def _facts(task: TaskView, now_ms: int) -> Iterable[tuple[str, str]]:
     if task.lease_end_ms is not None:
         left = task.lease_end_ms - now_ms
         yield "lease", f"{age(left)} left" if left >= 0 else f"ran out {age(-left)} ago"
+    if task.expires_at_ms is not None:
+        left = task.expires_at_ms - now_ms
+        yield "expires", f"in {age(left)}" if left >= 0 else f"since {age(-left)}"
     if task.unique_key:
         yield "unique key", task.unique_key
     if task.options.depends_on:

@@ -46,6 +46,8 @@ class Draft:
     is_forced: bool = False
     is_raw: bool = False
     linked_to: str | None = None
+    expires: float | str | None = None
+    """Of the task that this one is made from; the form has no field for it."""
     suggested_queue: str | None = None
     """Where the cursor was: its types come first, and a type that nobody published goes there."""
     message: str = ""
@@ -69,7 +71,8 @@ def draft_of(line: TaskLine) -> Draft:
         value = getattr(line, option.name)
         if value is not None:
             options[option.name] = _written(option.name, value)
-    return Draft(task_type=line.type or "", args=line.args, options=options, linked_to=line.linked_to)
+    made_from, expires = line.linked_to, line.expires
+    return Draft(task_type=line.type or "", args=line.args, options=options, linked_to=made_from, expires=expires)
 
 
 def _written(name: str, value: Any) -> str:
@@ -79,7 +82,12 @@ def _written(name: str, value: Any) -> str:
 
 
 def line_from(
-    task_type: str, args: dict[str, Any], options: Mapping[str, str], *, linked_to: str | None = None
+    task_type: str,
+    args: dict[str, Any],
+    options: Mapping[str, str],
+    *,
+    linked_to: str | None = None,
+    expires: float | str | None = None,
 ) -> TaskLine:
     """The line that a filled form asks for.
 
@@ -92,7 +100,7 @@ def line_from(
         if not (attempts.isascii() and attempts.isdigit() and len(attempts) < 10):
             raise InvalidInputError(f"max attempts {attempts!r}: write a whole number from 1 to 1000")
         said["max_attempts"] = int(attempts)
-    return TaskLine(type=task_type, args=args, linked_to=linked_to, **said)
+    return TaskLine(type=task_type, args=args, linked_to=linked_to, expires=expires, **said)
 
 
 def option_problem(name: str, text: str) -> str:

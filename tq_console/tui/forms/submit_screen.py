@@ -626,7 +626,8 @@ class SubmitScreen(ModalScreen[Submission | None]):
         options = {row.option: row.text for row in self._option_rows if row.text}
         line: TaskLine | None = None
         try:
-            line = line_from(self._choice.text, args, options, linked_to=self._draft.linked_to)
+            draft = self._draft
+            line = line_from(self._choice.text, args, options, linked_to=draft.linked_to, expires=draft.expires)
             queue, task = self._rules().checked(line)
         except InvalidArgumentsError as error:
             self._refuse(dict(error.problems) | problems)

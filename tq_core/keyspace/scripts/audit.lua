@@ -6,6 +6,7 @@
 -- Reply {"OK", n tasks, {word, subject, ...}}   {"LARGE", n tasks}
 -- Moves none. Emits nothing. Cost O(N).
 --@include prelude
+--@include unique_mode
 local STATES = {'blocked', 'scheduled', 'pending', 'running', 'retrying', 'completed', 'failed', 'cancelled'}
 local TERMINAL = {completed = true, failed = true, cancelled = true}
 local SENTINEL = string.rep('~', 70)
@@ -63,17 +64,34 @@ for id in pairs(pairs_of('waiters')) do
   if not state_of[id] or TERMINAL[state_of[id]] then report('waiter_of_ended', id) end
 end
 local UNIQUE_KEY = '^%d+|%d+|[^|]*|%d+|([^|]*)|'
-local holders = pairs_of('unique')
+local holders, locks, until_started = pairs_of('unique'), {}, pairs_of('until')
+for _, key in ipairs(call('ZRANGE', Q .. 'locks', 0, -1)) do
+  locks[key] = true
+  if not holders[key] then report('lock_of_nobody', key) end
+end
 for key, id in pairs(holders) do
   local body = bodies[id]
-  if not body or not state_of[id] or TERMINAL[state_of[id]] then report('unique_held_by_ended', key .. ' ' .. id)
-  elseif string.match(body, UNIQUE_KEY) ~= key then report('unique_of_other_key', key .. ' ' .. id) end
+  -- A key that is locked for a time outlives its task, whose id may be another's by then.
+  local ends_with_task = not locks[key]
+  if ends_with_task and (not body or not state_of[id] or TERMINAL[state_of[id]]) then
+    report('unique_held_by_ended', key .. ' ' .. id)
+  elseif ends_with_task and string.match(body, UNIQUE_KEY) ~= key then report('unique_of_other_key', key .. ' ' .. id) end
 end
 for id, body in pairs(bodies) do
   local key = string.match(body, UNIQUE_KEY) or ''
-  if key ~= '' and state_of[id] and not TERMINAL[state_of[id]] and holders[key] ~= id then
-    report('unique_not_held', id .. ' ' .. key)
-  end
+  if key ~= '' and state_of[id] and not TERMINAL[state_of[id]] and holders[key] ~= id and unique_mode_of(body) == 'finished'
+  then report('unique_not_held', id .. ' ' .. key) end
+end
+local UNCLAIMED = {blocked = true, scheduled = true, pending = true}
+for id, key in pairs(until_started) do
+  if not UNCLAIMED[state_of[id] or ''] then report('unclaimed_but_begun', id)
+  elseif holders[key] ~= id then report('unique_not_held', id .. ' ' .. key) end
+end
+local expiries = call('ZRANGE', Q .. 'expiries', 0, -1, 'WITHSCORES')
+for i = 1, #expiries, 2 do
+  local id, is_aside = expiries[i], tonumber(expiries[i + 1]) >= 4503599627370496 -- 2^52
+  if not state_of[id] or TERMINAL[state_of[id]] then report('expiry_of_ended', id)
+  elseif is_aside and state_of[id] ~= 'running' then report('expiry_that_is_not_seen', id) end
 end
 local schedules, notes, fires = pairs_of('schedules'), pairs_of('schedule_notes'), {}
 for _, name in ipairs(call('ZRANGE', Q .. 'fires', 0, -1)) do

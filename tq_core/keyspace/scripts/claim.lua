@@ -7,17 +7,24 @@
 --       5 lease_ms
 --       6 promote_max how many due tasks of each kind it promotes first
 -- Reply {"OK", token, lease end, ids, bodies, trails or ""}   a body is nil where the record is gone: skip it
---       {"EMPTY", next due ms or ""}
+--       {"EMPTY", next due ms or ""}   now, where so many had expired that others are left: nothing is given out before they are ended
 --       {"PAUSED"}
--- Moves scheduled, retrying -> pending -> running. Emits claimed. Cost O((n + promoted) log N).
+-- Moves scheduled, retrying -> pending -> running; those whose time is over -> cancelled. Emits claimed, expired. Cost O((n + promoted) log N).
 --@include prelude
 --@include prime
---@include promote
+--@include chunks
 local SENTINEL = string.rep('~', 70) -- a member over 64 bytes keeps the zset a skiplist: a listpack halves throughput
 local SENTINEL_EVERY = 64
 
 if call('HGET', Q .. 'meta', 'paused') then return {'PAUSED'} end
-promote_due(tonumber(ARGV[6]))
+-- What few queues have is asked for once.
+local is_rare = call('EXISTS', Q .. 'scheduled', Q .. 'retrying', Q .. 'expiries', Q .. 'trail', Q .. 'until') > 0
+if is_rare then
+-- Included here, since to make its functions takes time that most calls need not spend.
+--@include promote
+  local _, is_more = promote_due(tonumber(ARGV[6]))
+  if is_more then return {'EMPTY', now_ms} end
+end
 local n = tonumber(ARGV[4])
 local popped = call('ZPOPMIN', Q .. 'pending', n)
 local k = #popped / 2
@@ -52,5 +59,13 @@ set_fields('tokens', tokens)
 add_members('running', leases)
 if k == n and call('EXISTS', Q .. 'pending') == 1 then wake() end
 event('e', 'claimed', 'w', ARGV[2], 'i', table.concat(ids, ','))
-local trails = call('EXISTS', Q .. 'trail') == 1 and get_fields('trail', ids) or ''
+local trails = ''
+if is_rare and call('EXISTS', Q .. 'trail', Q .. 'until') > 0 then
+  trails = get_fields('trail', ids)
+  local keys = get_fields('until', ids)
+  for i = 1, k do
+    if keys[i] and call('HGET', Q .. 'unique', keys[i]) == ids[i] then call('HDEL', Q .. 'unique', keys[i]) end
+  end
+  remove_fields('until', ids)
+end
 return {'OK', token, lease_end, ids, bodies, trails}

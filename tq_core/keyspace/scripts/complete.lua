@@ -11,7 +11,8 @@
 -- Emits completed, unblocked. Cost O((n + unblocked) log N).
 --@include prelude
 --@include prime
---@include forget
+--@include chunks
+--@include waiters
 local COMPLETED_KEPT = 100000
 local FIRST = 5
 local n = (#ARGV - FIRST + 1) / 2
@@ -68,9 +69,11 @@ if done > 0 then
     finished[i * 2] = ids[i]
   end
   if ARGV[4] ~= '' then
+    local has_locks = call('EXISTS', Q .. 'locks') == 1
     for i, key in pairs(cjson.decode(ARGV[4])) do
       local id = ARGV[FIRST + (tonumber(i) - 1) * 2]
-      if (not words or words[tonumber(i)] == 'K') and call('HGET', Q .. 'unique', key) == id then
+      if (not words or words[tonumber(i)] == 'K') and call('HGET', Q .. 'unique', key) == id
+        and not (has_locks and call('ZSCORE', Q .. 'locks', key)) then
         call('HDEL', Q .. 'unique', key)
       end
     end
@@ -80,11 +83,16 @@ if done > 0 then
   set_fields('records', fields)
   add_members('completed', finished)
   -- What few tasks have is asked for once a call.
-  local is_rare = call('EXISTS', Q .. 'cancels', Q .. 'children', Q .. 'waiters') > 0
-  if is_rare then remove_fields('cancels', ids) end
+  local is_rare = call('EXISTS', Q .. 'cancels', Q .. 'children', Q .. 'waiters', Q .. 'expiries') > 0
+  if is_rare then
+    remove_fields('cancels', ids)
+    remove_members('expiries', ids)
+  end
   local keep = tonumber(call('HGET', Q .. 'meta', 'keep_completed')) or COMPLETED_KEPT
   local over = call('ZCARD', Q .. 'completed') - keep
   if over > 0 then
+-- Included here, since to make its functions takes time that a queue below its retention need not spend.
+--@include forget
     local popped, old = call('ZPOPMIN', Q .. 'completed', math.min(over, 2 * done)), {}
     for i = 1, #popped, 2 do old[#old + 1] = popped[i] end
     forget(old)

@@ -4,16 +4,19 @@
 --       2 number      the queue's number that the ids carry; "" when all ids are chosen ones
 --       then 3 a task:
 --         id
---         meta        priority, or JSON {p: priority, d: delay ms, at: due ms, u: unique key, dep: ids of its parents,
---                     on: what it does when one does not complete: fail, skip or run}
+--         meta        priority, or JSON {p: priority, d: delay ms, at: due ms, x: ms until it expires,
+--                     u: unique key, us: true = held until it is claimed, uf: ms for which it is held,
+--                     db: debounce ms, dm: ms after the first at which it is due at the latest,
+--                     dep: ids of its parents, on: what it does when one does not complete: fail, skip or run}
 --         tail        type|max_attempts|unique_key|options|payload (tq_core.keyspace.wire)
 -- Reply {"OK"}                      every task was accepted
---       {"MIXED", word...}          per task "A" accepted, "D" this id exists, "U:<id>" its unique key is held
+--       {"MIXED", word...}          per task "A" accepted, "D" this id exists, "U:<id>" its unique key is held,
+--                                   "R:<id>" that task waits and does now what this one asked for
 --       {"FULL", depth, max_size}   nothing was written
 --       {"NUMBER", number or ""}    the queue has another number, or none yet; nothing was written
 --       {"PARENT", id, parent, n}   n = 0: there is no such parent, else so many tasks wait for it; nothing was written
 -- Moves nothing -> pending, scheduled or blocked; where a parent has ended without success, by policy failed or cancelled.
--- Emits enqueued, failed, cancelled. Cost O(n log N).
+-- Emits enqueued, replaced, failed, cancelled. Cost O(n log N).
 --@include prelude
 --@include chunks
 local CHILDREN_MAX = 10000 -- they are settled in one step
@@ -25,18 +28,10 @@ local ids = {}
 for i = 1, n do ids[i] = ARGV[FIRST + (i - 1) * PER_TASK] end
 local known = get_fields('bodies', ids)
 local max_size = tonumber(meta[2] or '')
-if max_size then
-  local depth, new = call('ZCARD', Q .. 'pending') + call('ZCARD', Q .. 'scheduled')
-    + call('ZCARD', Q .. 'retrying') + call('ZCARD', Q .. 'blocked'), 0
-  -- A call that is sent again because its answer was lost must not find the queue full of its own tasks.
-  for i = 1, n do
-    if not known[i] then new = new + 1 end
-  end
-  if new > 0 and depth + new > max_size then return {'FULL', depth, max_size} end
-end
 
 -- What becomes of each is known before anything is written.
-local priorities, metas, words, seen, held = {}, {}, nil, {}, {}
+local priorities, metas, words, seen, held, left_out = {}, {}, nil, {}, {}, 0
+local swaps, swap
 for i = 1, n do
   local id, text, word = ids[i], ARGV[FIRST + (i - 1) * PER_TASK + 1], nil
   local priority = tonumber(text)
@@ -45,8 +40,22 @@ for i = 1, n do
     local m = cjson.decode(text)
     priority, metas[i] = m.p, m
     if m.u then
-      local holder = held[m.u] or call('HGET', Q .. 'unique', m.u)
-      if holder then word = 'U:' .. holder else held[m.u] = id end
+-- Included here, and below, since to make their functions takes time that most calls need not spend.
+--@include holder
+      local holder, is_over = held[m.u], false
+      if not holder then holder, is_over = holder_of(m.u) end
+      if m.db then
+--@include absorb
+        local given = absorbed_before(id)
+        if given then word = 'R:' .. given
+        elseif holder and (seen[holder] == 'open' or (not seen[holder] and can_absorb(holder))) then
+          word = 'R:' .. holder
+          swap, swaps = absorb, swaps or {}
+          swaps[#swaps + 1] = {i, holder}
+        end
+      end
+      if holder and not word then word = 'U:' .. holder
+      elseif not word then held[m.u], m.is_over = id, is_over end
     end
     if m.dep and not word then
       local there = get_fields('bodies', m.dep)
@@ -62,7 +71,14 @@ for i = 1, n do
   if word then
     words = words or {}
     words[i] = word
-  else seen[id] = true end
+    left_out = left_out + 1
+  else seen[id] = metas[i] and metas[i].us and not metas[i].dep and 'open' or 'new' end
+end
+-- Only what is new needs room: a call that is sent again because its answer was lost does not find the queue full of its
+-- own tasks.
+if max_size and left_out < n then
+--@include depth
+  if depth + n - left_out > max_size then return {'FULL', depth, max_size} end
 end
 
 -- The first write may be refused for lack of memory: then nothing at all was written.
@@ -76,7 +92,14 @@ for i = 1, n do
     local zset, score = pending, place
     if m then
       if m.at and m.at > now then due = m.at elseif m.d and m.d > 0 then due = now + m.d end
-      if m.u then call('HSET', Q .. 'unique', m.u, id) end
+      if m.db then due = now + m.db end
+      if m.u then
+        call('HSET', Q .. 'unique', m.u, id)
+        if m.us then call('HSET', Q .. 'until', id, m.u) end
+        if m.uf then call('ZADD', Q .. 'locks', string.format('%.0f', now + m.uf), m.u)
+        elseif m.is_over then call('ZREM', Q .. 'locks', m.u) end
+      end
+      if m.x then call('ZADD', Q .. 'expiries', string.format('%.0f', now + m.x), id) end
       if due then zset, score = scheduled, string.format('%.0f', due) end
       if m.dep then
         zset, score = blocked, place
@@ -123,7 +146,19 @@ if #waiting > 0 then
   end
 end
 if not words then return {'OK'} end
-count('duplicates', n - #accepted)
+if swaps then
+  local holders = {}
+  for s = 1, #swaps do
+    local i, holder = swaps[s][1], swaps[s][2]
+    local place = string.format('%.0f', priorities[i] * PRIORITY_BAND + seq + i)
+    swap(holder, ids[i], metas[i], place, ARGV[FIRST + (i - 1) * PER_TASK + 2])
+    holders[s] = holder
+  end
+  wake()
+  count('replaced', #swaps)
+  event('e', 'replaced', 'i', table.concat(holders, ','))
+end
+count('duplicates', n - #accepted - (swaps and #swaps or 0))
 local reply = {'MIXED'}
 for i = 1, n do reply[i + 1] = words[i] or 'A' end
 return reply

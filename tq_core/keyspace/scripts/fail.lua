@@ -11,7 +11,8 @@
 --       9 alike       fingerprint|code version|error: its group, should it fail for good (includes/groups.lua)
 -- Reply {"OK", "retrying" | "failed" | "cancelled", attempt, due ms or ""}   the same for the same token
 --       {"STALE"} another claim holds or ended it    {"GONE"} no such task
--- Moves running -> retrying, failed (failures < max_attempts, verdict retry, or not) or cancelled.
+-- Moves running -> retrying, failed (failures < max_attempts, verdict retry, or not; also where the next attempt would
+-- begin after its time is over) or cancelled.
 -- Emits retrying, failed or cancelled. Cost O(log N).
 --@include prelude
 --@include prime
@@ -43,9 +44,16 @@ else
   trail.failures = attempt
   keep_trail(id, trail)
   count('failures', 1)
-  if verdict == 'retry' and attempt < max_attempts_of(body) then
+  local again = verdict == 'retry' and attempt < max_attempts_of(body) and now + tonumber(ARGV[6])
+  local expires = again and call('ZSCORE', Q .. 'expiries', id)
+  if expires and (tonumber(expires) >= SET_ASIDE or tonumber(expires) <= again) then
+    again = false
+    -- Not decoded and encoded, which could change it.
+    detail = '{"not_retried":"expired"' .. (detail == '{}' and '' or ',') .. string.sub(detail, 2)
+  end
+  if again then
     outcome = 'retrying'
-    due_ms = string.format('%.0f', now + tonumber(ARGV[6]))
+    due_ms = string.format('%.0f', again)
     note_attempt(id, token, outcome, attempt, duration_ms, detail)
     call('ZADD', Q .. 'retrying', due_ms, id)
     wake() -- a waiting worker learns the new due time

@@ -37,6 +37,7 @@ for i = 5, #ARGV, 2 do
         event('e', 'failed', 'i', id, 'r', 'unknown_type')
       else
         word = 'retrying'
+        may_expire(id)
         call('ZADD', Q .. 'retrying', string.format('%.0f', now + tonumber(ARGV[3])), id)
         released[#released + 1] = id
       end

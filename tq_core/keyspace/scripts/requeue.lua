@@ -18,7 +18,9 @@
 --@include selection
 --@include audit
 --@include history
+--@include holder
 --@include unique
+--@include unique_mode
 --@include groups
 --@include dependents
 -- First write: refused whole when memory is full, since a requeued task needs some. A queue that never had a task has
@@ -46,12 +48,19 @@ for i = 1, #ids do
   local state = from ~= '' and from or state_of(id)
   local body = call('HGET', Q .. 'bodies', id)
   local key = body and unique_key_of(body) or ''
-  local holder = key ~= '' and call('HGET', Q .. 'unique', key)
+  local holder, is_over
+  if key ~= '' then holder, is_over = holder_of(key) end
   if not state or not body then words[#words + 1] = id .. ' GONE'
   elseif not TERMINAL[state] then words[#words + 1] = id .. ' IS:' .. state
   elseif holder and holder ~= id then words[#words + 1] = id .. ' U:' .. holder
   else
-    if key ~= '' then call('HSET', Q .. 'unique', key, id) end
+    -- A key that is held for a time counts from the enqueue, and is not taken again.
+    local mode = key ~= '' and unique_mode_of(body)
+    if mode == 'finished' or mode == 'started' then
+      call('HSET', Q .. 'unique', key, id)
+      if is_over then call('ZREM', Q .. 'locks', key) end
+      if mode == 'started' then call('HSET', Q .. 'until', id, key) end
+    end
     local place, moved_body = replaced(body, call('HINCRBY', Q .. 'counters', 'seq', 1))
     call('HSET', Q .. 'bodies', id, moved_body)
     call('HDEL', Q .. 'records', id)

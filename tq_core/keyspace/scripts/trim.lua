@@ -1,4 +1,4 @@
--- trim: forgets ended tasks that are older, or more, than the queue keeps.
+-- trim: forgets ended tasks that are older, or more, than the queue keeps, and unique keys whose time is over.
 --
 -- ARGV  1 now
 --       2 limit            tasks of each state a call
@@ -33,6 +33,9 @@ local completed = trim('completed', tonumber(meta[2] or '') or tonumber(ARGV[4])
 local cancelled = trim('cancelled', tonumber(meta[3] or '') or tonumber(ARGV[4]), true)
 local failed = trim('failed', tonumber(meta[4] or '') or tonumber(ARGV[5]), false)
 count('trimmed', #completed + #cancelled)
+local over = call('ZRANGEBYSCORE', Q .. 'locks', '-inf', now_ms, 'LIMIT', 0, limit)
+remove_members('locks', over)
+remove_fields('unique', over)
 if #failed > 0 then
   count('dropped', #failed)
   event('e', 'dropped', 'i', table.concat(failed, ','))

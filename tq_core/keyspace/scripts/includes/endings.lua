@@ -5,11 +5,14 @@
 --@include dependents
 --@include waiters
 local FAILED_KEPT = 100000
+-- Added to the expiry of a task that ran when its time was over: no range of what is due then finds it again.
+local SET_ASIDE = 4503599627370496 -- 2^52, tq_core.keyspace.wire.SET_ASIDE_MS
 
 local function end_failed(id, body, token, reason, attempt, duration_ms, detail, alike)
   call('ZADD', Q .. 'failed', now_ms, id)
   call('HSET', Q .. 'records', id, token .. 'failed:' .. reason .. '|' .. attempt .. '|' .. duration_ms .. '|' .. detail)
   call('HDEL', Q .. 'cancels', id)
+  call('ZREM', Q .. 'expiries', id)
   free_unique(id, body)
   join_group(id, body, reason, alike)
   local over = call('ZCARD', Q .. 'failed') - (tonumber(call('HGET', Q .. 'meta', 'keep_failed')) or FAILED_KEPT)
@@ -29,6 +32,7 @@ local function end_cancelled(id, body, token, reason, attempt, duration_ms, deta
   call('ZADD', Q .. 'cancelled', now_ms, id)
   call('HSET', Q .. 'records', id, token .. 'cancelled:' .. reason .. '|' .. attempt .. '|' .. duration_ms .. '|' .. detail)
   call('HDEL', Q .. 'cancels', id)
+  call('ZREM', Q .. 'expiries', id)
   free_unique(id, body)
   tell_waiters(id)
   settle(id, 'cancelled')
@@ -49,7 +53,14 @@ give_up = function(id, body, policy, parent, how)
   end
 end
 
+-- A task that waits again is found when its time is over, also where it was set aside.
+local function may_expire(id)
+  local at_ms = call('ZSCORE', Q .. 'expiries', id)
+  if at_ms and tonumber(at_ms) >= SET_ASIDE then call('ZINCRBY', Q .. 'expiries', -SET_ASIDE, id) end
+end
+
 -- Back to the place it had: retried and returned tasks keep their turn.
 local function put_back(id, body)
+  may_expire(id)
   call('ZADD', Q .. 'pending', place_of(body), id)
 end

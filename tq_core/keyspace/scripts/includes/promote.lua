@@ -1,9 +1,20 @@
--- promote: moves tasks whose time has come to pending; retries to the place they had, first runs to a fresh one.
+-- promote: moves tasks whose time has come to pending; retries to the place they had, first runs to a fresh one. Before,
+-- it ends those whose time is over. Returns how many in all, and whether more than `limit` were to be ended.
 --@include chunks
 --@include body
 local function promote_due(limit)
-  if call('EXISTS', Q .. 'scheduled', Q .. 'retrying') == 0 then return 0 end
-  local places, ghosts = {}, 0
+  if call('EXISTS', Q .. 'scheduled', Q .. 'retrying', Q .. 'expiries') == 0 then return 0, false end
+  local places, ghosts, expired, is_more = {}, 0, 0, false
+  local over = call('ZRANGEBYSCORE', Q .. 'expiries', '-inf', now_ms, 'LIMIT', 0, limit + 1)
+  if #over > 0 then
+    if #over > limit then
+      over[#over] = nil
+      is_more = true
+    end
+-- Included here, since to make its functions takes time that most calls need not spend.
+--@include expire
+    expired = expire(over)
+  end
   local retries = call('ZRANGEBYSCORE', Q .. 'retrying', '-inf', now_ms, 'LIMIT', 0, limit)
   if #retries > 0 then
     local bodies = get_fields('bodies', retries)
@@ -33,5 +44,5 @@ local function promote_due(limit)
   end
   add_members('pending', places)
   count('ghost', ghosts)
-  return #places / 2
+  return #places / 2 + expired, is_more
 end

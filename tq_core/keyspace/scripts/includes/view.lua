@@ -16,5 +16,6 @@ local function view(id, state, score, payload_max, with_history)
     with_history and call('HGET', Q .. 'attempts', id) or false,
     call('HGET', Q .. 'cancels', id),
     state == 'pending' and with_history and call('ZRANK', Q .. 'pending', id) or false,
-    state == 'blocked' and call('ZRANGEBYLEX', Q .. 'parents', '[' .. id .. '>', '(' .. id .. '?') or false}
+    state == 'blocked' and call('ZRANGEBYLEX', Q .. 'parents', '[' .. id .. '>', '(' .. id .. '?') or false,
+    call('ZSCORE', Q .. 'expiries', id)}
 end

@@ -1,0 +1,36 @@
+-- expire: ends waiting tasks whose time is over; running ones are set aside, since they may still end well.
+--@include endings
+local function expire(ids)
+  local gone, taken = {}, {}
+  -- All are taken out before the first is ended: a child that expires with its parent is expired, whatever its policy says.
+  for i = 1, #ids do
+    local id = ids[i]
+    if call('HEXISTS', Q .. 'tokens', id) == 1 then call('ZINCRBY', Q .. 'expiries', SET_ASIDE, id)
+    else
+      gone[#gone + 1] = id
+      for _, state in ipairs({'pending', 'scheduled', 'retrying', 'blocked'}) do
+        if call('ZREM', Q .. state, id) == 1 then
+          if state == 'blocked' then stop_waiting(id) end
+          taken[#taken + 1] = id
+          break
+        end
+      end
+    end
+  end
+  remove_members('expiries', gone)
+  local bodies, expired = get_fields('bodies', taken), {}
+  for i = 1, #taken do
+    local id = taken[i]
+    if bodies[i] then
+      expired[#expired + 1] = id
+      end_cancelled(id, bodies[i], '|', 'expired', trail_of(id).failures, 0,
+        '{"type":"TaskExpiredError","message":"its time was over before a worker took it"}')
+    else count('ghost', 1) end
+  end
+  if #expired > 0 then
+    count('expired', #expired)
+    count('cancelled', #expired)
+    event('e', 'expired', 'i', table.concat(expired, ','))
+  end
+  return #expired
+end
