@@ -5,6 +5,7 @@ Everything goes through the flows of tq_core; `raw` is for looking at the keys b
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ import fakeredis
 
 from tq_core.keyspace import keys
 from tq_core.model import NewTask, TaskState, TaskView
-from tq_core.roles import audit, consumer, inspector, maintenance, producer, registry
+from tq_core.roles import audit, consumer, inspector, maintenance, outbox, producer, registry
 from tq_core.roles.consumer import Ack, Claim, ClaimedTask, Outcome
 from tq_core.roles.producer import Enqueued
 from tq_core.transport import connection
@@ -137,7 +138,17 @@ class QueueDriver:
             )
         )
 
+    def beside(self, queue: str) -> QueueDriver:
+        """Another queue of the same server, by the same clock; shares this one's connections."""
+        other = copy.copy(self)
+        other.queue = queue
+        return other
+
     # --- upkeep ---
+
+    def tell(self) -> int:
+        """Tells other queues what happened in this one; how many messages it was."""
+        return self.run(outbox.deliver([self.queue]))
 
     def reclaim(self, *, grace_ms: int = maintenance.RECLAIM_GRACE_MS) -> list[str]:
         """Returns tasks whose lease ran out; their ids."""

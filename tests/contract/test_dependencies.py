@@ -466,11 +466,9 @@ def test_a_parent_that_was_refused_itself_is_unknown(q: QueueDriver) -> None:
     [
         ([waiting("a@mail", name="a")], "a@mail cannot depend on itself"),
         ([waiting("b@mail", name="a"), waiting(name="b")], "a@mail cannot depend on b@mail, which comes after it"),
-        ([waiting("b@other")], "which is of another queue"),
-        ([waiting("01h2qnkm00zzz0000000000000")], "which is of another queue"),
     ],
 )
-def test_circles_and_other_queues_are_refused(q: QueueDriver, tasks: list[NewTask], said: str) -> None:
+def test_circles_are_refused(q: QueueDriver, tasks: list[NewTask], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         q.put(*tasks)
     assert q.depths() == {}
@@ -482,7 +480,7 @@ def test_circles_and_other_queues_are_refused(q: QueueDriver, tasks: list[NewTas
         (TaskOptions(depends_on=("no id",)), "'no id' is no task id"),
         (TaskOptions(depends_on=("a@mail",), on_parent_failure="shrug"), "use fail, skip, run"),
         (TaskOptions(on_parent_failure="run"), "name them in depends_on"),
-        (TaskOptions(depends_on=tuple(f"n{i}@mail" for i in range(101))), "at most 100"),
+        (TaskOptions(depends_on=tuple(f"n{i}@mail" for i in range(1001))), "at most 1000"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: TaskOptions, said: str) -> None:

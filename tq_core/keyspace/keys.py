@@ -25,11 +25,15 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{mail}:groups                 HASH    group -> first and last failure, type, reason, code versions, error
     tq:{mail}:parents                ZSET    "child>parent", all scores 0: what each blocked task waits for
     tq:{mail}:children               ZSET    "parent>child", all scores 0: the same from the other side
-    tq:{mail}:waits                  HASH    id -> policy|due ms: what a blocked task does when its parents end
+    tq:{mail}:waits                  HASH    id -> policy|due ms: what a blocked task does when its parents end,
+                                             and |watch where some are of other queues
+    tq:{mail}:watchers               HASH    id -> who is told when it ends, "queue watch queue watch"; live ones only
+    tq:{mail}:outbox                 ZSET    messages to other queues -> not before (ms)
+    tq:{mail}:posted                 ZSET    one marker: something may be in the outbox
     tq:{mail}:waiters                HASH    id -> clients that wait for its end, separated by blanks
     tq:{mail}:answers:CLIENT         LIST    ids of tasks that this client waited for and that have ended; 60 s
     tq:{mail}:meta                   HASH    number, schema, paused, max_size, retention
-    tq:{mail}:counters               HASH    totals since the queue began, and the sequences seq and fence
+    tq:{mail}:counters               HASH    totals since the queue began, and the sequences seq, fence, posted
     tq:{mail}:minute:N               HASH    the counters of one minute, latency buckets; 48 h
     tq:{mail}:events                 STREAM  one entry per script call, about the last 10,000
     tq:{mail}:audit                  STREAM  one entry per operator's write, about the last 10,000
@@ -64,6 +68,10 @@ def queue_prefix(queue: str) -> str:
 
 def wake(queue: str) -> str:
     return queue_prefix(queue) + "wake"
+
+
+def posted(queue: str) -> str:
+    return queue_prefix(queue) + "posted"
 
 
 def events(queue: str) -> str:

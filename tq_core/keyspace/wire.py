@@ -6,6 +6,9 @@
     trail    failures|crashes|alone|lost|unknown                  alone: crashes of a run that had its process to itself
     alike    fingerprint|code_version|error JSON                  what a failure brings to its group
     group    first_ms|last_ms|type|reason|version,version|error JSON
+    waits    policy|due_ms|watch                                  watch: only with parents in other queues; ends
+                                                                  with "+" where those that have ended count as done
+    outbox   {kind, id, at, ...}                              ended: to, parent, how, last; watch: watch, again, ids
     attempts at_ms|token outcome|attempt|duration_ms|detail JSON  one line each, oldest first
     expiry   ms; of a task that runs on past it 2^52 more, so that no range of what is due finds it until it waits again
 

@@ -8,8 +8,8 @@ import msgspec
 
 from tq_core.errors import InvalidInputError
 from tq_core.keyspace import keys
-from tq_core.roles import registry
-from tq_core.transport.steps import Flow, Script
+from tq_core.roles import outbox, registry
+from tq_core.transport.steps import Batch, Command, Flow, Script
 
 MAX_TASKS = 200_000
 MAX_FINDINGS = 100
@@ -51,6 +51,11 @@ MEANINGS = {
     "waits_in_a_circle": "blocked tasks wait for one another",
     "child_that_does_not_wait": "a task is listed as waiting for one that it does not wait for",
     "parent_that_does_not_know": "a blocked task waits for one that will not release it",
+    "waits_for_foreign_unasked": "a task waits for one of another queue whose queue was not asked",
+    "foreign_parent_unwatched": "a task waits for one of another queue that will not tell when that one ends",
+    "foreign_parent_ended": "a task waits for one of another queue that has ended, and no word of it is on its way",
+    "watched_but_ended": "a task that has ended or is gone is to tell another queue when it ends",
+    "message_unreadable": "a message to another queue cannot be read",
     "count_of_tasks": "the counters do not add up to the tasks that are kept",
     "minutes_exceed_total": "the counters by minute exceed the totals",
 }
@@ -71,9 +76,12 @@ class Finding(msgspec.Struct, frozen=True):
 def audit(queues: Sequence[str] | None = None, *, limit: int = MAX_TASKS) -> Flow[list[Finding]]:
     """Checks queues (all when None) and returns what disagrees; an empty list is the good answer.
 
+    With all of them, also what they say of one another: whether a parent of another queue will tell when it ends.
+
     Raises:
         InvalidInputError: a queue holds more than `limit` tasks: the check would hold up the server.
     """
+    is_whole = queues is None
     if queues is None:
         queues = list((yield from registry.queue_numbers()))
     findings = []
@@ -85,4 +93,50 @@ def audit(queues: Sequence[str] | None = None, *, limit: int = MAX_TASKS) -> Flo
             )
         flat = [text.decode("utf-8", "replace") for text in rest[0]]
         findings += [Finding(queue, flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
+    if is_whole:
+        for queue in queues:
+            findings += yield from _between(queue)
     return findings
+
+
+def _between(queue: str) -> Flow[list[Finding]]:
+    """What queues disagree about; an edge that was settled while this looked is no finding."""
+    suspected = yield from _suspected(queue)
+    if not suspected:
+        return []
+    again = yield from _suspected(queue)
+    return sorted((finding for finding in suspected if finding in again), key=lambda f: (f.word, f.subject))
+
+
+def _suspected(queue: str) -> Flow[set[Finding]]:
+    cursor, edges = yield from outbox.foreign_parents(queue)
+    while cursor:
+        cursor, more = yield from outbox.foreign_parents(queue, cursor)
+        edges += more
+    if not edges:
+        return set()
+    parents = list(dict.fromkeys(edge.parent_id for edge in edges))
+    homes = yield from outbox.homes(parents)
+    outcomes = yield from outbox.look(parents)
+    known = [parent for parent in parents if parent in homes]
+    prefixes = [keys.queue_prefix(q) for q in dict.fromkeys((queue, *homes.values()))]
+    steps: list[Script | Command] = [Command(("HGET", keys.queue_prefix(homes[p]) + "watchers", p)) for p in known]
+    steps += [Command(("ZRANGE", prefix + "outbox", 0, -1)) for prefix in prefixes]
+    replies = yield Batch(steps)
+    watched = {p: _watches(found or b"").get(queue, 0) for p, found in zip(known, replies, strict=False)}
+    told = b"\n".join(raw for found in replies[len(known) :] for raw in found)
+    found = set()
+    for edge in edges:
+        if f'"{edge.parent_id}"'.encode() in told:
+            continue
+        subject = f"{edge.child_id} {edge.parent_id}"
+        if outcomes[edge.parent_id] != outbox.LIVE:
+            found.add(Finding(queue, "foreign_parent_ended", subject))
+        elif watched.get(edge.parent_id, 0) < edge.watch:
+            found.add(Finding(queue, "foreign_parent_unwatched", subject))
+    return found
+
+
+def _watches(watchers: bytes) -> dict[str, int]:
+    words = watchers.decode("utf-8", "replace").split()
+    return {queue: int(watch) for queue, watch in zip(words[::2], words[1::2], strict=False) if watch.isdigit()}

@@ -322,12 +322,19 @@ def why(task: TaskView) -> Flow[str]:
     """One line: why a task is where it is."""
     (numbers,) = yield from stats([task.queue], minutes=1)
     found = yield from registry.fleet()
-    return explain(task, numbers, found)
+    homes: dict[str, str] = {}
+    if any(ids.home_of(parent) != task.queue for parent in task.blocked_by):
+        homes = yield from locate(task.blocked_by)
+    return explain(task, numbers, found, homes)
 
 
-def explain(task: TaskView, numbers: QueueStats, fleet: registry.Fleet) -> str:
-    """The words of `why`, from facts that were read before."""
-    return _explained(task, numbers, fleet) + _expiry(task, numbers.now_ms)
+def explain(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes: Mapping[str, str] | None = None) -> str:
+    """The words of `why`, from facts that were read before.
+
+    Args:
+        homes: The queues of its parents, where they are known.
+    """
+    return _explained(task, numbers, fleet, homes or {}) + _expiry(task, numbers.now_ms)
 
 
 def _expiry(task: TaskView, now: int) -> str:
@@ -339,7 +346,9 @@ def _expiry(task: TaskView, now: int) -> str:
     return f"; expires in {_span(left_ms)}" if left_ms > 0 else "; its time is over: it expires at the next upkeep"
 
 
-def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet) -> str:
+def _explained(
+    task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes: Mapping[str, str]
+) -> str:
     now = numbers.now_ms
     if task.state is TaskState.PENDING:
         if numbers.paused:
@@ -374,7 +383,7 @@ def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet) -> st
             f"attempt {task.failures} of {task.max_attempts} failed{tail}"
         )
     if task.state is TaskState.BLOCKED:
-        return _waits_for(task)
+        return _waits_for(task, homes)
     ended = _span(now - (task.finished_at_ms or now))
     if task.state is TaskState.COMPLETED:
         return f"completed {ended} ago in {_span(task.duration_ms or 0)} by {task.worker_id}"
@@ -406,11 +415,14 @@ _REASONS = {
 _NAMED_PARENTS = 5
 
 
-def _waits_for(task: TaskView) -> str:
+def _waits_for(task: TaskView, homes: Mapping[str, str]) -> str:
     if not task.blocked_by:
         return "waits for other tasks"
     count = len(task.blocked_by)
-    named = ", ".join(task.blocked_by[:_NAMED_PARENTS]) + (" and others" if count > _NAMED_PARENTS else "")
+    shown = [
+        _with_home(parent, homes.get(parent, task.queue), task.queue) for parent in task.blocked_by[:_NAMED_PARENTS]
+    ]
+    named = ", ".join(shown) + (" and others" if count > _NAMED_PARENTS else "")
     ended = len(task.options.depends_on) - count
     before = f"; {ended} of its {count + ended} have ended" if ended > 0 else ""
     then = {"skip": "it is cancelled", "run": "it runs all the same"}.get(
@@ -418,6 +430,10 @@ def _waits_for(task: TaskView) -> str:
     )
     what = "the task" if count == 1 else f"{count} tasks:"
     return f"waits for {what} {named}{before}; if one does not complete, {then}"
+
+
+def _with_home(task_id: str, home: str, own: str) -> str:
+    return task_id if home == own else f"{task_id} of the queue {home!r}"
 
 
 def _first(error: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from tq_core import names
 from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.keyspace import keys, wire
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView
-from tq_core.roles import inspector, registry
+from tq_core.roles import inspector, outbox, registry
 from tq_core.transport.steps import Arg, Batch, Command, Flow, Script
 
 CHUNK = 200
@@ -66,7 +66,8 @@ def cancel(
     detail = _encode({"by": actor, "why": why, "mode": mode})
     op = _op()
     done: dict[str, Done] = {}
-    for queue, chunk in (yield from _chunks(task_ids)):
+    chunks = list((yield from _chunks(task_ids)))
+    for queue, chunk in chunks:
         words = yield Script("cancel", keys.queue_prefix(queue), (actor, op, mode, detail, *chunk))
         for task_id, raw in zip(chunk, words, strict=True):
             word, _, rest = raw.decode().partition(":")
@@ -77,6 +78,7 @@ def cancel(
                 done[task_id] = Done(task_id, f"is:{rest}" if word == "IS" else word.lower())
         if on_progress:
             on_progress(len(done))
+    yield from outbox.deliver_soon(tuple(dict.fromkeys(queue for queue, _ in chunks)))
     return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
 
 
@@ -95,7 +97,8 @@ def requeue(
     """Runs ended tasks again from the start; their history stays."""
     detail, op = _encode({"by": actor, "why": why}), _op()
     done: dict[str, Done] = {}
-    for queue, chunk in (yield from _chunks(task_ids)):
+    chunks = list((yield from _chunks(task_ids)))
+    for queue, chunk in chunks:
         _, moved, skipped, _ = yield Script(
             "requeue", keys.queue_prefix(queue), (actor, op, detail, "", 0, 0, 0, "", *chunk), is_idempotent=False
         )
@@ -103,6 +106,7 @@ def requeue(
         done |= {d.task_id: d for d in map(_skipped, skipped)}
         if on_progress:
             on_progress(len(done))
+    yield from outbox.deliver_soon(tuple(dict.fromkeys(queue for queue, _ in chunks)))
     return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
 
 
@@ -131,6 +135,7 @@ def requeue_all(
         done += len(moved)
         skipped += [_skipped(raw) for raw in left]
         if not moved and not left:
+            yield from outbox.deliver_soon([queue])
             return Bulk(done, tuple(skipped))
         if on_progress:
             on_progress(done)
@@ -155,6 +160,7 @@ def requeue_group(
         skipped += [_skipped(raw) for raw in left]
         last = seen.decode()
         if not last:
+            yield from outbox.deliver_soon([queue])
             return Bulk(done, tuple(skipped))
         if on_progress:
             on_progress(done)
@@ -171,12 +177,14 @@ def discard(
     """Deletes tasks for good, with all that is kept of them; running ones are left alone."""
     detail, op = _encode({"by": actor, "why": why}), _op()
     done: dict[str, Done] = {}
-    for queue, chunk in (yield from _chunks(task_ids)):
+    chunks = list((yield from _chunks(task_ids)))
+    for queue, chunk in chunks:
         _, _, skipped = yield Script("discard", keys.queue_prefix(queue), (actor, op, action, detail, "", 0, 0, *chunk))
         left = {d.task_id: d for d in map(_skipped, skipped)}
         done |= {i: left.get(i, Done(i, "deleted")) for i in chunk}
         if on_progress:
             on_progress(len(done))
+    yield from outbox.deliver_soon(tuple(dict.fromkeys(queue for queue, _ in chunks)))
     return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
 
 
@@ -205,6 +213,7 @@ def purge(
         done += int(count)
         if on_progress:
             on_progress(done)
+    yield from outbox.deliver_soon([queue])
     return Bulk(done)
 
 

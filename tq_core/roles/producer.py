@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,12 +20,12 @@ from tq_core.errors import (
 )
 from tq_core.keyspace import keys, sealing, wire
 from tq_core.model import DEFAULT_PRIORITY, PARENT_POLICIES, UNIQUE_UNTIL, NewTask, TaskOptions, parse_priority
-from tq_core.roles import registry
+from tq_core.roles import outbox, registry
 from tq_core.transport.steps import Arg, Flow, Script
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_BATCH = 500
-MAX_PARENTS = 100
+MAX_PARENTS = 1000
 MAX_DELAY_MS = 10 * 365 * 86_400_000
 
 _encode = msgspec.json.Encoder().encode
@@ -182,15 +182,10 @@ def _are_of(queue: str, number: int, tasks: Sequence[NewTask]) -> bool:
     return all(ids.home_of(parent) in (queue, number) for task in tasks for parent in task.options.depends_on)
 
 
-def _check_homes(queue: str, number: int | None, tasks: Sequence[NewTask]) -> None:
-    """Refuses parents of another queue, as far as the queue's number is known."""
-    for parent in (parent for task in tasks for parent in task.options.depends_on):
-        home = ids.home_of(parent)
-        if home != queue and (isinstance(home, str) or number not in (home, None)):
-            raise InvalidInputError(
-                f"a task of {queue!r} cannot depend on {parent}, which is of another queue: "
-                "enqueue both to one queue, or enqueue this one when that one has ended"
-            )
+def _foreign_parents(queue: str, number: int, tasks: Sequence[NewTask]) -> Flow[dict[str, str]]:
+    """How the parents that are in other queues have ended, if they have."""
+    parents = (parent for task in tasks for parent in task.options.depends_on)
+    return (yield from outbox.look([p for p in dict.fromkeys(parents) if ids.home_of(p) not in (queue, number)]))
 
 
 def _check_order(tasks: Sequence[NewTask], task_ids: Sequence[str]) -> None:
@@ -220,7 +215,7 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) 
     Raises:
         QueueFullError: the queue may not hold that many; nothing was written.
         UnknownParentError: a task depends on one that is not there; nothing was written.
-        InvalidInputError: a task depends on one of another queue, on itself or on a later one; nothing was sent.
+        InvalidInputError: a task depends on itself or on a later one; nothing was written.
     """
     names.check_queue(queue)
     if not tasks:
@@ -228,20 +223,21 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) 
     if len(tasks) > MAX_BATCH:
         raise InvalidInputError(f"{len(tasks)} tasks in one call: at most {MAX_BATCH}")
     has_parents = any(task.options.depends_on for task in tasks)
-    if has_parents:
-        _check_homes(queue, None, tasks)
-    # A number that the caller remembers may be an old one: it must not refuse a parent that has the new one.
+    foreign: dict[str, str] = {}
+    # A number that the caller remembers may be an old one: a parent that has the new one is of this queue all the same.
     if number is None or (has_parents and not _are_of(queue, number, tasks)):
         number = yield from registry.register_queue(queue)
     for _ in range(3):
         task_ids = _ids(queue, tasks, number)
         if has_parents:
-            _check_homes(queue, number, tasks)
+            foreign = yield from _foreign_parents(queue, number, tasks)
             _check_order(tasks, task_ids)
         args: list[Arg] = [number]
         for task_id, task in zip(task_ids, tasks, strict=True):
-            args += (task_id, _meta(task), _tail(task))
+            args += (task_id, _meta(task, foreign), _tail(task))
         word, *rest = yield Script("enqueue", keys.queue_prefix(queue), args)
+        if foreign and word in (b"OK", b"MIXED"):
+            yield from outbox.deliver_soon([queue])
         if word == b"OK":
             return [Enqueued(task_id, True) for task_id in task_ids]
         if word == b"MIXED":
@@ -293,7 +289,7 @@ def _ids(queue: str, tasks: Sequence[NewTask], number: int) -> list[str]:
     return [ids.chosen_id(t.chosen_name, queue) if t.chosen_name else next(generated) for t in tasks]
 
 
-def _meta(task: NewTask) -> Arg:
+def _meta(task: NewTask, foreign: Mapping[str, str]) -> Arg:
     options = task.options
     is_timed = task.delay_ms or task.at_ms is not None or options.expires_in_s is not None
     if not (is_timed or task.unique_key or options.depends_on):
@@ -309,7 +305,14 @@ def _meta(task: NewTask) -> Arg:
         meta["u"] = names.encode_unique_key(task.unique_key)
         meta |= _unique_meta(options)
     if task.options.depends_on:
-        meta["dep"] = task.options.depends_on
+        parents = task.options.depends_on
+        meta["dep"] = [p for p in parents if p not in foreign]
+        # One that has completed is done; any other is asked again once the task stands, so that no end is missed.
+        if far := [p for p in parents if foreign.get(p, "completed") != "completed"]:
+            meta["far"] = far
+            gone = next((p for p in far if foreign[p] == "deleted"), None)
+            if gone:
+                meta["gone"] = gone
         meta["on"] = task.options.on_parent_failure or "fail"
     return _encode(meta)
 

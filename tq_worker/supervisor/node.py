@@ -154,6 +154,7 @@ class Node:
         self._services = [
             asyncio.create_task(self._heartbeat.run()),
             asyncio.create_task(upkeep.keep_up(runner, ready.queues, self.log)),
+            asyncio.create_task(upkeep.carry(runner, ready.queues, self.log)),
             asyncio.create_task(ControlDesk(self, broker.endpoint).run()),
         ]
         self.log.write(

@@ -1,4 +1,4 @@
-"""The node's share of the upkeep that all nodes do: promote, reclaim, trim, forget, fire schedules."""
+"""The node's share of the upkeep of all nodes: promote, reclaim, trim, forget, fire schedules, tell other queues."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tq_core.errors import BrokerError
-from tq_core.roles import maintenance, registry, schedules
+from tq_core.roles import maintenance, outbox, registry, schedules
 from tq_worker.flows import together
 from tq_worker.lifecycle_log import LifecycleLog
 
@@ -20,25 +20,40 @@ JITTER = 0.25
 TRIM_EVERY = 10
 FORGET_EVERY = 60
 AFTER_ERROR_S = 2.0
+WAIT_POSTED_S = 5.0
 
 
 async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog) -> None:
     """Makes a pass about every second; never returns."""
     passes = 0
     held_up: dict[str, str] = {}
+    asked_up_to: dict[str, int] = {}
     while True:
         try:
-            promoted, reclaimed, due = await runner.run(
-                together([maintenance.promote(queues), maintenance.reclaim(queues), schedules.due(queues)])
+            promoted, reclaimed, due, untold = await runner.run(
+                together(
+                    [
+                        maintenance.promote(queues),
+                        maintenance.reclaim(queues),
+                        schedules.due(queues),
+                        outbox.waiting(queues),
+                    ]
+                )
             )
             for queue, task_id in reclaimed:
                 log.write("warning", "REQUEUED", task_id=task_id, queue=queue, reason="lost")
+            if untold:
+                await runner.run(outbox.tell(untold))
             if promoted:
                 log.write("debug", "upkeep", text=f"{promoted} due tasks are pending now")
             if passes % TRIM_EVERY == 0:
                 await runner.run(maintenance.trim(queues))
             if passes % FORGET_EVERY == 0:
                 await runner.run(registry.forget_lost())
+                for queue in queues:
+                    asked_up_to[queue] = await runner.run(outbox.ask_again(queue, asked_up_to.get(queue, 0)))
+                # Nobody may serve the queue where something happened.
+                await runner.run(outbox.deliver(list(await runner.run(registry.queue_numbers()))))
             if due:
                 # The last of a pass: a broker without memory refuses new tasks, and must not be kept from trimming.
                 fired = await runner.run(schedules.fire(due))
@@ -52,3 +67,15 @@ async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog)
         passes += 1
         # The nodes must not all come at the same moment.
         await asyncio.sleep(EVERY_S * (1 + random.uniform(-JITTER, JITTER)))
+
+
+async def carry(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog) -> None:
+    """Tells other queues at once what happened in these; never returns. What it misses, upkeep tells."""
+    while True:
+        try:
+            queue = await runner.run(outbox.wait_posted(queues, timeout_s=WAIT_POSTED_S))
+            if queue:
+                await runner.run(outbox.deliver([queue]))
+        except BrokerError as error:
+            log.write("debug", "outbox", text=error.message)
+            await asyncio.sleep(AFTER_ERROR_S)

@@ -7,6 +7,7 @@
 -- Moves none. Emits nothing. Cost O(N).
 --@include prelude
 --@include unique_mode
+--@include foreign
 local STATES = {'blocked', 'scheduled', 'pending', 'running', 'retrying', 'completed', 'failed', 'cancelled'}
 local TERMINAL = {completed = true, failed = true, cancelled = true}
 local SENTINEL = string.rep('~', 70)
@@ -126,7 +127,7 @@ for group in pairs(counts) do
   if not groups[group] then report('group_without_facts', group) end
 end
 -- Each edge stands in two sets, from a task that is blocked to one that has not ended.
-local parents_of, edges = {}, {}
+local parents_of, edges, waits = {}, {}, pairs_of('waits')
 for _, edge in ipairs(call('ZRANGE', Q .. 'parents', 0, -1)) do
   local child, parent = string.match(edge, '^([^>]*)>(.*)$')
   edges[(parent or '') .. '>' .. (child or '')] = true
@@ -134,7 +135,9 @@ for _, edge in ipairs(call('ZRANGE', Q .. 'parents', 0, -1)) do
   else
     parents_of[child] = parents_of[child] or {}
     table.insert(parents_of[child], parent)
-    if not state_of[parent] or TERMINAL[state_of[parent]] then report('waits_for_ended', child .. ' ' .. parent) end
+    if is_foreign(parent) then
+      if not string.find(waits[child] or '', '^%l+|%d*|%d+') then report('waits_for_foreign_unasked', child .. ' ' .. parent) end
+    elseif not state_of[parent] or TERMINAL[state_of[parent]] then report('waits_for_ended', child .. ' ' .. parent) end
   end
 end
 for _, edge in ipairs(call('ZRANGE', Q .. 'children', 0, -1)) do
@@ -142,9 +145,15 @@ for _, edge in ipairs(call('ZRANGE', Q .. 'children', 0, -1)) do
   edges[edge] = nil
 end
 for edge in pairs(edges) do report('parent_that_does_not_know', edge) end
-local waits = pairs_of('waits')
 for id in pairs(waits) do
   if state_of[id] ~= 'blocked' then report('waits_but_is_not_blocked', id) end
+end
+for id in pairs(pairs_of('watchers')) do
+  if not state_of[id] or TERMINAL[state_of[id]] then report('watched_but_ended', id) end
+end
+for _, message in ipairs(call('ZRANGE', Q .. 'outbox', 0, -1)) do
+  local is_json, read = pcall(cjson.decode, message)
+  if not is_json or type(read) ~= 'table' or not read.kind or not read.at then report('message_unreadable', message) end
 end
 -- 1 = on the way that is being walked, 2 = known to end at tasks that are not blocked.
 local walked = {}

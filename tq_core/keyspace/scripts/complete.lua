@@ -83,7 +83,7 @@ if done > 0 then
   set_fields('records', fields)
   add_members('completed', finished)
   -- What few tasks have is asked for once a call.
-  local is_rare = call('EXISTS', Q .. 'cancels', Q .. 'children', Q .. 'waiters', Q .. 'expiries') > 0
+  local is_rare = call('EXISTS', Q .. 'cancels', Q .. 'children', Q .. 'waiters', Q .. 'watchers', Q .. 'expiries') > 0
   if is_rare then
     remove_fields('cancels', ids)
     remove_members('expiries', ids)

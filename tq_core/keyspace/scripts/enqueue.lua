@@ -7,7 +7,9 @@
 --         meta        priority, or JSON {p: priority, d: delay ms, at: due ms, x: ms until it expires,
 --                     u: unique key, us: true = held until it is claimed, uf: ms for which it is held,
 --                     db: debounce ms, dm: ms after the first at which it is due at the latest,
---                     dep: ids of its parents, on: what it does when one does not complete: fail, skip or run}
+--                     dep: ids of its parents in this queue, far: ids of those in other queues,
+--                     gone: one of those that is not there,
+--                     on: what it does when one does not complete: fail, skip or run}
 --         tail        type|max_attempts|unique_key|options|payload (tq_core.keyspace.wire)
 -- Reply {"OK"}                      every task was accepted
 --       {"MIXED", word...}          per task "A" accepted, "D" this id exists, "U:<id>" its unique key is held,
@@ -58,6 +60,11 @@ for i = 1, n do
       elseif not word then held[m.u], m.is_over = id, is_over end
     end
     if m.dep and not word then
+      if m.gone then return {'PARENT', id, m.gone, 0} end
+      for _, parent in ipairs(m.far or {}) do
+        local waiting = call('ZLEXCOUNT', Q .. 'children', '[' .. parent .. '>', '(' .. parent .. '?')
+        if waiting >= CHILDREN_MAX then return {'PARENT', id, parent, waiting} end
+      end
       local there = get_fields('bodies', m.dep)
       for j = 1, #m.dep do
         local parent = m.dep[j]
@@ -125,6 +132,8 @@ end
 if #waiting > 0 then
 -- Included here, since to make its functions takes longer than to enqueue a task that waits for nobody.
 --@include endings
+--@include watches
+  local watch, watched = nil, {}
   for w = 1, #waiting do
     local i, due = waiting[w][1], waiting[w][2]
     local id, m, live, bad, how = ids[i], metas[i], {}, nil, nil
@@ -138,12 +147,21 @@ if #waiting > 0 then
       call('ZREM', Q .. 'blocked', id)
       give_up(id, call('HGET', Q .. 'bodies', id) or '', m.on, bad, how)
       tell_settled()
-    elseif #live > 0 then wait_for(id, live, m.on, due and string.format('%.0f', due) or '')
+    elseif #live > 0 or m.far then
+      if m.far then
+        watch = watch or next_number()
+        for j = 1, #m.far do
+          live[#live + 1] = m.far[j]
+          watched[#watched + 1] = m.far[j]
+        end
+      end
+      wait_for(id, live, m.on, due and string.format('%.0f', due) or '', m.far and watch)
     else
       unblock(id, due)
       settled.unblocked = {} -- nobody saw it blocked
     end
   end
+  ask_for(watched, watch, false)
 end
 if not words then return {'OK'} end
 if swaps then

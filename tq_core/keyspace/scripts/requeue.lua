@@ -13,7 +13,7 @@
 -- Reply {"OK", requeued ids, words, last}   words: one for each task left where it was, "<id> IS:<state>", "<id> GONE"
 --        or "<id> U:<id that holds its unique key>"; last: with a group the last id that was looked at, "" at its end
 -- Moves failed, completed, cancelled -> pending, or blocked where a parent has not ended. Parents that have ended, however,
--- count as done: a person decided. Emits requeued. Cost O(n log N).
+-- count as done: a person decided. Those of other queues are asked, and it waits until they have answered. Emits requeued. Cost O(n log N).
 --@include prelude
 --@include selection
 --@include audit
@@ -23,6 +23,8 @@
 --@include unique_mode
 --@include groups
 --@include dependents
+--@include foreign
+--@include watches
 -- First write: refused whole when memory is full, since a requeued task needs some. A queue that never had a task has
 -- no counters, and gets none by being asked.
 if call('EXISTS', Q .. 'counters') == 1 then call('HINCRBY', Q .. 'counters', 'seq', 0) end
@@ -76,11 +78,16 @@ end
 leave_groups(left)
 -- Nobody waits for a task that had ended, so a circle could only be made here: a task waits again for one of this call
 -- only if that one has found its own parents before.
-local begun, found = {}, {}
+local begun, found, watch, watched = {}, {}, nil, {}
 local function wait_again(id)
   begun[id] = true
-  local live = {}
+  local live, is_far = {}, false
   for _, parent in ipairs(parents_of[id]) do
+    if is_foreign(parent) then
+      is_far = true
+      live[#live + 1] = parent
+      watched[#watched + 1] = parent
+    end
     if parents_of[parent] and not begun[parent] then wait_again(parent) end
     if (found[parent] or not parents_of[parent]) and call('HEXISTS', Q .. 'bodies', parent) == 1
       and call('HEXISTS', Q .. 'records', parent) == 0 then live[#live + 1] = parent end
@@ -90,13 +97,15 @@ local function wait_again(id)
     call('ZREM', Q .. 'pending', id)
     call('ZADD', Q .. 'blocked', place, id)
     local _, policy = depends_on(call('HGET', Q .. 'bodies', id))
-    wait_for(id, live, policy, '')
+    if is_far then watch = watch or next_number() end
+    wait_for(id, live, policy, '', is_far and watch .. '+')
   end
   found[id] = true
 end
 for i = 1, #moved do
   if not begun[moved[i]] then wait_again(moved[i]) end
 end
+ask_for(watched, watch, true)
 if #moved > 0 then
   wake()
   count('requeued', #moved)

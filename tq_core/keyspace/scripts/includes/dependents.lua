@@ -1,7 +1,11 @@
--- dependents: tasks that wait for others of their queue, their parents, and what the end of a parent does to them.
+-- dependents: tasks that wait for others, their parents, and what the end of a parent does to them.
 -- `children` holds "parent>child" and `parents` "child>parent", so each side is found by its prefix: no id holds ">", and
 -- "?" is the character after it. `waits` says of a blocked task "policy|due ms or nothing". A task waits only for tasks
 -- that have not ended: the end of one settles its children in the same step.
+-- A parent of another queue stands in the same sets; its own queue keeps in `watchers` who wants to know of its end, and
+-- tells it by the outbox. `waits` then ends with "|watch": the number of the call that made the edges, so that word of an
+-- earlier life of the parent, which was requeued since, settles nothing that began later.
+--@include outbox
 local TOLD_MAX = 200
 local is_awaited
 local settled = {unblocked = {}, failed = {}, cancelled = {}}
@@ -14,7 +18,7 @@ local function beyond(edges, id)
   return found
 end
 
-local function wait_for(id, parents, policy, due_ms)
+local function wait_for(id, parents, policy, due_ms, watch)
   local up, down = {}, {}
   for i = 1, #parents do
     up[i * 2 - 1], up[i * 2] = 0, id .. '>' .. parents[i]
@@ -22,7 +26,7 @@ local function wait_for(id, parents, policy, due_ms)
   end
   call('ZADD', Q .. 'parents', unpack(up))
   call('ZADD', Q .. 'children', unpack(down))
-  call('HSET', Q .. 'waits', id, policy .. '|' .. due_ms)
+  call('HSET', Q .. 'waits', id, policy .. '|' .. due_ms .. (watch and '|' .. watch or ''))
   is_awaited = true
 end
 
@@ -55,29 +59,43 @@ local function tell_settled()
 end
 
 -- `how` a parent ended: completed | failed | cancelled | deleted. A child that gives up is a parent that ended too; the
--- list keeps a chain of any length from being a recursion of that depth.
+-- list keeps a chain of any length from being a recursion of that depth. Of a parent of another queue, only those
+-- children are settled whose watch is from `first` to `last`.
 local ended = {}
-local function settle(parent, how)
-  if is_awaited == nil then is_awaited = call('EXISTS', Q .. 'children') == 1 end
+local function settle(parent, how, first, last)
+  if is_awaited == nil then is_awaited = call('EXISTS', Q .. 'children', Q .. 'watchers') > 0 end
   if not is_awaited then return end
-  ended[#ended + 1] = {parent, how}
+  ended[#ended + 1] = {parent, how, first, last}
   if #ended > 1 then return end
   local at = 1
   while ended[at] do
-    local id, word = ended[at][1], ended[at][2]
+    local id, word, from, to = unpack(ended[at], 1, 4)
     for _, child in ipairs(beyond('children', id)) do
-      call('ZREM', Q .. 'parents', child .. '>' .. id)
-      local policy, due_ms = string.match(call('HGET', Q .. 'waits', child) or '', '^(%l+)|(%d*)$')
-      if word ~= 'completed' and policy ~= 'run' then
-        stop_waiting(child)
-        call('ZREM', Q .. 'blocked', child)
-        give_up(child, call('HGET', Q .. 'bodies', child) or '', policy, id, word)
-      elseif call('ZLEXCOUNT', Q .. 'parents', '[' .. child .. '>', '(' .. child .. '?') == 0 then
-        call('HDEL', Q .. 'waits', child)
-        unblock(child, tonumber(due_ms))
+      local policy, due_ms, watch = string.match(call('HGET', Q .. 'waits', child) or '', '^(%l+)|(%d*)|?(%d*)')
+      local number = tonumber(watch or '') or 0
+      if not from or (number >= from and number <= to) then
+        call('ZREM', Q .. 'parents', child .. '>' .. id)
+        if from then call('ZREM', Q .. 'children', id .. '>' .. child) end
+        if word ~= 'completed' and policy ~= 'run' then
+          stop_waiting(child)
+          call('ZREM', Q .. 'blocked', child)
+          give_up(child, call('HGET', Q .. 'bodies', child) or '', policy, id, word)
+        elseif call('ZLEXCOUNT', Q .. 'parents', '[' .. child .. '>', '(' .. child .. '?') == 0 then
+          call('HDEL', Q .. 'waits', child)
+          unblock(child, tonumber(due_ms))
+        end
       end
     end
-    call('ZREMRANGEBYLEX', Q .. 'children', '[' .. id .. '>', '(' .. id .. '?')
+    if not from then
+      call('ZREMRANGEBYLEX', Q .. 'children', '[' .. id .. '>', '(' .. id .. '?')
+      local watchers = call('HGET', Q .. 'watchers', id)
+      if watchers then
+        for queue, watch in string.gmatch(watchers, '([^ ]+) (%d+)') do
+          post('ended', {to = queue, parent = id, how = word, last = tonumber(watch)})
+        end
+        call('HDEL', Q .. 'watchers', id)
+      end
+    end
     at = at + 1
   end
   ended = {}
