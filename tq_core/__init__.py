@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     )
     from tq_core.model import RetryPolicy, TaskState, TaskView
     from tq_core.tasks.context import TaskContext, current_context
-    from tq_core.tasks.handle import TaskHandle
+    from tq_core.tasks.handle import ChainHandle, GroupHandle, TaskHandle
     from tq_core.tasks.task_queue import TaskQueue
+    from tq_core.tasks.workflow import TaskSignature
 
 _HOMES = {
+    "ChainHandle": "tasks.handle",
     "FatalError": "errors",
+    "GroupHandle": "tasks.handle",
     "InvalidArgumentsError": "errors",
     "RetryPolicy": "model",
     "TaskCancelledError": "errors",
@@ -29,6 +32,7 @@ _HOMES = {
     "TaskFailedError": "errors",
     "TaskHandle": "tasks.handle",
     "TaskQueue": "tasks.task_queue",
+    "TaskSignature": "tasks.workflow",
     "TaskState": "model",
     "TaskView": "model",
     "TqError": "errors",
@@ -37,7 +41,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "ChainHandle",
     "FatalError",
+    "GroupHandle",
     "InvalidArgumentsError",
     "RetryPolicy",
     "TaskCancelledError",
@@ -46,6 +52,7 @@ __all__ = [
     "TaskFailedError",
     "TaskHandle",
     "TaskQueue",
+    "TaskSignature",
     "TaskState",
     "TaskView",
     "TqError",

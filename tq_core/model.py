@@ -110,7 +110,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     linked_to: str | None = None
     """The task that this one was made from (edit and resubmit, move)."""
     depends_on: tuple[str, ...] = ()
-    """The tasks of the same queue, its parents, that must have ended before it runs."""
+    """The tasks, its parents, that must have ended before it runs."""
     on_parent_failure: str | None = None
     """What it does when a parent does not complete: one of PARENT_POLICIES; None = fail."""
     expires_in_s: float | None = None
@@ -140,6 +140,8 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     """Not before this time of the server; beats delay_ms."""
     max_attempts: int = 4
     chosen_name: str | None = None
+    made_id: str | None = None
+    """An id that was made before, with the queue's number; None = made when it is enqueued."""
     unique_key: str | None = None
     options: TaskOptions = TaskOptions()
 

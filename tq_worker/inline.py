@@ -27,9 +27,10 @@ import msgspec
 
 from tq_core.errors import BrokerError, HardTimeoutError, RefusedError
 from tq_core.model import TaskState
-from tq_core.roles import consumer, inspector, maintenance, schedules
+from tq_core.roles import consumer, inspector, maintenance, outbox, schedules
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.tasks.context import TaskContext
+from tq_core.tasks.registered_task import Task
 from tq_core.tasks.task import TaskDefinition
 from tq_core.tasks.task_queue import TaskQueue
 from tq_core.transport.runner import AsyncRunner
@@ -170,7 +171,7 @@ class _Session:
                     served += 1
                 if claim.next_due_ms is not None:
                     next_due_ms.append(claim.next_due_ms)
-            if not served:
+            if not served and not await self._task_queue.run(outbox.deliver(current)):
                 if not (skip_delays and next_due_ms):
                     return
                 await self._skip_to(min(next_due_ms), current)
@@ -248,6 +249,7 @@ class _Session:
             worker_id=self._worker_id,
             timeout_s=timeout_s,
             soft_timeout_s=definition.soft_timeout_s,
+            task_queue=definition.task_queue if isinstance(definition, Task) else None,
         )
         if definition.context_parameter is not None:
             kwargs[definition.context_parameter] = context

@@ -644,7 +644,7 @@ def test_whoever_waits_for_a_task_is_told_that_its_parent_failed(memory_tq: Task
         (3, InvalidInputError, "give handles or ids"),
         ([None], InvalidInputError, "give handles or ids"),
         ("nonsense", InvalidInputError, "is no task id"),
-        ("a@other", InvalidInputError, "which is of another queue"),
+        ("a@other", UnknownParentError, "never existed"),
         ("gone@mail", UnknownParentError, "never existed"),
     ],
 )

@@ -286,7 +286,7 @@ def enqueue_one(queue: str, task: NewTask, *, number: int | None = None) -> Flow
 
 def _ids(queue: str, tasks: Sequence[NewTask], number: int) -> list[str]:
     generated = iter(ids.new_ids(number, len(tasks)))
-    return [ids.chosen_id(t.chosen_name, queue) if t.chosen_name else next(generated) for t in tasks]
+    return [ids.chosen_id(t.chosen_name, queue) if t.chosen_name else t.made_id or next(generated) for t in tasks]
 
 
 def _meta(task: NewTask, foreign: Mapping[str, str]) -> Arg:

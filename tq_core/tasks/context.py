@@ -11,8 +11,14 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from tq_core.errors import SoftTimeoutError, TaskInterruptedError
+from tq_core.errors import RefusedError, SoftTimeoutError, TaskInterruptedError
+from tq_core.tasks import parent_results
+from tq_core.tasks.parent_results import ParentResults
+
+if TYPE_CHECKING:
+    from tq_core.tasks.task_queue import TaskQueue
 
 MAX_TEXT_CHARS = 200
 MAX_LOG_CHARS = 2_000
@@ -36,6 +42,7 @@ class TaskContext:
         "_log",
         "_progress",
         "_soft_deadline",
+        "_task_queue",
         "attempt",
         "cancel_reason",
         "deadline",
@@ -59,6 +66,7 @@ class TaskContext:
         worker_id: str = "",
         timeout_s: float | None = None,
         soft_timeout_s: float | None = None,
+        task_queue: TaskQueue | None = None,
         progress: ProgressSink = _nowhere,
         log: LogSink = _nowhere,
     ) -> None:
@@ -72,6 +80,7 @@ class TaskContext:
         """When the attempt is ended, by time.monotonic(); None = never."""
         self.cancel_reason = ""
         self._soft_deadline = now + soft_timeout_s if soft_timeout_s is not None else None
+        self._task_queue = task_queue
         self._cancelled = threading.Event()
         self._progress, self._log = progress, log
 
@@ -122,6 +131,30 @@ class TaskContext:
     def log(self, text: str) -> None:
         """Adds a line to what is shown of the task, up to MAX_LOG_CHARS."""
         self._log(str(text)[:MAX_LOG_CHARS])
+
+    async def parent_results(self) -> ParentResults:
+        """What the tasks returned that this one waited for, by id, in the order of `depends_on`; read now.
+
+            total = sum((await context.parent_results()).values())
+
+        Looking up one that did not complete, or is gone, raises what its handle would.
+
+        Raises:
+            RefusedError: nobody runs this as a task.
+            NotFoundError: this task is not there any more.
+        """
+        task_queue = self._queue_of_parents()
+        return ParentResults(task_queue, await task_queue.run(parent_results.fetch(self.task_id)))
+
+    def parent_results_sync(self) -> ParentResults:
+        """As `parent_results`, in a plain function."""
+        task_queue = self._queue_of_parents()
+        return ParentResults(task_queue, task_queue.run_sync(parent_results.fetch(self.task_id)))
+
+    def _queue_of_parents(self) -> TaskQueue:
+        if self._task_queue is None:
+            raise RefusedError("this code runs in no task, so no task was waited for: enqueue it")
+        return self._task_queue
 
     def request_cancel(self, reason: str) -> None:
         """Makes the task stop at its next check; for whoever runs it."""

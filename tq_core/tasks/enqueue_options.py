@@ -55,7 +55,7 @@ class EnqueueOptions(TypedDict, total=False):
     linked_to: str
     """The task that this one was made from."""
     depends_on: str | TaskHandle[Any] | Sequence[str | TaskHandle[Any]]
-    """One task or several of the same queue, as handles or ids: not before all of them have completed."""
+    """One task or several, of any queues, as handles or ids: not before all of them have completed."""
     on_parent_failure: str
     """What it does when one of those does not complete: fail (the default), skip = end as cancelled, or run."""
     submitted_by: str
@@ -150,7 +150,7 @@ def _parent_ids(parents: Any) -> tuple[str, ...]:
     several = parents if isinstance(parents, list | tuple | set | frozenset) else (parents,)
     found = [parent if isinstance(parent, str) else getattr(parent, "id", None) for parent in several]
     if not all(isinstance(parent, str) for parent in found):
-        raise InvalidInputError(f"depends_on={parents!r}: give handles or ids of tasks of the same queue")
+        raise InvalidInputError(f"depends_on={parents!r}: give handles or ids of tasks")
     return tuple(dict.fromkeys(str(parent) for parent in found))
 
 

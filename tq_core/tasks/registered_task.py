@@ -11,6 +11,7 @@ from tq_core.tasks.context import TaskContext, current_context
 from tq_core.tasks.enqueue_options import EnqueueOptions, Submission, TypeDefaults, submission
 from tq_core.tasks.handle import TaskHandle
 from tq_core.tasks.task import TaskDefinition
+from tq_core.tasks.workflow import TaskSignature
 
 if TYPE_CHECKING:
     from tq_core.tasks.task_queue import TaskQueue
@@ -71,6 +72,14 @@ class Task(TaskDefinition, Generic[P, C, R]):
         """As `enqueue_many`, from ordinary code."""
         return self._plain.enqueue_many_sync(arguments)
 
+    def signature(self, *args: P.args, **kwargs: P.kwargs) -> TaskSignature[R]:
+        """This task with its arguments, to be enqueued as a part of `TaskQueue.chain` or `TaskQueue.group`.
+
+        Raises:
+            InvalidArgumentsError: they do not fit the handler's type hints.
+        """
+        return self._plain.signature(*args, **kwargs)
+
     @functools.cached_property
     def _plain(self) -> BoundTask[P, R]:
         return BoundTask(self, {})
@@ -117,6 +126,11 @@ class BoundTask(Generic[P, R]):
     def enqueue_many_sync(self, arguments: Sequence[dict[str, Any]]) -> list[TaskHandle[R]]:
         """See `Task.enqueue_many`."""
         return self._task.task_queue.submit_many_sync(self._submission, [self._payload(args) for args in arguments])
+
+    def signature(self, *args: P.args, **kwargs: P.kwargs) -> TaskSignature[R]:
+        """See `Task.signature`."""
+        payload = self._payload(self._task.arguments.named(args, kwargs))
+        return TaskSignature(self._task.task_queue, self._submission, payload)
 
     def _payload(self, args: dict[str, Any]) -> bytes:
         return self._task.arguments.encode(args, max_bytes=self._task.task_queue.max_payload_bytes)

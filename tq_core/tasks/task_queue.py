@@ -29,19 +29,21 @@ from tq_core.errors import BrokerUnreachableError, DuplicateTaskError, InvalidIn
 from tq_core.model import RetryPolicy, TaskView
 from tq_core.roles import backpressure, producer, registry
 from tq_core.roles.schedules import Schedule
-from tq_core.tasks import schema
+from tq_core.tasks import schema, workflow
 from tq_core.tasks.arguments import invalid_arguments
 from tq_core.tasks.end_watch import EndWatch
 from tq_core.tasks.enqueue_options import EnqueueOptions, Submission, TypeDefaults, submission
-from tq_core.tasks.handle import TaskHandle
+from tq_core.tasks.handle import ChainHandle, GroupHandle, TaskHandle
 from tq_core.tasks.registered_task import Task, TaskDecorator
 from tq_core.tasks.schedule_options import ScheduleOptions, declared_schedule
 from tq_core.tasks.task import TaskDefinition, TaskSettings, describe
+from tq_core.tasks.workflow import TaskSignature
 from tq_core.transport import backend
 from tq_core.transport.runner import AsyncRunner, SyncRunner
 from tq_core.transport.steps import Flow
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 TYPES_FRESH_S = 10.0
@@ -260,6 +262,98 @@ class TaskQueue:
     def submit_many_sync(self, submitted: Submission, payloads: Sequence[bytes]) -> list[TaskHandle[Any]]:
         """As `submit_many`, from ordinary code."""
         return self._handles(self.run_sync(self._send_all(submitted, payloads)))
+
+    async def chain(self, *parts: TaskSignature[Any], on_parent_failure: str | None = None) -> ChainHandle[Any]:
+        """Enqueues tasks each of which waits for the one before it; they may be of several queues.
+
+            handle = await tq.chain(fetch.signature(url), parse.signature(), store.signature())
+
+        Those of one queue that follow one another are enqueued in one step, all or none.
+
+        Args:
+            parts: Made by `task.signature(...)`.
+            on_parent_failure: What each does when the one before it does not complete: fail, skip or run.
+
+        Returns:
+            A handle on the last task, which knows the others.
+
+        Raises:
+            InvalidInputError: a part cannot be in a chain.
+            QueueFullError: a queue may not hold more; notes say how many tasks had been enqueued in others.
+        """
+        links = await self.run(workflow.chain(self, parts, on_parent_failure))
+        return ChainHandle(self, self._linked(links, await self.run(workflow.send(links, _batches_of_tasks))))
+
+    def chain_sync(self, *parts: TaskSignature[Any], on_parent_failure: str | None = None) -> ChainHandle[Any]:
+        """As `chain`, from ordinary code."""
+        links = self.run_sync(workflow.chain(self, parts, on_parent_failure))
+        return ChainHandle(self, self._linked(links, self.run_sync(workflow.send(links, _batches_of_tasks))))
+
+    @overload
+    async def group(
+        self, parts: Sequence[TaskSignature[Any]], *, callback: None = None, on_parent_failure: str | None = None
+    ) -> GroupHandle[Any]: ...
+    @overload
+    async def group(
+        self, parts: Sequence[TaskSignature[Any]], *, callback: TaskSignature[R], on_parent_failure: str | None = None
+    ) -> GroupHandle[R]: ...
+    async def group(
+        self,
+        parts: Sequence[TaskSignature[Any]],
+        *,
+        callback: TaskSignature[Any] | None = None,
+        on_parent_failure: str | None = None,
+    ) -> GroupHandle[Any]:
+        """Enqueues tasks that run side by side, and one that runs when all of them have completed.
+
+            group = await tq.group([count.signature(page) for page in pages], callback=total.signature())
+
+        The tasks of each queue go in calls of at most producer.MAX_BATCH, each all or none; the callback goes last.
+
+        Args:
+            parts: Made by `task.signature(...)`; with a callback at most producer.MAX_PARENTS.
+            callback: Reads what they returned by `TaskContext.parent_results`.
+            on_parent_failure: What the callback does when one does not complete: fail, skip or run.
+
+        Raises:
+            InvalidInputError: a part cannot be in a group, or they are too many.
+            QueueFullError: a queue may not hold more; notes say how many tasks had been enqueued.
+        """
+        links = await self.run(workflow.group(self, parts, callback, on_parent_failure))
+        return self._group(links, await self.run(workflow.send(links, _batches_of_tasks)), callback)
+
+    @overload
+    def group_sync(
+        self, parts: Sequence[TaskSignature[Any]], *, callback: None = None, on_parent_failure: str | None = None
+    ) -> GroupHandle[Any]: ...
+    @overload
+    def group_sync(
+        self, parts: Sequence[TaskSignature[Any]], *, callback: TaskSignature[R], on_parent_failure: str | None = None
+    ) -> GroupHandle[R]: ...
+    def group_sync(
+        self,
+        parts: Sequence[TaskSignature[Any]],
+        *,
+        callback: TaskSignature[Any] | None = None,
+        on_parent_failure: str | None = None,
+    ) -> GroupHandle[Any]:
+        """As `group`, from ordinary code."""
+        links = self.run_sync(workflow.group(self, parts, callback, on_parent_failure))
+        return self._group(links, self.run_sync(workflow.send(links, _batches_of_tasks)), callback)
+
+    def _linked(
+        self, links: Sequence[workflow.Link], done: Mapping[str, producer.Enqueued]
+    ) -> tuple[TaskHandle[Any], ...]:
+        return tuple(TaskHandle(self, link.task_id, is_new=done[link.task_id].is_new) for link in links)
+
+    def _group(
+        self,
+        links: Sequence[workflow.Link],
+        done: Mapping[str, producer.Enqueued],
+        callback: TaskSignature[Any] | None,
+    ) -> GroupHandle[Any]:
+        handles = self._linked(links, done)
+        return GroupHandle(self, handles, None) if callback is None else GroupHandle(self, handles[:-1], handles[-1])
 
     def handle(self, task_id: str) -> TaskHandle[Any]:
         """A handle on a task by its id.
@@ -491,6 +585,13 @@ def _batches(payloads: Sequence[bytes]) -> Iterator[list[bytes]]:
         size += len(payload)
     if batch:
         yield batch
+
+
+def _batches_of_tasks(tasks: Sequence[NewTask]) -> Iterator[list[NewTask]]:
+    first = 0
+    for payloads in _batches([task.payload for task in tasks]):
+        yield list(tasks[first : first + len(payloads)])
+        first += len(payloads)
 
 
 def _max_payload_bytes() -> int:

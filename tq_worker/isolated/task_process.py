@@ -15,6 +15,7 @@ import msgspec
 from tq_core.errors import SoftTimeoutError, TaskInterruptedError
 from tq_core.model import RetryPolicy
 from tq_core.tasks.context import TaskContext, running_in
+from tq_core.tasks.registered_task import Task
 from tq_core.tasks.task import TaskDefinition
 from tq_worker.isolated import messages
 from tq_worker.verdict import classify
@@ -75,6 +76,7 @@ class TaskProcess:
             worker_id=spec.worker_id,
             timeout_s=spec.timeout_s,
             soft_timeout_s=definition.soft_timeout_s,
+            task_queue=definition.task_queue if isinstance(definition, Task) else None,
             progress=lambda fraction, text: self._send(messages.Progress(fraction=fraction, text=text)),
             log=lambda text: self._send(messages.Said(text=text)),
         )

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from tq_core.errors import HardTimeoutError
 from tq_core.roles import consumer
 from tq_core.tasks.context import TaskContext
+from tq_core.tasks.registered_task import Task
 from tq_core.tasks.task import TaskDefinition
 from tq_worker.board import Board
 from tq_worker.verdict import Verdict, classify
@@ -125,6 +126,7 @@ class Floor:
             worker_id=self._worker_id,
             timeout_s=timeout_s,
             soft_timeout_s=definition.soft_timeout_s,
+            task_queue=definition.task_queue if isinstance(definition, Task) else None,
             progress=functools.partial(_note_progress, run),
             log=functools.partial(self._log.said, run),
         )
