@@ -69,6 +69,13 @@ def leases_overdue(q: QueueDriver) -> None:
     q.clock.advance(1000 + doctor.OVERDUE_MS)
 
 
+def untold(q: QueueDriver) -> None:
+    at_ms = q.clock.now_ms - doctor.UNTOLD_MS - 1
+    q.put_one()
+    q.complete(q.take_one())
+    q.raw.zadd(q.key("outbox"), {f'{{"kind":"of a newer version","id":1,"at":{at_ms}}}': at_ms})
+
+
 def ghosts(q: QueueDriver) -> None:
     beat(q)
     q.raw.hdel(q.key("bodies"), q.put_one())
@@ -141,7 +148,7 @@ def inbox_grows(q: QueueDriver) -> None:
 
 
 IN_REDIS = (
-    *(no_worker, no_handler, paused_long, leases_overdue, ghosts, dlq_full, dlq_nearly_full, queue_full),
+    *(no_worker, no_handler, paused_long, leases_overdue, untold, ghosts, dlq_full, dlq_nearly_full, queue_full),
     *(large_payloads, schema_too_new, number_conflict, node_lost, node_late, node_unreadable, crash_loop),
     *(versions_differ, inbox_grows),
 )

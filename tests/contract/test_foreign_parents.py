@@ -9,9 +9,10 @@ import pytest
 
 from tests.contract.test_dependencies import ENDS, put_child, waiting
 from tests.queue_driver import QueueDriver
+from tq_console.view.family_lines import family_lines
 from tq_core.errors import RefusedError, UnknownParentError
 from tq_core.model import TaskState
-from tq_core.roles import audit, inspector, operator, outbox, producer
+from tq_core.roles import audit, family, inspector, operator, outbox, producer
 from tq_core.transport.steps import Flow, Script
 
 
@@ -305,3 +306,32 @@ def test_why_names_parents_of_other_queues_with_their_queue(q: QueueDriver, far:
     assert f"{there} of the queue 'files'" in said
     assert f"{here} of" not in said
     assert msgspec.json.decode(msgspec.json.encode(q.view(child)))["blocked_by"]
+
+
+def test_a_tree_has_parents_and_children_of_all_queues(q: QueueDriver, far: QueueDriver) -> None:
+    gone = q.put_one()
+    top = put_child(far, gone, policy="run")
+    q.run(operator.discard([gone], actor="ann"))
+    q.tell()
+    middle = put_child(q, top, "first@files")
+    here, there = put_child(q, middle), put_child(far, middle)
+    last = put_child(q, there, here)
+
+    found = q.run(family.tree(middle))
+
+    assert found.is_whole
+    assert {(r.depth, r.task_id, r.task and r.task.state.value) for r in found.relatives} == {
+        (-2, gone, None),
+        (-1, top, "pending"),
+        (-1, "first@files", "completed"),
+        (0, middle, "blocked"),
+        (1, here, "blocked"),
+        (1, there, "blocked"),
+        (2, last, "blocked"),
+    }
+    lines = list(family_lines(found))
+    assert lines[0] == f"{middle}  blocked  work  mail"
+    assert f"      {gone}  gone" in lines
+    assert [len(line) - len(line.lstrip()) for line in lines] == [0, 0, 3, 6, 3, 0, 3, 6, 3]
+    few = q.run(family.tree(middle, limit=3))
+    assert (len(few.relatives), few.is_whole) == (3, False)

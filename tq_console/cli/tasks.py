@@ -160,6 +160,40 @@ def show_task(invocation: Invocation, task_id: str) -> None:
                 out.line(f"  {line}")
 
 
+@tasks.command(
+    examples="""
+        tq tasks tree 01jd7q0v3k0a19c8x7v6b5n4m2         # what it waited for, and what waits for it
+        tq tasks tree report-2030-01@reports --json | jq 'select(.state == "failed")'
+    """,
+)
+@click.argument("task_id", metavar="ID")
+@click.pass_obj
+def tree(invocation: Invocation, task_id: str) -> None:
+    """Show the tasks that a task waits or waited for, and those that still wait for it, across queues."""
+    from tq_console.view.family_lines import family_lines
+    from tq_core.roles import family
+
+    found = invocation.run(family.tree(task_id))
+    out = invocation.out
+    if out.is_json:
+        out.records(
+            {
+                "id": relative.task_id,
+                "depth": relative.depth,
+                "of": relative.of or None,
+                "queue": relative.task.queue if relative.task else None,
+                "type": relative.task.type if relative.task else None,
+                "state": relative.task.state.value if relative.task else None,
+            }
+            for relative in found.relatives
+        )
+    else:
+        for line in family_lines(found):
+            out.line(line)
+    if not found.is_whole:
+        out.talk(f"there are more; these are the nearest {len(found.relatives)}")
+
+
 _IDS = click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
 
 

@@ -123,7 +123,7 @@ def _suspected(queue: str) -> Flow[set[Finding]]:
     steps: list[Script | Command] = [Command(("HGET", keys.queue_prefix(homes[p]) + "watchers", p)) for p in known]
     steps += [Command(("ZRANGE", prefix + "outbox", 0, -1)) for prefix in prefixes]
     replies = yield Batch(steps)
-    watched = {p: _watches(found or b"").get(queue, 0) for p, found in zip(known, replies, strict=False)}
+    watched = {p: outbox.watches(found or b"").get(queue, 0) for p, found in zip(known, replies, strict=False)}
     told = b"\n".join(raw for found in replies[len(known) :] for raw in found)
     found = set()
     for edge in edges:
@@ -135,8 +135,3 @@ def _suspected(queue: str) -> Flow[set[Finding]]:
         elif watched.get(edge.parent_id, 0) < edge.watch:
             found.add(Finding(queue, "foreign_parent_unwatched", subject))
     return found
-
-
-def _watches(watchers: bytes) -> dict[str, int]:
-    words = watchers.decode("utf-8", "replace").split()
-    return {queue: int(watch) for queue, watch in zip(words[::2], words[1::2], strict=False) if watch.isdigit()}

@@ -38,6 +38,8 @@ SKEW_MS = 2_000
 SLOW_TRIP_MS = 50.0
 SLOW_SCRIPT_MS = 50
 OVERDUE_MS = 30_000
+UNTOLD_MS = 30_000
+"""How long a message to another queue may wait; it takes milliseconds, or a second."""
 PAUSED_LONG_MS = 3_600_000
 LARGE_BYTES = 256 * 1024
 CAP_SHARE = 0.9
@@ -80,6 +82,7 @@ CODES = {
     "no_handler": "tasks wait and no live worker of their queue knows their type",
     "paused_long": "a queue has been paused for long",
     "leases_overdue": "running tasks whose lease ran out are not taken back",
+    "untold": "other queues are not told what happened",
     "ghosts": "a queue lists tasks of which nothing is kept",
     "dlq_full": "failed tasks are dropped",
     "dlq_nearly_full": "failed tasks will soon be dropped",
@@ -108,6 +111,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """ID STATE of each."""
     pending_types: dict[str, int]
     large: dict[str, int]
+    untold: int
+    """Messages to other queues."""
+    untold_since_ms: int | None
 
 
 def examine(
@@ -354,6 +360,15 @@ def _stuck(queue: QueueStats, sample: Sample) -> Iterable[_Words]:
         ms = queue.now_ms - (sample.oldest_overdue_ms or queue.now_ms)
         what = f"has {sample.overdue} running tasks whose lease ran out up to {ms // 1000} s ago, and nobody takes them"
         yield "leases_overdue", PROBLEM, what, "start a worker of this queue: every node takes back what was lost"
+    if sample.untold and queue.now_ms - (sample.untold_since_ms or 0) > UNTOLD_MS:
+        since = (
+            f"for {(queue.now_ms - sample.untold_since_ms) // 1000} s" if sample.untold_since_ms else "unreadable ones"
+        )
+        what = f"has {sample.untold} messages to other queues that nobody could tell them, {since}"
+        cure = (
+            f"start a worker of the newest version for this queue; `tq audit {queue.queue}` names what cannot be read"
+        )
+        yield "untold", PROBLEM, what, cure
     if sample.ghosts:
         some = ", ".join(sample.ghosts[:3])
         what = f"lists tasks of which nothing is kept ({some}): keys were deleted by hand or evicted"
@@ -406,7 +421,7 @@ def _number(value: Any) -> int | None:
 
 
 def _sample(queue: str, reply: list[Any]) -> Sample:
-    _, schema, number, overdue, oldest, ghosts, types, large = reply
+    _, schema, number, overdue, oldest, ghosts, types, large, untold, since = reply
     ids, states = ghosts[::2], ghosts[1::2]
     return Sample(
         queue=queue,
@@ -417,6 +432,8 @@ def _sample(queue: str, reply: list[Any]) -> Sample:
         ghosts=tuple(f"{_text(i)} {_text(s)}" for i, s in zip(ids, states, strict=True)),
         pending_types={_text(t): int(n) for t, n in zip(types[::2], types[1::2], strict=True)},
         large={_text(i): int(n) for i, n in zip(large[::2], large[1::2], strict=True)},
+        untold=int(untold),
+        untold_since_ms=_number(since),
     )
 
 

@@ -250,6 +250,12 @@ def homes(task_ids: Iterable[str]) -> Flow[dict[str, str]]:
     return {task_id: name for task_id, name in known.items() if name is not None}
 
 
+def watches(watchers: bytes) -> dict[str, int]:
+    """The queues that are told when a task ends, with the number of their latest question."""
+    words = watchers.decode("utf-8", "replace").split()
+    return {queue: int(watch) for queue, watch in zip(words[::2], words[1::2], strict=False) if watch.isdigit()}
+
+
 def _home(task_id: str) -> str | int | None:
     try:
         return ids.home_of(task_id)

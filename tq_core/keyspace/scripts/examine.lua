@@ -5,7 +5,8 @@
 --       3 overdue_ms  how long past its end a lease must be
 --       4 large_bytes bodies of more are told
 -- Reply {"OK", schema or "", number or "", n overdue leases, oldest overdue lease end or "", {id, state, ...} without a
---        body, {type, n, ...} of the pending sample, {id, bytes, ...} large bodies}
+--        body, {type, n, ...} of the pending sample, {id, bytes, ...} large bodies, n messages in the outbox, when the
+--        oldest of a sample was left there (ms) or ""}
 -- Moves none. Emits nothing. Cost O(sample).
 --@include prelude
 local STATES = {'blocked', 'scheduled', 'pending', 'running', 'retrying', 'completed', 'failed', 'cancelled'}
@@ -34,5 +35,11 @@ for task_type, n in pairs(types) do
 end
 local overdue = string.format('%.0f', now - tonumber(ARGV[3]))
 local meta = call('HMGET', Q .. 'meta', 'schema', 'number')
+local untold
+for _, message in ipairs(call('ZRANGE', Q .. 'outbox', 0, sample - 1)) do
+  local at = tonumber(string.match(message, '"at":(%d+)') or '')
+  if at and (not untold or at < untold) then untold = at end
+end
 return {'OK', meta[1] or '', meta[2] or '', call('ZCOUNT', Q .. 'running', '-inf', overdue),
-  call('ZRANGEBYSCORE', Q .. 'running', '-inf', overdue, 'WITHSCORES', 'LIMIT', 0, 1)[2] or '', ghosts, counted, large}
+  call('ZRANGEBYSCORE', Q .. 'running', '-inf', overdue, 'WITHSCORES', 'LIMIT', 0, 1)[2] or '', ghosts, counted, large,
+  call('ZCARD', Q .. 'outbox'), untold and string.format('%.0f', untold) or ''}
