@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -39,6 +40,31 @@ def test_a_chain_in_a_file_waits_in_its_order(tq: Tq, mail: QueueDriver, write: 
     assert tq.ok("submit", "--batch", write(*chain)).lines == ["a@mail", "b@mail", "c@mail"]
     assert mail.depths() == {"pending": 1, "blocked": 2}
     assert mail.view("c@mail").blocked_by == ("a@mail", "b@mail")
+
+
+def test_a_chain_in_a_file_may_go_from_queue_to_queue(tq: Tq, mail: QueueDriver, write: Write) -> None:
+    chain = [
+        {"type": "t", "queue": "mail", "id": "a"},
+        {"type": "t", "queue": "files", "id": "b", "depends_on": ["a@mail"]},
+        {"type": "t", "queue": "mail", "id": "c", "depends_on": ["b@files"]},
+    ]
+    assert tq.ok("submit", "--batch", write(*chain)).lines == ["a@mail", "b@files", "c@mail"]
+    assert "the task b@files of the queue 'files'" in tq.ok("tasks", "show", "c@mail", "--json").record["why"]
+    assert tq.ok("tasks", "tree", "b@files").lines == [
+        "b@files  blocked  t  files",
+        "waits or waited for",
+        "   a@mail  pending  t  mail",
+        "is waited for by",
+        "   c@mail  blocked  t  mail",
+    ]
+    assert mail.view("c@mail").blocked_by == ("b@files",)
+    records = [json.loads(line) for line in tq.ok("tasks", "tree", "c@mail", "--json").lines]
+    assert [(r["depth"], r["id"], r["state"]) for r in records] == [
+        (-2, "a@mail", "pending"),
+        (-1, "b@files", "blocked"),
+        (0, "c@mail", "blocked"),
+    ]
+    assert tq("tasks", "tree", "gone@mail").code == 3
 
 
 def test_a_line_that_depends_on_a_later_one_is_refused(tq: Tq, mail: QueueDriver, write: Write) -> None:

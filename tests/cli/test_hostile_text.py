@@ -38,6 +38,8 @@ def hostile_id(mail: QueueDriver) -> str:
         ["tasks", "list", "--json"],
         ["tasks", "show", "ID"],
         ["tasks", "show", "ID", "--json"],
+        ["tasks", "tree", "ID"],
+        ["tasks", "tree", "ID", "--json"],
         ["tasks", "wait", "ID"],
         ["dlq", "list"],
         ["dlq", "groups"],

@@ -89,7 +89,6 @@ def test_wrong_arguments_are_refused_by_name(tq: Tq, published: QueueDriver, wor
         (["--frobnicate"], 2, "--frobnicate"),
         (["--depends-on", "x"], 2, "'x' is no task id"),
         (["--on-parent-failure", "skip"], 2, "depends_on"),
-        (["--depends-on", "a@other"], 2, "of another queue"),
         (["--skip-bad"], 2, "--batch"),
     ],
 )

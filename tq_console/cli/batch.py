@@ -6,7 +6,7 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -167,14 +167,11 @@ class _Batch:
             self._send(progress)
 
     def _send(self, progress: Progress) -> None:
-        """Enqueues the chunk: one call for each of its queues; prints the ids."""
+        """Enqueues the chunk, one call for each of its queues, or where lines wait for others, in their order."""
         chunk, self._chunk, self._chunk_bytes = self._chunk, [], 0
-        by_queue: dict[str, list[int]] = {}
-        for i, (queue, _) in enumerate(chunk):
-            by_queue.setdefault(queue, []).append(i)
         ids = [""] * len(chunk)
         try:
-            for queue, places in by_queue.items():
+            for queue, places in _calls(chunk):
                 if queue not in self._numbers:
                     self._numbers[queue] = self._invocation.change(registry.register_queue(queue))
                 tasks = [chunk[i][1] for i in places]
@@ -300,3 +297,16 @@ def pipe_lines(descriptor: int) -> Iterator[Numbered | None]:
             buffer.clear()
     if buffer or is_too_long:
         yield number + 1, None if is_too_long else bytes(buffer)
+
+
+def _calls(chunk: Sequence[tuple[str, NewTask]]) -> list[tuple[str, list[int]]]:
+    """Which lines go in one call, and to which queue: a parent of another queue must be there before its child."""
+    is_in_order = any(task.options.depends_on for _, task in chunk)
+    calls: list[tuple[str, list[int]]] = []
+    of_queue: dict[str, list[int]] = {}
+    for i, (queue, _) in enumerate(chunk):
+        if queue not in of_queue or (is_in_order and calls[-1][0] != queue):
+            of_queue[queue] = []
+            calls.append((queue, of_queue[queue]))
+        of_queue[queue].append(i)
+    return calls

@@ -69,7 +69,7 @@ MAX_DATA_BYTES = 8 * 1024 * 1024
     "--depends-on",
     metavar="ID",
     multiple=True,
-    help="Not before this task of the same queue has completed; repeatable.",
+    help="Not before this task has completed, of whatever queue; repeatable.",
 )
 @click.option(
     "--on-parent-failure",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tq_console.view.text import visible
 from tq_core.roles.family import Family, Relative
 
 STEP = "   "
@@ -35,4 +36,5 @@ def _walk(first: list[Relative], under: dict[str, list[Relative]], sign: int) ->
 
 def _line(relative: Relative) -> str:
     task = relative.task
-    return f"{relative.task_id}  {task.state.value}  {task.type}  {task.queue}" if task else f"{relative.task_id}  gone"
+    told = f"{task.state.value}  {task.type}  {task.queue}" if task else "gone"
+    return visible(f"{relative.task_id}  {told}")

@@ -44,7 +44,7 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expires: float | str | None = None
     id: str | None = None
     depends_on: list[str] | None = None
-    """Ids of tasks of the same queue that must have completed before."""
+    """Ids of tasks that must have completed before."""
     on_parent_failure: str | None = None
     linked_to: str | None = None
     """The task that this one is made from."""
