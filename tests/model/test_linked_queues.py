@@ -107,7 +107,7 @@ class History:
         self.queues[0].close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(OPERATIONS, min_size=5, max_size=60))
 def test_whatever_happens_in_whatever_order_nobody_waits_for_ever(operations: list[tuple[object, ...]]) -> None:
     history = History()
