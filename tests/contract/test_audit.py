@@ -155,12 +155,28 @@ def blocked_without_knowing_what_then(q: QueueDriver, ids: dict[str, str]) -> st
 
 def waiting_for_one_that(state: str) -> Callable[[QueueDriver, dict[str, str]], str]:
     def damage(q: QueueDriver, ids: dict[str, str]) -> str:
-        parent = ids.get(state, ID)
+        parent = ids.get(state, f"gone@{q.queue}")
         q.raw.zadd(q.key("parents"), {f"{ids['behind']}>{parent}": 0})
         q.raw.zadd(q.key("children"), {f"{parent}>{ids['behind']}": 0})
         return f"{ids['behind']} {parent}"
 
     return damage
+
+
+def waiting_for_a_foreign_one_that_was_not_asked_for(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.zadd(q.key("parents"), {f"{ids['behind']}>{ID}": 0})
+    q.raw.zadd(q.key("children"), {f"{ID}>{ids['behind']}": 0})
+    return f"{ids['behind']} {ID}"
+
+
+def watched_though_ended(q: QueueDriver, ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("watchers"), ids["completed"], "files 1")
+    return ids["completed"]
+
+
+def with_a_message_that_is_none(q: QueueDriver, _: dict[str, str]) -> str:
+    q.raw.zadd(q.key("outbox"), {"[1": 0})
+    return "[1"
 
 
 def waiting_though_pending(q: QueueDriver, ids: dict[str, str]) -> str:
@@ -274,6 +290,9 @@ DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "group_without_facts": [with_a_group_without_facts],
     "blocked_without_reason": [blocked_by_nothing, blocked_without_knowing_what_then],
     "waits_for_ended": [waiting_for_one_that("completed"), waiting_for_one_that("is gone")],
+    "waits_for_foreign_unasked": [waiting_for_a_foreign_one_that_was_not_asked_for],
+    "watched_but_ended": [watched_though_ended],
+    "message_unreadable": [with_a_message_that_is_none],
     "waits_but_is_not_blocked": [waiting_though_pending, with_an_edge_of_a_pending_task],
     "waits_in_a_circle": [waiting_in_a_circle],
     "child_that_does_not_wait": [with_a_child_that_does_not_wait],

@@ -52,13 +52,17 @@ MEANINGS = {
     "child_that_does_not_wait": "a task is listed as waiting for one that it does not wait for",
     "parent_that_does_not_know": "a blocked task waits for one that will not release it",
     "waits_for_foreign_unasked": "a task waits for one of another queue whose queue was not asked",
-    "foreign_parent_unwatched": "a task waits for one of another queue that will not tell when that one ends",
-    "foreign_parent_ended": "a task waits for one of another queue that has ended, and no word of it is on its way",
     "watched_but_ended": "a task that has ended or is gone is to tell another queue when it ends",
     "message_unreadable": "a message to another queue cannot be read",
     "count_of_tasks": "the counters do not add up to the tasks that are kept",
     "minutes_exceed_total": "the counters by minute exceed the totals",
 }
+
+BETWEEN_QUEUES = {
+    "foreign_parent_unwatched": "a task waits for one of another queue that will not tell when that one ends",
+    "foreign_parent_ended": "a task waits for one of another queue that has ended, and no word of it is on its way",
+}
+"""What only a check of all queues finds."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -70,7 +74,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     @property
     def meaning(self) -> str:
-        return MEANINGS.get(self.word, self.word)
+        return MEANINGS.get(self.word) or BETWEEN_QUEUES.get(self.word, self.word)
 
 
 def audit(queues: Sequence[str] | None = None, *, limit: int = MAX_TASKS) -> Flow[list[Finding]]:
