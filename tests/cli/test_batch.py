@@ -65,6 +65,10 @@ def test_a_chain_in_a_file_may_go_from_queue_to_queue(tq: Tq, mail: QueueDriver,
         (0, "c@mail", "blocked"),
     ]
     assert tq("tasks", "tree", "gone@mail").code == 3
+    assert tq.ok("audit").out == "2 queues checked: consistent\n"
+    mail.raw.delete(mail.key("watchers"))
+    told = tq("audit", "--json")
+    assert (told.code, told.record["word"], told.record["subject"]) == (1, "foreign_parent_unwatched", "b@files a@mail")
 
 
 def test_a_line_that_depends_on_a_later_one_is_refused(tq: Tq, mail: QueueDriver, write: Write) -> None:

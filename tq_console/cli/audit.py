@@ -38,13 +38,15 @@ def audit(
 
 def _check(invocation: Invocation, queues: list[str] | None, max_tasks: int | None) -> ExitCode:
     from tq_core.roles import registry
-    from tq_core.roles.audit import MAX_TASKS
+    from tq_core.roles.audit import MAX_TASKS, between
     from tq_core.roles.audit import audit as check
 
     out = invocation.out
     limit = max_tasks or MAX_TASKS
     names = queues if queues is not None else list(invocation.run(registry.queue_numbers()))
     findings = [finding for queue in names for finding in invocation.run(check([queue], limit=limit))]
+    if queues is None:
+        findings += invocation.run(between(names))
     if out.is_json:
         out.records({"queue": f.queue, "word": f.word, "meaning": f.meaning, "subject": f.subject} for f in findings)
     elif findings:

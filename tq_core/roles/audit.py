@@ -97,19 +97,18 @@ def audit(queues: Sequence[str] | None = None, *, limit: int = MAX_TASKS) -> Flo
             )
         flat = [text.decode("utf-8", "replace") for text in rest[0]]
         findings += [Finding(queue, flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
-    if is_whole:
-        for queue in queues:
-            findings += yield from _between(queue)
+    return findings + ((yield from between(queues)) if is_whole else [])
+
+
+def between(queues: Sequence[str]) -> Flow[list[Finding]]:
+    """What the tasks of queues wait for in others, and nobody will tell; what was told while this looked is left out."""
+    findings: list[Finding] = []
+    for queue in queues:
+        suspected = yield from _suspected(queue)
+        if suspected:
+            suspected &= yield from _suspected(queue)
+        findings += sorted(suspected, key=lambda f: (f.word, f.subject))
     return findings
-
-
-def _between(queue: str) -> Flow[list[Finding]]:
-    """What queues disagree about; an edge that was settled while this looked is no finding."""
-    suspected = yield from _suspected(queue)
-    if not suspected:
-        return []
-    again = yield from _suspected(queue)
-    return sorted((finding for finding in suspected if finding in again), key=lambda f: (f.word, f.subject))
 
 
 def _suspected(queue: str) -> Flow[set[Finding]]:
