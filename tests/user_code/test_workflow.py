@@ -171,6 +171,7 @@ def test_what_cannot_be_in_a_chain_or_a_group_is_refused_before_anything_is_sent
         (lambda: site.tq.group_sync([part], on_parent_failure="run"), "is for a group's callback"),
         (lambda: site.tq.chain_sync(part, part, on_parent_failure="shrug"), "use fail, skip, run"),
         (lambda: site.tq.chain_sync(part, unique), "is unique"),
+        (lambda: site.tq.chain_sync(site.fetch.options(wait_for_room_s=1).signature(1)), "cannot wait for room"),
         (lambda: site.tq.chain_sync(part, stranger), "of another TaskQueue"),
         (lambda: site.tq.chain_sync(named, named), "the id x@a is given twice"),
         (lambda: site.tq.chain_sync(site.fetch), "give task.signature"),  # type: ignore[arg-type]

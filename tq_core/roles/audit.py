@@ -101,7 +101,7 @@ def audit(queues: Sequence[str] | None = None, *, limit: int = MAX_TASKS) -> Flo
 
 
 def between(queues: Sequence[str]) -> Flow[list[Finding]]:
-    """What the tasks of queues wait for in others, and nobody will tell; what was told while this looked is left out."""
+    """What tasks wait for in other queues and nobody will tell; what was told meanwhile is left out."""
     findings: list[Finding] = []
     for queue in queues:
         suspected = yield from _suspected(queue)

@@ -346,9 +346,7 @@ def _expiry(task: TaskView, now: int) -> str:
     return f"; expires in {_span(left_ms)}" if left_ms > 0 else "; its time is over: it expires at the next upkeep"
 
 
-def _explained(
-    task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes: Mapping[str, str]
-) -> str:
+def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes: Mapping[str, str]) -> str:
     now = numbers.now_ms
     if task.state is TaskState.PENDING:
         if numbers.paused:

@@ -26,7 +26,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from tq_core import ids, names, settings
 from tq_core.errors import BrokerUnreachableError, DuplicateTaskError, InvalidInputError, TqError, UnknownTaskTypeError
-from tq_core.model import RetryPolicy, TaskView
+from tq_core.model import NewTask, RetryPolicy, TaskView
 from tq_core.roles import backpressure, producer, registry
 from tq_core.roles.schedules import Schedule
 from tq_core.tasks import schema, workflow

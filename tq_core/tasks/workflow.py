@@ -151,6 +151,8 @@ def _check(task_queue: TaskQueue, parts: Sequence[TaskSignature[Any]], policy: s
             raise InvalidInputError(f"{part!r} cannot be in a chain or group: give task.signature(...)")
         if part.task_queue is not task_queue:
             raise InvalidInputError(f"{part!r} is of another TaskQueue: parts of one chain or group share theirs")
+        if part.submission.wait_for_room_s is not None:
+            raise InvalidInputError(f"{part!r} cannot wait for room: the parts of a queue go in together or not at all")
         if part.submission.is_unique or part.submission.template.unique_key:
             raise InvalidInputError(
                 f"{part!r} is unique, so it may not be enqueued while others wait for it: use .options(unique=False)"
