@@ -17,7 +17,16 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.redis_servers import ContractServer, PrivateServer, ServerPool, contract_servers, name_of, real_binaries
+from tests.redis_servers import (
+    ContractServer,
+    PrivateServer,
+    ServerPool,
+    contract_clusters,
+    contract_servers,
+    name_of,
+    real_binaries,
+)
+from tests.topologies.servers import Cluster
 
 hypothesis.settings.register_profile("same-every-time", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=500, print_blob=True)
@@ -71,7 +80,29 @@ def server_pool() -> Iterator[ServerPool]:
     pool.remove_all()
 
 
-@pytest.fixture(params=contract_servers(), ids=lambda server: server.name)
+@pytest.fixture(scope="session")
+def contract_cluster() -> Iterator[Callable[[], Cluster]]:
+    """Starts a cluster when it is first asked for, empties it each time, and ends it with the run."""
+    made: list[Cluster] = []
+
+    def emptied() -> Cluster:
+        if not made:
+            binary = contract_clusters()[0].binary
+            assert binary is not None
+            made.append(Cluster(binary))
+            made[0].start()
+        made[0].flush()
+        return made[0]
+
+    yield emptied
+    for cluster in made:
+        cluster.remove()
+
+
+_CONTRACT = [*contract_servers(), *(pytest.param(c, marks=pytest.mark.slow) for c in contract_clusters())]
+
+
+@pytest.fixture(params=_CONTRACT, ids=lambda server: server.name)
 def contract_server(request: pytest.FixtureRequest) -> ContractServer:
     """Name the server that this run of a contract test is on."""
     server: ContractServer = request.param
@@ -80,10 +111,14 @@ def contract_server(request: pytest.FixtureRequest) -> ContractServer:
 
 
 @pytest.fixture
-def broker_url(contract_server: ContractServer, server_pool: ServerPool) -> str:
-    """Address of an empty broker, once for each server of the contract."""
+def broker_url(
+    contract_server: ContractServer, server_pool: ServerPool, contract_cluster: Callable[[], Cluster]
+) -> str:
+    """Address of an empty broker, once for each server of the contract, and in the slow run on a cluster."""
     if contract_server.binary is None:
         return f"memory://{uuid.uuid4().hex}"
+    if contract_server.is_cluster:
+        return contract_cluster().url
     return server_pool.emptied(contract_server.binary).url
 
 
@@ -144,7 +179,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not counts:
         return
     terminalreporter.section("servers")
-    for server in contract_servers():
+    for server in (*contract_servers(), *contract_clusters()):
         terminalreporter.line(f"{server.name}: {counts.get(server.name, 0)} tests")
     if not real_binaries():
         terminalreporter.line(NO_SERVER)

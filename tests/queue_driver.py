@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import fakeredis
+import redis
 
+from tq_core.broker_url import parse_hosts
 from tq_core.keyspace import keys
 from tq_core.model import NewTask, TaskState, TaskView
 from tq_core.roles import audit, consumer, inspector, maintenance, outbox, producer, registry
@@ -68,6 +70,9 @@ class QueueDriver:
         self.endpoint = endpoint_of(url, self.clock if has_clock else None)
         self.runner = SyncRunner(self.endpoint)
         self.raw: Any = self.endpoint.open_sync(10.0)
+        if self.endpoint.is_cluster:
+            (place, *_) = parse_hosts(url).places
+            self.raw = redis.RedisCluster(*place, protocol=2)
 
     def close(self) -> None:
         self.runner.close()

@@ -9,13 +9,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class ContractServer:
 
     name: str
     binary: ServerBinary | None
+    is_cluster: bool = False
 
 
 @functools.cache
@@ -68,14 +70,34 @@ def contract_servers() -> tuple[ContractServer, ...]:
     return (ContractServer(name="fakeredis-6.2", binary=None), *real)
 
 
+@functools.cache
+def contract_clusters() -> tuple[ContractServer, ...]:
+    """A cluster of the newest server, which contract tests run on where time does not matter."""
+    return tuple(
+        ContractServer(name=f"cluster-of-{name_of(binary)}", binary=binary, is_cluster=True)
+        for binary in real_binaries()[-1:]
+    )
+
+
 class PrivateServer:
     """A real Redis of one test run, in a folder of its own; starts and stops as often as a test wants.
 
     It listens on a Unix socket and on a free port of 127.0.0.1, keeps nothing on disk unless `is_durable`, and dies
     with the process that started it.
+
+    Args:
+        options: What is set beside that, as in redis.conf; `%FOLDER%` stands for its folder.
+        sentinel: redis.conf of a Sentinel, which it is then.
     """
 
-    def __init__(self, binary: ServerBinary, *, is_durable: bool = False) -> None:
+    def __init__(
+        self,
+        binary: ServerBinary,
+        *,
+        is_durable: bool = False,
+        options: Mapping[str, str] | None = None,
+        sentinel: str = "",
+    ) -> None:
         if binary.path is None:
             raise ValueError(f"{binary} has no program to start")
         self._program = binary.path
@@ -88,6 +110,10 @@ class PrivateServer:
             raise OSError(f"{self.socket_path} is too long for a Unix socket; set TMPDIR to a shorter folder")
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._options = {name: value.replace("%FOLDER%", str(self.folder)) for name, value in (options or {}).items()}
+        self._is_sentinel = bool(sentinel)
+        if sentinel:
+            (self.folder / "sentinel.conf").write_text(sentinel)
 
     @property
     def url(self) -> str:
@@ -110,7 +136,7 @@ class PrivateServer:
         if self._process is not None:
             return
         for _ in range(START_ATTEMPTS):
-            port = self.port or _free_port()
+            port = self.port or free_port(has_bus="cluster-enabled" in self._options)
             self._process = self._spawn(port)
             if wait_until(self._answers_or_is_gone, START_TIMEOUT_S, f"{self.name} to start") == "answers":
                 self.port = port
@@ -166,8 +192,11 @@ class PrivateServer:
             "save": "",
             "appendonly": "yes" if self.is_durable else "no",
             "appendfsync": "always" if self.is_durable else "no",
+            **self._options,
         }
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+        if self._is_sentinel:
+            arguments = [str(self.folder / "sentinel.conf"), *arguments, "--sentinel"]
         return subprocess.Popen(
             [self._program, *arguments],
             stdin=subprocess.DEVNULL,
@@ -217,11 +246,23 @@ class ServerPool:
             self._servers.popitem()[1].remove()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+_BUS = 10_000
+"""How far above a cluster node's port its bus is; below the ports that the system gives away by itself."""
+
+
+def free_port(*, has_bus: bool = False) -> int:
+    """A port of 127.0.0.1 that nobody listens on, and with the one for a cluster's bus above it."""
+    for _ in range(1000):
+        with socket.socket() as probe, socket.socket() as bus:
+            try:
+                probe.bind(("127.0.0.1", random.randrange(10_000, 20_000) if has_bus else 0))
+                port: int = probe.getsockname()[1]
+                if has_bus:
+                    bus.bind(("127.0.0.1", port + _BUS))
+            except OSError:
+                continue
+        return port
+    raise OSError("no free port")
 
 
 def _die_with_parent() -> Callable[[], None] | None:

@@ -60,7 +60,7 @@ def test_each_test_starts_with_an_empty_server(server_pool: ServerPool) -> None:
 
 
 def test_each_server_of_the_contract_has_its_own_address(broker_url: str) -> None:
-    assert broker_url.startswith(("memory://", "unix://"))
+    assert broker_url.startswith(("memory://", "unix://", "redis+cluster://"))
 
 
 @pytest.mark.server

@@ -12,7 +12,11 @@ from tq_core.broker.folder import DEFAULT_NAME, check_name
 from tq_core.errors import BrokerConfigError, InvalidInputError, NotYetSupportedError
 
 MASK = "***"
-EXAMPLES = "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST/0, unix:///PATH, embedded://NAME or memory://NAME"
+EXAMPLES = (
+    "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST/0, unix:///PATH, redis+sentinel://HOST:26379,HOST:26379/SERVICE, "
+    "redis+cluster://HOST:6379,HOST:6379, embedded://NAME or memory://NAME"
+)
+_PORTS = {"cluster": 6379, "sentinel": 26379}
 
 
 class BrokerScheme(enum.StrEnum):
@@ -23,17 +27,31 @@ class BrokerScheme(enum.StrEnum):
     REDIS = "redis"
     REDISS = "rediss"
     UNIX = "unix"
+    SENTINEL = "redis+sentinel"
+    SENTINEL_TLS = "rediss+sentinel"
+    CLUSTER = "redis+cluster"
+    CLUSTER_TLS = "rediss+cluster"
 
     @property
     def is_server(self) -> bool:
         """Whether redis-py takes the address as it is."""
         return self in {BrokerScheme.REDIS, BrokerScheme.REDISS, BrokerScheme.UNIX}
 
+    @property
+    def is_sentinel(self) -> bool:
+        """Whether Sentinels are asked which server is the primary."""
+        return self in {BrokerScheme.SENTINEL, BrokerScheme.SENTINEL_TLS}
 
-_LATER = {
-    "redis+sentinel": "Sentinel",
-    "redis+cluster": "Redis Cluster",
-}
+    @property
+    def is_cluster(self) -> bool:
+        """Whether each queue is on one of several nodes."""
+        return self in {BrokerScheme.CLUSTER, BrokerScheme.CLUSTER_TLS}
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether what is sent to servers is encrypted."""
+        return self.value.startswith("rediss")
+
 
 # redis-py lets options of an address win over those of the program, so what the client layer has to decide itself, as
 # how long an answer is waited for, is left out.
@@ -68,6 +86,81 @@ _TLS_OPTIONS = frozenset(
         "ssl_validate_ocsp_stapled",
     }
 )
+_SENTINEL_OPTIONS = frozenset({"sentinel_username", "sentinel_password"})
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """What an address of several hosts says."""
+
+    scheme: BrokerScheme
+    places: tuple[tuple[str, int], ...]
+    service: str
+    """The name that Sentinels know the primary by; empty for a cluster."""
+    database: int
+    credentials: str = field(repr=False)
+    """USER:PASSWORD as written, for the servers."""
+    options: str = field(repr=False)
+    """What stands after the question mark, but for the Sentinels' own."""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
+
+    def server_url(self, host: str, port: int) -> str:
+        """The address of one server of them, as redis-py takes it."""
+        scheme = "rediss" if self.scheme.has_tls else "redis"
+        bracketed = f"[{host}]" if ":" in host else host
+        at = f"{self.credentials}@" if self.credentials else ""
+        options = f"?{self.options}" if self.options else ""
+        return f"{scheme}://{at}{bracketed}:{port}/{self.database}{options}"
+
+
+def parse_hosts(url: str, *, shown: str = "") -> Hosts:
+    """What an address of a cluster or of Sentinels says.
+
+    Raises:
+        BrokerConfigError: it is wrong.
+    """
+    shown = shown or masked_url(url)
+    parts = urlsplit(url)
+    scheme = BrokerScheme(parts.scheme)
+    credentials, _, place_list = parts.netloc.rpartition("@")
+    kind = "sentinel" if scheme.is_sentinel else "cluster"
+    places = tuple(_place(text, _PORTS[kind], shown) for text in place_list.split(","))
+    service, database = "", parts.path.strip("/")
+    if scheme.is_sentinel:
+        service, _, database = database.partition("/")
+        if not service:
+            raise BrokerConfigError(f"{shown} names no service; write {scheme}://HOST:26379,HOST:26379/SERVICE")
+    if not re.fullmatch(r"[0-9]*", database):
+        raise BrokerConfigError(f"{shown} does not end in the number of a database, as /0")
+    if scheme.is_cluster and int(database or 0):
+        raise BrokerConfigError(f"{shown}: a cluster has the database 0 only; leave {database} out")
+    pairs = [pair for pair in parts.query.split("&") if pair]
+    own = {n: v for n, v in parse_qsl(parts.query, keep_blank_values=True) if n in _SENTINEL_OPTIONS}
+    return Hosts(
+        scheme=scheme,
+        places=places,
+        service=unquote(service),
+        database=int(database or 0),
+        credentials=credentials,
+        options="&".join(pair for pair in pairs if pair.partition("=")[0] not in _SENTINEL_OPTIONS),
+        sentinel_username=own.get("sentinel_username"),
+        sentinel_password=own.get("sentinel_password"),
+    )
+
+
+def _place(text: str, default_port: int, shown: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port == 0:
+        # The text may be a part of a password that was not percent-encoded.
+        raise BrokerConfigError(
+            f"{shown} has no valid HOST:PORT,HOST:PORT; percent-encode / : @ ? # in a password"
+        ) from None
+    return host, port or default_port
 
 
 @dataclass(frozen=True)
@@ -97,16 +190,17 @@ def parse_url(url: str, *, source: str) -> ParsedUrl:
     shown = masked_url(url)
     if not separator:
         raise BrokerConfigError(f"{source} {shown!r} has no scheme; write {EXAMPLES}")
-    if scheme in _LATER:
-        raise NotYetSupportedError(
-            f"{source} {shown!r}: this version does not serve {_LATER[scheme]} yet; "
-            "give the address of one server (redis:// or rediss://)"
-        )
     if scheme in {"http", "https"}:
         raise NotYetSupportedError(f"{source} {shown!r} is the address of a gateway, not of a broker; write {EXAMPLES}")
     if scheme not in set(BrokerScheme):  # on 3.11 a text cannot be looked up in the class itself
         raise BrokerConfigError(f"{source} {shown!r}: {scheme!r} is not a scheme that tq knows; write {EXAMPLES}")
     kind = BrokerScheme(scheme)
+    if kind.is_cluster or kind.is_sentinel:
+        hosts = parse_hosts(url, shown=f"{source} {shown!r}")
+        _check_options(urlsplit(url).query, kind, f"{source} {shown!r}")
+        if "#" in url:
+            raise BrokerConfigError(f"{source} {shown!r} ends in #...; percent-encode # as %23")
+        return ParsedUrl(scheme=hosts.scheme, url=url, name=None)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -180,10 +274,18 @@ def _check_options(query: str, kind: BrokerScheme, shown: str) -> None:
         return
     from redis.connection import URL_QUERY_ARGUMENT_PARSERS
 
-    allowed = _TLS_OPTIONS | _SERVER_OPTIONS if kind is BrokerScheme.REDISS else _SERVER_OPTIONS
+    allowed = _TLS_OPTIONS | _SERVER_OPTIONS if kind.has_tls else _SERVER_OPTIONS
+    if kind.is_sentinel:
+        allowed = allowed | _SENTINEL_OPTIONS
+    if kind.is_cluster:
+        allowed = allowed - {"db"}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in allowed:
-            hint = "it works with rediss:// only" if name in _TLS_OPTIONS else f"it may be {', '.join(sorted(allowed))}"
+            hint = (
+                "it works with rediss:// only, or rediss+cluster:// and the like"
+                if name in _TLS_OPTIONS
+                else f"it may be {', '.join(sorted(allowed))}"
+            )
             raise BrokerConfigError(f"{shown}: the option {name!r} is not for an address; {hint}")
         parser: Any = URL_QUERY_ARGUMENT_PARSERS.get(name)
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tq_core.broker_url import BrokerScheme
+from tq_core.broker_url import BrokerScheme, parse_hosts
 from tq_core.errors import BrokerConfigError, InvalidInputError, NotYetSupportedError
 from tq_core.settings import RetryDefaults, config_file, contexts, resolve_broker, retry_defaults
 
@@ -201,9 +201,41 @@ def test_addresses_of_every_kind_are_understood(url: str, scheme: BrokerScheme, 
     assert (address.scheme, address.name, address.url) == (scheme, name, url)
 
 
-@pytest.mark.parametrize("url", ["redis+sentinel://h1,h2:26379/mymaster/0", "redis+cluster://h:7000"])
-def test_sentinel_and_cluster_are_understood_and_not_served_yet(url: str) -> None:
-    with pytest.raises(NotYetSupportedError, match=r"this version does not serve (Sentinel|Redis Cluster) yet"):
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis+sentinel://h1,[::1]:7/main/3", ((("h1", 26379), ("::1", 7)), "main", 3)),
+        ("redis+cluster://u:p%40@h:7000,h2", ((("h", 7000), ("h2", 6379)), "", 0)),
+        ("rediss+cluster://h?ssl_ca_certs=/ca.pem", ((("h", 6379),), "", 0)),
+    ],
+)
+def test_addresses_of_several_hosts_are_understood(url: str, said: tuple[object, ...]) -> None:
+    hosts = parse_hosts(resolve_broker(url, environ={}).url)
+    assert (hosts.places, hosts.service, hosts.database) == said
+
+
+def test_the_address_of_each_server_has_what_the_whole_says() -> None:
+    hosts = parse_hosts("rediss+sentinel://u:p%40@h/m/2?sentinel_password=s&ssl_ca_certs=/ca.pem&db=1")
+    assert hosts.server_url("::1", 7) == "rediss://u:p%40@[::1]:7/2?ssl_ca_certs=/ca.pem&db=1"
+    assert (hosts.sentinel_username, hosts.sentinel_password) == (None, "s")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis+sentinel://h", "names no service"),
+        ("redis+sentinel://h/m/x", "number of a database"),
+        ("redis+sentinel://h,/m", "HOST:PORT"),
+        ("redis+cluster://h:99999", "HOST:PORT"),
+        ("redis+cluster://h/1", "a cluster has the database 0 only"),
+        ("redis+cluster://h?ssl_ca_certs=x", "works with rediss:// only"),
+        ("redis+cluster://h?sentinel_password=x", "not for an address"),
+        ("redis+cluster://h?db=1", "not for an address"),
+        ("redis+cluster://h#x", "percent-encode # as %23"),
+    ],
+)
+def test_addresses_of_several_hosts_that_cannot_be_right_are_refused(url: str, words: str) -> None:
+    with pytest.raises(BrokerConfigError, match=words):
         resolve_broker(url, environ={})
 
 
@@ -258,6 +290,9 @@ def test_a_wrong_address_is_refused_with_what_is_wrong_and_where_it_stands(url: 
         "redis://h?password=s3cret",
         "rediss://h?ssl_password=s3cret&db=1",
         "redis+sentinel://u:s3cret@h/m",
+        "redis+sentinel://u:pa/s3cret@h/m",
+        "redis+sentinel://h/m?sentinel_password=s3cret",
+        "redis+cluster://u:7/s3cret@h",
         "u:s3cret@h",
         "nonsense://u:s3cret@h",
         "embedded://u:s3cret@h",

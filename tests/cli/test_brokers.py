@@ -76,7 +76,7 @@ def test_a_redis_that_is_too_old_is_refused(tq: Tq, old_redis: str) -> None:
     ("url", "code", "words"),
     [
         ("memory://", 5, "embedded://"),
-        ("redis+cluster://h:1", 5, "Cluster"),
+        ("redis+cluster://h:1/7", 4, "cluster"),
         ("nonsense", 4, "scheme"),
         ("ftp://h", 4, "scheme"),
         ("redis://h:notaport", 4, "port"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import os
 import subprocess
 import sys
 import textwrap
@@ -323,6 +324,7 @@ NOT_NOW = [
     b"-LOADING Redis is loading the dataset in memory\r\n",
     b"-READONLY You can't write against a read only replica.\r\n",
     b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n",
+    b"-MISCONF Redis is configured to save RDB snapshots, but it is currently not able to persist on disk.\r\n",
     b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
     b"-CLUSTERDOWN The cluster is down\r\n",
     b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
@@ -686,6 +688,11 @@ def test_a_program_that_closes_nothing_ends_without_a_word(q: QueueDriver) -> No
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert q.depths() == {"pending": 2}
+
+
+def test_the_server_is_told_who_connects(q: QueueDriver, server: PrivateServer, new_runs: Any) -> None:
+    new_runs(server.tcp_url).run(inspector.stats())
+    assert f"tq-{os.getpid()}" in {client["name"] for client in q.raw.client_list()}
 
 
 async def test_a_runner_can_be_closed_and_used_again(q: QueueDriver) -> None:

@@ -6,6 +6,7 @@ tasks. What may be sent again is known here only through `Script.is_idempotent` 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +19,18 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tq_core.errors import BrokerError, BrokerRefusedError, BrokerTooOldError, BrokerUnreachableError
+from tq_core.broker_url import parse_hosts
+from tq_core.errors import BrokerConfigError, BrokerError, BrokerRefusedError, BrokerTooOldError, BrokerUnreachableError
 
 OLDEST_REDIS = (6, 2)
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
+SENTINEL_TIMEOUT_S = 1.0
+"""Of each Sentinel that is asked: the next one may be up."""
 MAX_CONNECTIONS = 10_000
 """Of one client's pool: each of a program's threads and waits may have one; redis-py's own limit is 100."""
 
-TRANSIENT_REPLIES = ("LOADING", "READONLY", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN")
+TRANSIENT_REPLIES = ("LOADING", "READONLY", "BUSY ", "MISCONF", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN")
 """First words of replies that mean: not now, nothing was done."""
 
 
@@ -44,35 +48,117 @@ class Endpoint:
     """Replaces the server's clock; tests only."""
     revive: Callable[[], object] | None = None
     """Starts the server again where it has gone; blocks. Only our own embedded broker can be."""
+    is_cluster: bool = False
+    """Whether queues are on several nodes, each of which is waited on by itself."""
 
 
 def endpoint(
     url: str, *, display: str, client_name: str = "tq", revive: Callable[[], object] | None = None
 ) -> Endpoint:
-    """The endpoint of a server by redis-py's URL: redis://, rediss:// or unix://."""
+    """The endpoint of a server by redis-py's URL (redis://, rediss:// or unix://), of Sentinels or of a cluster."""
+    scheme = url.partition("://")[0]
+    if scheme.endswith("+sentinel"):
+        return _sentinel_endpoint(url, display, client_name)
+    if scheme.endswith("+cluster"):
+        return _cluster_endpoint(url, display, client_name)
 
     def open_async(timeout_s: float, is_shared: bool) -> redis.asyncio.Redis:
         return redis.asyncio.Redis.from_url(
             url,
             retry=AsyncRetry(NoBackoff(), 0),
             single_connection_client=is_shared,
-            **_settings(timeout_s, client_name),
+            **_settings(url, timeout_s, client_name),
         )
 
     def open_sync(timeout_s: float) -> redis.Redis:
-        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_settings(timeout_s, client_name))
+        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_settings(url, timeout_s, client_name))
 
     return Endpoint(display=display, open_async=open_async, open_sync=open_sync, revive=revive)
 
 
-def _settings(timeout_s: float, client_name: str) -> dict[str, Any]:
-    return {
+def _cluster_endpoint(url: str, display: str, client_name: str) -> Endpoint:
+    from tq_core.transport.async_cluster import AsyncClusterClient
+    from tq_core.transport.cluster import ClusterClient
+    from tq_core.transport.cluster_slots import Place
+
+    hosts = parse_hosts(url)
+    seeds = [Place(*place) for place in hosts.places]
+
+    def open_async(timeout_s: float, is_shared: bool) -> Any:
+        def node(place: Place) -> redis.asyncio.Redis:
+            of_node = endpoint(hosts.server_url(*place), display=display, client_name=client_name)
+            return of_node.open_async(timeout_s, is_shared)
+
+        return AsyncClusterClient(seeds, node)
+
+    def open_sync(timeout_s: float) -> Any:
+        def node(place: Place) -> redis.Redis:
+            of_node = endpoint(hosts.server_url(*place), display=display, client_name=client_name)
+            return of_node.open_sync(timeout_s)
+
+        return ClusterClient(seeds, node)
+
+    return Endpoint(display=display, open_async=open_async, open_sync=open_sync, is_cluster=True)
+
+
+def _sentinel_endpoint(url: str, display: str, client_name: str) -> Endpoint:
+    import redis.connection as redis_connection
+    from redis.asyncio.connection import parse_url as parse_async_url
+
+    from tq_core.transport.sentinel import AsyncSentinelClient, SentinelClient
+
+    parse_url: Any = redis_connection.parse_url
+    hosts = parse_hosts(url)
+    server_url = hosts.server_url("sentinel", 0)
+
+    def told(parsed: Any, timeout_s: float, retry: Any) -> dict[str, dict[str, Any]]:
+        of_url = {name: value for name, value in parsed.items() if name not in ("host", "port", "connection_class")}
+        tls = {name: value for name, value in of_url.items() if name.startswith("ssl_")}
+        if hosts.scheme.has_tls:
+            tls["ssl"] = True
+        return {
+            "settings": {"retry": retry, **_settings(server_url, timeout_s, client_name), **of_url},
+            "sentinel_settings": {
+                "protocol": 2,
+                "retry": retry,
+                "socket_connect_timeout": SENTINEL_TIMEOUT_S,
+                "socket_timeout": SENTINEL_TIMEOUT_S,
+                "client_name": f"{client_name}-{os.getpid()}",
+                "username": hosts.sentinel_username,
+                "password": hosts.sentinel_password,
+                **tls,
+            },
+        }
+
+    def open_async(timeout_s: float, is_shared: bool) -> redis.asyncio.Redis:
+        given = told(parse_async_url(server_url), timeout_s, AsyncRetry(NoBackoff(), 0))
+        return AsyncSentinelClient(hosts, is_shared=is_shared, **given)
+
+    def open_sync(timeout_s: float) -> redis.Redis:
+        return SentinelClient(hosts, **told(parse_url(server_url), timeout_s, Retry(NoBackoff(), 0)))
+
+    return Endpoint(display=display, open_async=open_async, open_sync=open_sync)
+
+
+def _settings(url: str, timeout_s: float, client_name: str) -> dict[str, Any]:
+    settings = {
         "protocol": 2,
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "socket_timeout": timeout_s,
-        "client_name": client_name,
+        "client_name": f"{client_name}-{os.getpid()}",
         "max_connections": MAX_CONNECTIONS,
     }
+    if not url.startswith("unix:"):
+        settings["socket_keepalive"] = True
+    return settings
+
+
+def abandon(client: Any) -> None:
+    """Leaves an asyncio client to the garbage collector whose loop is closed: redis-py would try, and complain."""
+    if hasattr(client, "abandon"):
+        client.abandon()
+    else:
+        client.connection = None
 
 
 def is_connection_lost(error: BaseException) -> bool:
@@ -112,10 +198,14 @@ def reply_of(error: BaseException) -> str:
     wrapped = _OF_SCRIPT.match(text)
     if wrapped:
         return wrapped[1]
+    if text == DEMOTED:
+        return f"READONLY {text}"
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
     return text if not code or text.startswith(code) else f"{code} {text}"
 
 
+DEMOTED = "The previous master is now a slave"
+"""What redis-py makes of READONLY where Sentinels are asked: nothing was done, and the connection is closed."""
 _OF_SCRIPT = re.compile(r"Error running script \(call to .*?: -([A-Z]+ .*)", re.DOTALL)
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (redis_errors.BusyLoadingError, "LOADING"),
@@ -125,6 +215,8 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (redis_errors.TryAgainError, "TRYAGAIN"),
     (redis_errors.MasterDownError, "MASTERDOWN"),
     (redis_errors.ClusterDownError, "CLUSTERDOWN"),
+    (redis_errors.MovedError, "MOVED"),  # also an AskError, so it comes first
+    (redis_errors.AskError, "ASK"),
 )
 
 
@@ -141,7 +233,7 @@ def translate(error: BaseException, display: str) -> BrokerError:
         )
     if text.startswith("NOPERM") or "The user executing the script can't" in text:
         return BrokerRefusedError(
-            f"{display} does not allow this user to do that ({text}): give it the commands and the keys tq:*"
+            f"{display} does not allow this user to do that ({text}): `tq broker acl --role ROLE` says what it needs"
         )
     if text.startswith("OOM"):
         return BrokerRefusedError(
@@ -153,6 +245,8 @@ def translate(error: BaseException, display: str) -> BrokerError:
         )
     if text.startswith("READONLY"):
         return BrokerRefusedError(f"{display} is a read-only replica: connect to the primary")
+    if text.startswith(("MOVED", "ASK ")):
+        return BrokerConfigError(f"{display} is one node of a cluster ({text}): write redis+cluster://HOST:PORT")
     if is_connection_lost(error) or is_transient(error):
         return BrokerUnreachableError(f"no usable connection to {display} ({text}): {_cure(text, display)}")
     return BrokerError(f"{display} answered with an error: {text}")
@@ -164,7 +258,7 @@ def _cure(text: str, display: str) -> str:
         return "name the authority of its certificate, ?ssl_ca_certs=FILE, and the host that the certificate is for"
     if display.startswith("rediss:"):
         return "is Redis running there, does it speak TLS, and are the files there that the address names?"
-    if "closed by server" in text:
+    if "closed by server" in text or "reset by peer" in text:
         return "is Redis running there? Where it speaks TLS, write rediss://"
     return "is Redis running there?"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import random
 import threading
 import time
 import weakref
@@ -89,14 +90,17 @@ class _Attempts:
         Raises:
             BrokerError: there is none.
         """
+        is_untouched = not self._may_be_partly_done
+        self._may_be_partly_done = isinstance(self._step, Batch)
         if connection.is_transient(error):
-            again = not self._may_be_partly_done or _may_repeat(self._step)
+            again = is_untouched or _may_repeat(self._step)
         else:
             again = connection.is_connection_lost(error) and _may_repeat(self._step)
         if not again or time.monotonic() + self._wait_s > self._deadline:
             raise connection.translate(error, self._endpoint.display) from error
         wait_s, self._wait_s = self._wait_s, min(self._wait_s * 2, _LONGEST_WAIT_S)
-        return wait_s
+        # Many who lost the same server must not come back in step.
+        return wait_s * random.uniform(0.5, 1.0)
 
 
 _SENDABLE = (redis_errors.RedisError, OSError)
@@ -348,5 +352,5 @@ class _LoopClients:
             await self._end.aclose()
 
     def abandon(self) -> None:
-        """Leaves connections to the garbage collector whose loop is closed: redis-py would try, and complain."""
-        self.client.connection = None
+        """Leaves the connections to the garbage collector: their loop is closed."""
+        connection.abandon(self.client)
