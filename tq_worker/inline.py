@@ -27,7 +27,7 @@ import msgspec
 
 from tq_core.errors import BrokerError, HardTimeoutError, RefusedError
 from tq_core.model import TaskState
-from tq_core.roles import consumer, inspector, maintenance, outbox, schedules
+from tq_core.roles import consumer, inspector, maintenance, outbox, registry, schedules
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.tasks.context import TaskContext
 from tq_core.tasks.registered_task import Task
@@ -185,10 +185,13 @@ class _Session:
         nonce = consumer.new_nonce()
         flow = consumer.claim(queue, worker_id=self._worker_id, nonce=nonce, limit=1, lease_ms=self._lease_ms)
         try:
-            return await self._task_queue.run(flow)
+            claim = await self._task_queue.run(flow)
         except BrokerError:
             await self._task_queue.run(consumer.release_claim(queue, nonce))
             raise
+        if claim.too_new is not None:
+            raise registry.too_new(queue, claim.too_new)
+        return claim
 
     async def _skip_to(self, due_ms: int, queues: Sequence[str]) -> None:
         """Makes pending what is due by then; only this one step sees the later time."""

@@ -112,6 +112,11 @@ def schema_too_new(q: QueueDriver) -> None:
     q.raw.hset(q.key("meta"), "schema", keys.SCHEMA_VERSION + 1)
 
 
+def schema_old(q: QueueDriver) -> None:
+    q.run(registry.register_queue(q.queue))
+    q.raw.hset(q.key("meta"), "schema", keys.SCHEMA_VERSION - 1)
+
+
 def number_conflict(q: QueueDriver) -> None:
     q.run(registry.register_queue(q.queue))
     q.raw.hset(keys.QUEUES, q.queue, 77)
@@ -149,7 +154,7 @@ def inbox_grows(q: QueueDriver) -> None:
 
 IN_REDIS = (
     *(no_worker, no_handler, paused_long, leases_overdue, untold, ghosts, dlq_full, dlq_nearly_full, queue_full),
-    *(large_payloads, schema_too_new, number_conflict, node_lost, node_late, node_unreadable, crash_loop),
+    *(large_payloads, schema_too_new, schema_old, number_conflict, node_lost, node_late, node_unreadable, crash_loop),
     *(versions_differ, inbox_grows),
 )
 

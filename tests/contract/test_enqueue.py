@@ -303,4 +303,4 @@ def test_a_queue_without_registration_learns_its_number_with_the_first_task(q: Q
     q.put_one()
 
     assert q.raw.hgetall(keys.QUEUES) == {b"mail": b"1", b"#next": b"1"}
-    assert q.raw.hmget(q.key("meta"), "number", "schema") == [b"1", b"1"]
+    assert q.raw.hmget(q.key("meta"), "number", "schema") == [b"1", str(keys.SCHEMA_VERSION).encode()]

@@ -9,6 +9,8 @@ import pytest
 
 from tests.daemon.site import CODE, Site
 from tests.interrupting import interrupted_at
+from tests.waiting import wait_until
+from tq_core.keyspace import keys
 
 DEAD = "redis://127.0.0.1:1/0"
 
@@ -164,3 +166,20 @@ def test_ctrl_c_while_it_loads_ends_it_without_a_word() -> None:
     done = interrupted_at("click", "from tq_worker.entry import main; main()", "traced_tasks")
 
     assert (done.code, done.out, done.err) == (-signal.SIGINT, "", "")
+
+
+def test_a_queue_that_a_newer_tq_wrote_is_left_alone_and_said_once(site: Site) -> None:
+    waiting = site.put("count", queue="newer", n=1)
+    site.driver.raw.hset("tq:{newer}:meta", "schema", keys.SCHEMA_VERSION + 1)
+    node = site.started("--queues", "default,newer")
+
+    for n in range(3):
+        assert site.ended(site.put("count", n=n)).state == "completed"
+    wait_until(lambda: node.log.count("written by a newer tq") >= 2, 10, "both processes to say it")
+    assert site.view(waiting).state == "pending"
+    # The supervisor says it, and the worker.
+    assert node.log.count("'newer' was written by a newer tq") == 2, node.log
+
+    code, log = refused(site, "traced_tasks", "--app-dir", str(CODE), "--queues", "newer")
+    assert code == 5, log
+    assert "upgrade this program" in log

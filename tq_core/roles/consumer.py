@@ -47,6 +47,8 @@ class Claim(msgspec.Struct, frozen=True):
     is_paused: bool = False
     next_due_ms: int | None = None
     """Server time at which the next delayed task is due, when nothing was pending."""
+    too_new: int | None = None
+    """The version of the queue's keys, when a newer tq wrote them: nothing can be claimed."""
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -77,6 +79,8 @@ def decode_claim(queue: str, reply: list[Any]) -> Claim:
     word = reply[0]
     if word == b"PAUSED":
         return Claim(is_paused=True)
+    if word == b"SCHEMA":
+        return Claim(too_new=int(reply[1]))
     if word == b"EMPTY":
         return Claim(next_due_ms=int(float(reply[1])) if reply[1] else None)
     _, token, _, task_ids, bodies, trails = reply

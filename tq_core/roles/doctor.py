@@ -77,6 +77,7 @@ CODES = {
     "slow_script": "one of our scripts held up the server",
     "not_told": "the server does not tell something",
     "schema_too_new": "a newer tq wrote the queue",
+    "schema_old": "an older tq wrote the queue, and some of what is newer is missing",
     "number_conflict": "a queue's number is not the one on the register",
     "no_worker": "tasks wait and no live worker serves their queue",
     "no_handler": "tasks wait and no live worker of their queue knows their type",
@@ -330,6 +331,9 @@ def _registered(sample: Sample, number: int) -> Iterable[_Words]:
     if sample.schema.isdigit() and int(sample.schema) > keys.SCHEMA_VERSION:
         what = f"was written by a newer tq (schema {sample.schema}, this one knows {keys.SCHEMA_VERSION})"
         yield "schema_too_new", PROBLEM, what, "upgrade this program"
+    elif sample.number and int(sample.schema if sample.schema.isdigit() else 1) < keys.SCHEMA_VERSION:
+        what = f"has the keys of an older tq (schema {sample.schema or 1}, this one writes {keys.SCHEMA_VERSION})"
+        yield "schema_old", WARNING, what, "`tq broker migrate`, once all workers are of this version"
     if sample.number and sample.number != str(number):
         what = f"is number {number} on the register, and {sample.number} by its own keys and its tasks' ids"
         yield "number_conflict", PROBLEM, what, f"HSET {keys.QUEUES} {sample.queue} {sample.number}, unless taken"

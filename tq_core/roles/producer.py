@@ -214,6 +214,7 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) 
 
     Raises:
         QueueFullError: the queue may not hold that many; nothing was written.
+        SchemaTooNewError: a newer tq wrote the queue; nothing was written.
         UnknownParentError: a task depends on one that is not there; nothing was written.
         InvalidInputError: a task depends on itself or on a later one; nothing was written.
     """
@@ -263,6 +264,8 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) 
                 "nothing was enqueued",
                 parent_id=parent,
             )
+        if word == b"SCHEMA":
+            raise registry.too_new(queue, int(rest[0]))
         number = yield from registry.register_queue(queue)
     raise BrokerError(f"the number of the queue {queue!r} keeps changing: is something flushing {keys.QUEUES}?")
 

@@ -11,7 +11,7 @@ import msgspec
 from tq_core import names
 from tq_core.errors import BrokerError, NotFoundError, SchemaTooNewError
 from tq_core.keyspace import keys, wire
-from tq_core.transport.steps import Arg, Block, Command, Flow, Script
+from tq_core.transport.steps import Arg, Batch, Block, Command, Flow, Script
 
 LATE_AFTER_MS = 10_000
 LOST_AFTER_MS = 30_000
@@ -43,14 +43,30 @@ def register_queue(queue: str) -> Flow[int]:
         if word == b"OK":
             return int(number)
         if word == b"SCHEMA":
-            raise SchemaTooNewError(
-                f"the queue {queue!r} was written by a newer tq (schema {rest[0].decode()}, this one knows "
-                f"{keys.SCHEMA_VERSION}): upgrade this program"
-            )
+            raise too_new(queue, int(rest[0]))
         # The queue's own keys know another number than the register: its tasks' ids carry that one, so it counts.
         wanted = rest[0].decode()
         yield Command(("HDEL", keys.QUEUES, queue))
     raise BrokerError(f"the queue {queue!r} cannot be given the number {wanted or '(none left)'}: run `tq doctor`")
+
+
+def too_new(queue: str, version: int) -> SchemaTooNewError:
+    """The error that says that a newer tq wrote a queue."""
+    return SchemaTooNewError(
+        f"the queue {queue!r} was written by a newer tq (schema {version}, this one knows {keys.SCHEMA_VERSION}): "
+        "upgrade this program"
+    )
+
+
+def schemas(queues: Iterable[str]) -> Flow[dict[str, int]]:
+    """The version of each queue's keys; queues that were never written to are left out."""
+    names_ = list(queues)
+    found = yield Batch([Command(("HMGET", keys.queue_prefix(q) + "meta", "number", "schema")) for q in names_])
+    return {
+        queue: int(version) if version and version.isdigit() else 1
+        for queue, (number, version) in zip(names_, found, strict=True)
+        if number
+    }
 
 
 def queue_numbers() -> Flow[dict[str, int]]:
@@ -167,6 +183,8 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code_version: str = ""
     python: str = ""
     restarts: int = 0
+    schema: int = 1
+    """The newest version of a queue's keys that it knows; those of before it was said know 1."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

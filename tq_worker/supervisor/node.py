@@ -14,7 +14,8 @@ from collections.abc import Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from tq_core.errors import BrokerError, TqError
+from tq_core.errors import BrokerError, SchemaTooNewError, TqError
+from tq_core.keyspace import keys
 from tq_core.roles import registry
 from tq_core.roles.registry import NodeInfo
 from tq_worker import exit_codes, frames
@@ -140,8 +141,7 @@ class Node:
             self.log.write("warning", "broker", text=broker.notice)
         self._broker = broker
         self._first = ready
-        for queue in ready.queues:
-            await runner.run(registry.register_queue(queue))
+        kept_up = await self._registered(runner, ready.queues)
         self._heartbeat = NodeHeartbeat(
             runner,
             every_s=self.settings.heartbeat_s,
@@ -153,8 +153,8 @@ class Node:
         self._runner = runner
         self._services = [
             asyncio.create_task(self._heartbeat.run()),
-            asyncio.create_task(upkeep.keep_up(runner, ready.queues, self.log)),
-            asyncio.create_task(upkeep.carry(runner, ready.queues, self.log)),
+            asyncio.create_task(upkeep.keep_up(runner, kept_up, self.log)),
+            asyncio.create_task(upkeep.carry(runner, kept_up, self.log)),
             asyncio.create_task(ControlDesk(self, broker.endpoint).run()),
         ]
         self.log.write(
@@ -165,6 +165,26 @@ class Node:
             processes=self.processes,
             slots=self.slots,
         )
+
+    async def _registered(self, runner: AsyncRunner, queues: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the queues that this version can serve; it says which others there are.
+
+        Raises:
+            SchemaTooNewError: a newer tq wrote all of them.
+        """
+        served = []
+        for queue in queues:
+            try:
+                await runner.run(registry.register_queue(queue))
+            except SchemaTooNewError as error:
+                if len(queues) == 1:
+                    raise
+                self.log.write("error", "broker", queue=queue, text=f"{error.message}; it is left alone")
+            else:
+                served.append(queue)
+        if not served:
+            raise SchemaTooNewError("a newer tq wrote all queues that this node is to serve: upgrade this program")
+        return tuple(served)
 
     def new_setup(self) -> frames.Setup:
         """What the next worker is told."""
@@ -292,6 +312,7 @@ class Node:
             code_version=first.code_version if first else "",
             python=platform.python_version(),
             restarts=self.restarts,
+            schema=keys.SCHEMA_VERSION,
         )
 
     def beat_soon(self) -> None:

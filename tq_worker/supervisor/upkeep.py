@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tq_core.errors import BrokerError
+from tq_core.keyspace import keys
 from tq_core.roles import maintenance, outbox, registry, schedules
 from tq_worker.flows import together
 from tq_worker.lifecycle_log import LifecycleLog
@@ -19,6 +20,7 @@ EVERY_S = 1.0
 JITTER = 0.25
 TRIM_EVERY = 10
 FORGET_EVERY = 60
+SCHEMA_EVERY = 60
 AFTER_ERROR_S = 2.0
 WAIT_POSTED_S = 5.0
 
@@ -30,6 +32,11 @@ async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog)
     asked_up_to: dict[str, int] = {}
     while True:
         try:
+            if passes % SCHEMA_EVERY == 0 and queues:
+                for queue, version in (await runner.run(registry.schemas(queues))).items():
+                    if version > keys.SCHEMA_VERSION:
+                        queues = [q for q in queues if q != queue]
+                        log.write("error", "upkeep", queue=queue, text=registry.too_new(queue, version).message)
             promoted, reclaimed, due, untold = await runner.run(
                 together(
                     [

@@ -19,6 +19,7 @@ from tq_core.transport.steps import Flow
 
 POLL_S = 1.0
 POLL_JITTER = 0.25
+TOO_NEW_LOOK_S = 60.0
 _AFTER_ERROR_S = 0.5
 _LONGEST_DUE_S = 3600.0
 
@@ -32,6 +33,8 @@ class Claiming:
         self._runner, self._queues = runner, queues
         self._worker_id, self._lease_ms, self._is_strict = worker_id, lease_ms, order == "strict"
         self._ripe = set(queues)
+        self._too_new: dict[str, float] = {}
+        """When a queue that a newer tq wrote is looked at again, by our monotonic clock."""
         self._due: dict[str, float] = {}
         """When the next delayed task of a queue is due, by our monotonic clock."""
         self._turn = 0
@@ -78,6 +81,13 @@ class Claiming:
         """Leaves a queue alone until everything is looked at again."""
         self._ripe.discard(queue)
 
+    def leave_alone(self, queue: str) -> bool:
+        """Leaves a queue alone that a newer tq wrote, but for a look now and then; whether that is news."""
+        is_news = queue not in self._too_new
+        self._too_new[queue] = time.monotonic() + TOO_NEW_LOOK_S
+        self._ripe.discard(queue)
+        return is_news
+
     def listen(self) -> None:
         """Waits on the markers: nothing is ripe, and a task could be taken at once.
 
@@ -103,6 +113,9 @@ class Claiming:
     def ripen_all(self) -> None:
         """Looks at every queue again."""
         self._ripe.update(self._queues)
+        if self._too_new:
+            now = time.monotonic()
+            self._ripe.difference_update(queue for queue, until in self._too_new.items() if now < until)
 
     async def _listen(self, wake: Callable[[], None]) -> None:
         # A cancellation may be lost (tq_worker.ending), so it is not relied on alone.
@@ -120,10 +133,12 @@ class Claiming:
             wake()
 
     async def _woken(self, queue: str | None) -> None:
-        if queue is None:
+        if queue is None or (self._is_open and self._runner.endpoint.is_cluster):
+            # Of several nodes more than one may have had a marker, and one is told.
             self.ripen_all()
         elif self._is_open:
-            self._ripe.add(queue)
+            if queue not in self._too_new:
+                self._ripe.add(queue)
         else:
             with contextlib.suppress(BrokerError):
                 await self._runner.run(waking.pass_on(queue))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tq_core.errors import BrokerError, BrokerRefusedError, BrokerUnreachableError
-from tq_core.roles import consumer
+from tq_core.roles import consumer, registry
 from tq_core.transport.runner import AsyncRunner
 from tq_core.transport.steps import Flow
 from tq_worker.flows import together
@@ -135,6 +135,8 @@ class Pump:
         if queue is not None:
             claim: consumer.Claim = results[-1]
             self._claiming.note(queue, claim, limit)
+            if claim.too_new is not None and self._claiming.leave_alone(queue):
+                self._log.write("error", "broker", queue=queue, text=registry.too_new(queue, claim.too_new).message)
             if claim.tasks:
                 crash_points.reach("after_claim")
                 self._claimed(claim, sent)

@@ -9,14 +9,18 @@
 -- Reply {"OK", token, lease end, ids, bodies, trails or ""}   a body is nil where the record is gone: skip it
 --       {"EMPTY", next due ms or ""}   now, where so many had expired that others are left: nothing is given out before they are ended
 --       {"PAUSED"}
+--       {"SCHEMA", version}   a newer client wrote the queue; nothing was written
 -- Moves scheduled, retrying -> pending -> running; those whose time is over -> cancelled. Emits claimed, expired. Cost O((n + promoted) log N).
 --@include prelude
+--@include schema
+local meta = call('HMGET', Q .. 'meta', 'paused', 'schema')
+if meta[2] and tonumber(meta[2]) > SCHEMA then return {'SCHEMA', meta[2]} end
 --@include prime
 --@include chunks
 local SENTINEL = string.rep('~', 70) -- a member over 64 bytes keeps the zset a skiplist: a listpack halves throughput
 local SENTINEL_EVERY = 64
 
-if call('HGET', Q .. 'meta', 'paused') then return {'PAUSED'} end
+if meta[1] then return {'PAUSED'} end
 -- What few queues have is asked for once.
 local is_rare = call('EXISTS', Q .. 'scheduled', Q .. 'retrying', Q .. 'expiries', Q .. 'trail', Q .. 'until') > 0
 if is_rare then

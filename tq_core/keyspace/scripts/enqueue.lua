@@ -16,15 +16,18 @@
 --                                   "R:<id>" that task waits and does now what this one asked for
 --       {"FULL", depth, max_size}   nothing was written
 --       {"NUMBER", number or ""}    the queue has another number, or none yet; nothing was written
+--       {"SCHEMA", version}        a newer client wrote the queue; nothing was written
 --       {"PARENT", id, parent, n}   n = 0: there is no such parent, else so many tasks wait for it; nothing was written
 -- Moves nothing -> pending, scheduled or blocked; where a parent has ended without success, by policy failed or cancelled.
 -- Emits enqueued, replaced, failed, cancelled. Cost O(n log N).
 --@include prelude
 --@include chunks
+--@include schema
 local CHILDREN_MAX = 10000 -- they are settled in one step
 local FIRST, PER_TASK = 3, 3
 local n = (#ARGV - FIRST + 1) / PER_TASK
-local meta = call('HMGET', Q .. 'meta', 'number', 'max_size')
+local meta = call('HMGET', Q .. 'meta', 'number', 'max_size', 'schema')
+if meta[3] and tonumber(meta[3]) > SCHEMA then return {'SCHEMA', meta[3]} end
 if not meta[1] or (ARGV[2] ~= '' and meta[1] ~= ARGV[2]) then return {'NUMBER', meta[1] or ''} end
 local ids = {}
 for i = 1, n do ids[i] = ARGV[FIRST + (i - 1) * PER_TASK] end
