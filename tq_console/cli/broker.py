@@ -1,4 +1,4 @@
-"""`tq broker`: the embedded broker of this machine, looked at, stopped and wiped."""
+"""`tq broker`: the embedded broker looked at, stopped and wiped; users' permissions; queues of an older version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tq_console.cli.commands import Group
 from tq_console.cli.confirm import YES, confirm
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.invocation import Invocation
-from tq_console.view.formats import size
+from tq_console.view.formats import plural, size
 
 if TYPE_CHECKING:
     from tq_core.broker import EmbeddedBroker
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
         tq broker status
         tq broker stop
         tq broker wipe work --yes
+        tq broker migrate --dry-run
+        tq broker acl --role worker
     """,
 )
 def broker() -> None:
-    """Look at, stop or wipe the embedded broker of this machine."""
+    """Look at, stop or wipe the embedded broker; migrate queues to this version; print what users must be allowed."""
 
 
 _NAME = click.argument("name", metavar="[NAME]", required=False)
@@ -130,6 +132,73 @@ def wipe(invocation: Invocation, /, *, name: str | None, force: bool, is_sure: b
     if state.is_running or state.size_bytes:
         confirm(invocation, what=f"delete all data of the embedded broker {found.name!r}", is_sure=is_sure)
     _tell(invocation, found.name, "wiped" if found.wipe(force=force) else "held nothing")
+    return ExitCode.OK
+
+
+@broker.command(
+    examples="""
+        tq broker migrate --dry-run                      # what it would change
+        tq broker migrate
+        tq broker migrate mail --force                   # also while older workers are live
+    """
+)
+@click.argument("queues", metavar="[QUEUE]...", nargs=-1)
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only count what would be changed.")
+@click.option("--force", "is_forced", is_flag=True, help="Also while workers of an older version are live.")
+@click.pass_obj
+def migrate(invocation: Invocation, /, *, queues: tuple[str, ...], is_dry: bool, is_forced: bool) -> int:
+    """Bring queues that an older tq wrote to this version; may be stopped and run again."""
+    from tq_console.cli.task_reading import known_queues
+    from tq_core.roles import migration
+
+    known_queues(invocation, queues)
+    flow = migration.migrate(queues or None, actor=invocation.actor, is_dry=is_dry, is_forced=is_forced)
+    migrated = invocation.run(flow) if is_dry else invocation.change(flow)
+    out = invocation.out
+    for one in migrated:
+        if out.is_json:
+            out.record(
+                {
+                    "queue": one.queue,
+                    "from": one.from_version,
+                    "to": one.to_version,
+                    "changed": one.changed,
+                    "is_done": not is_dry,
+                }
+            )
+        else:
+            word = "would change" if is_dry else "changed"
+            out.line(f"{one.queue}  {one.from_version} -> {one.to_version}  {word} {plural(one.changed, 'task')}")
+    if not migrated:
+        out.talk("tq: every queue is of this version")
+    return ExitCode.OK
+
+
+@broker.command(
+    examples="""
+        tq broker acl --role worker
+        tq broker acl --role producer --user shop --queue mail
+        redis-cli $(tq broker acl --role viewer) '>PASSWORD'
+    """
+)
+@click.option(
+    "--role",
+    type=click.Choice(["producer", "worker", "viewer", "operator"]),
+    required=True,
+    help="What the user is there for.",
+)
+@click.option("--user", help="The user's name; the role's when left out.")
+@click.option("--queue", "-q", "queues", multiple=True, help="Only this queue; may be given again.")
+@click.pass_obj
+def acl(invocation: Invocation, /, *, role: str, user: str | None, queues: tuple[str, ...]) -> int:
+    """Print the ACL SETUSER line with the least that a role needs; nothing is sent, the password is added by hand."""
+    from tq_core.roles.acl import Role, acl_line
+
+    line = acl_line(Role(role), user or role, queues=queues)
+    if invocation.is_json:
+        invocation.out.record({"role": role, "user": user or role, "line": line})
+    else:
+        invocation.out.line(line)
     return ExitCode.OK
 
 

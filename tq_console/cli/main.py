@@ -45,7 +45,10 @@ COMMANDS = {
         "tq_console.cli.audit:audit",
         "Check that every task is in exactly one state and that all that is kept of it agrees.",
     ),
-    "broker": ("tq_console.cli.broker:broker", "Look at, stop or wipe the embedded broker of this machine."),
+    "broker": (
+        "tq_console.cli.broker:broker",
+        "Look at, stop or wipe the embedded broker; migrate queues to this version; print what users must be allowed.",
+    ),
     "config": ("tq_console.cli.config:config", "List, show or choose contexts: brokers with a name."),
     "demo": ("tq_console.cli.demo:demo", "Run sample tasks of every kind on a broker and workers of their own."),
     "completion": (
