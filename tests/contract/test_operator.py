@@ -319,7 +319,7 @@ def test_purging_one_state_leaves_the_others(q: QueueDriver, state: str) -> None
             q.fail(task, verdict=verdict)
     before = q.depths()
 
-    assert q.run(operator.purge(q.queue, actor="ann", state=TaskState(state))) == Bulk(2)
+    assert q.run(operator.purge(q.queue, actor="ann", state=TaskState(state))).done == 2
 
     assert q.depths() == {s: n for s, n in before.items() if s != state}
     assert audited(q)[-1][:3] == ("ann", "purge", 2)
@@ -330,7 +330,7 @@ def test_purging_thousands_goes_in_steps_and_tells_progress(q: QueueDriver) -> N
         q.put_many(500)
     told: list[int] = []
 
-    assert q.run(operator.purge(q.queue, actor="ann", on_progress=told.append)) == Bulk(2500)
+    assert q.run(operator.purge(q.queue, actor="ann", on_progress=told.append)).done == 2500
     assert told == [1000, 2000, 2500]
     assert q.raw.hlen(q.key("bodies")) == 0
     assert [a.count for a in q.run(operator.audit_log([q.queue]))] == [2500]
@@ -470,5 +470,5 @@ def test_blocked_tasks_can_be_seen_cancelled_discarded_and_purged_and_count_as_w
     assert words(q.run(operator.cancel([task_id], actor="ann"))) == ["cancelled"]
     assert words(q.run(operator.discard([blocked(q)], actor="ann"))) == ["deleted"]
     blocked(q)
-    assert q.run(operator.purge(q.queue, actor="ann", state=TaskState.BLOCKED)) == Bulk(1)
+    assert q.run(operator.purge(q.queue, actor="ann", state=TaskState.BLOCKED)).done == 1
     assert q.depths() == {"cancelled": 1}

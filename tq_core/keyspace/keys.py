@@ -32,6 +32,10 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{mail}:posted                 ZSET    one marker: something may be in the outbox
     tq:{mail}:waiters                HASH    id -> clients that wait for its end, separated by blanks
     tq:{mail}:answers:CLIENT         LIST    ids of tasks that this client waited for and that have ended; 60 s
+    tq:{mail}:trash                  HASH    "OP id" -> all of a task that an operation deleted or ended (trash.lua)
+    tq:{mail}:trashed                ZSET    "OP id", all scores 0: what one operation took is a range
+    tq:{mail}:operations             ZSET    OP -> until when it can be undone (ms)
+    tq:{mail}:operated               HASH    OP -> when, what, by whom, detail
     tq:{mail}:meta                   HASH    number, schema, paused, max_size, retention
     tq:{mail}:counters               HASH    totals since the queue began, and the sequences seq, fence, posted
     tq:{mail}:minute:N               HASH    the counters of one minute, latency buckets; 48 h

@@ -11,6 +11,10 @@
     outbox   {kind, id, at, ...}                              ended: to, parent, how, last; watch: watch, again, ids
     attempts at_ms|token outcome|attempt|duration_ms|detail JSON  one line each, oldest first
     expiry   ms; of a task that runs on past it 2^52 more, so that no range of what is due finds it until it waits again
+    trash    how|state|score|ended_ms|waits|parents|body|record|trail|attempts|group
+    operated at_ms|action|actor|detail JSON
+
+In trash and operated each value stands after its length and a colon instead of before a separator: they hold whole others.
 
 Only the last field of each may contain the separator; every other is a number, a checked name, percent-encoded or JSON
 whose `|` is written as an escape. A token ends with the separator, so that a record begins with the token that wrote
@@ -383,6 +387,20 @@ def _result(detail: bytes, task_type: str) -> tuple[Any, str]:
         return _json(sealing.current().read(detail, sealing.purpose_of(task_type, "result"))), ""
     except PayloadRefusedError as error:
         return None, error.message
+
+
+def values_of(packed: bytes, count: int) -> list[bytes]:
+    """The values of a string that holds each after its length and a colon; empty ones where there are fewer."""
+    values: list[bytes] = []
+    at = 0
+    while len(values) < count:
+        length, colon, _ = packed[at : at + 20].partition(b":")
+        if not (colon and length.isdigit()):
+            break
+        at += len(length) + 1
+        values.append(packed[at : at + int(length)])
+        at += int(length)
+    return values + [b""] * (count - len(values))
 
 
 def json_object(data: bytes | str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ RECLAIM_MAX = 100
 RECLAIM_GRACE_MS = 1_000
 PROMOTE_MAX = 500
 TRIM_MAX = 500
+TRASH_MAX = 5_000
 KEEP_MS = 24 * 3_600_000
 KEEP_COUNT = 100_000
 
@@ -44,9 +45,16 @@ def reclaim(
     return tuple((q, i.decode()) for q, (_, found) in zip(queues, replies, strict=True) for i in found)
 
 
-def trim(queues: Sequence[str], *, limit: int = TRIM_MAX, keep_ms: int = KEEP_MS, keep: int = KEEP_COUNT) -> Flow[int]:
-    """Forgets ended tasks beyond what is kept; returns how many."""
-    replies = yield Batch([Script("trim", keys.queue_prefix(q), (limit, keep_ms, keep, keep)) for q in queues])
+def trim(
+    queues: Sequence[str],
+    *,
+    limit: int = TRIM_MAX,
+    keep_ms: int = KEEP_MS,
+    keep: int = KEEP_COUNT,
+    trash: int = TRASH_MAX,
+) -> Flow[int]:
+    """Forgets ended tasks beyond what is kept, and what can no longer be undone; returns how many ended ones."""
+    replies = yield Batch([Script("trim", keys.queue_prefix(q), (limit, keep_ms, keep, keep, trash)) for q in queues])
     return sum(int(a) + int(b) + int(c) for _, a, b, c in replies)
 
 

@@ -15,7 +15,7 @@ import msgspec
 from tq_core import names
 from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.keyspace import keys, wire
-from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView
+from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView, parse_priority
 from tq_core.roles import inspector, outbox, registry
 from tq_core.transport.steps import Arg, Batch, Command, Flow, Script
 
@@ -23,9 +23,12 @@ CHUNK = 200
 PURGE_CHUNK = 1_000
 AUDITED_IDS = 20
 """Ids that an entry of the audit names; the same number stands in its script."""
-SETTINGS = ("max_size", "keep_ms", "keep_completed", "keep_cancelled", "keep_failed")
+SETTINGS = ("max_size", "keep_ms", "keep_completed", "keep_cancelled", "keep_failed", "keep_trash_ms")
 
 Progress = Callable[[int], None]
+
+
+_DONE = frozenset({"cancelled", "asked", "requeued", "deleted", "reprioritised", "restored"})
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -33,13 +36,13 @@ class Done(msgspec.Struct, frozen=True):
 
     task_id: str
     word: str
-    """cancelled, asked (it runs and was told to stop), requeued, deleted; or why nothing was done: gone, is:STATE,
-    unique:ID."""
+    """cancelled, asked (it runs and was told to stop), requeued, deleted, reprioritised, restored; or why nothing was
+    done: gone, is:STATE, unique:ID, same (it has that priority)."""
     worker_id: str = ""
 
     @property
     def is_done(self) -> bool:
-        return self.word in ("cancelled", "asked", "requeued", "deleted")
+        return self.word in _DONE
 
 
 class Bulk(msgspec.Struct, frozen=True):
@@ -47,6 +50,15 @@ class Bulk(msgspec.Struct, frozen=True):
 
     done: int
     skipped: tuple[Done, ...] = ()
+    undo_op: str = ""
+    """What `undo` takes to put them back; empty where that cannot be done."""
+
+
+class Acted(list[Done]):
+    """What became of each of the tasks that were named."""
+
+    undo_op = ""
+    """What `undo` takes to put them back; empty where that cannot be done."""
 
 
 def cancel(
@@ -55,20 +67,22 @@ def cancel(
     actor: str,
     why: str = "",
     kill: bool = False,
+    job: str = "",
     on_progress: Progress | None = None,
-) -> Flow[list[Done]]:
+) -> Flow[Acted]:
     """Ends tasks that have not run; asks running ones to stop, and with `kill` ends those that do not listen.
 
     A running task's node is told at once; should that message be lost, its worker learns it with the next renewal of
-    the lease.
+    the lease. What had not run can be put back by `undo`. `job` names the job that this is a part of.
     """
     mode = "kill" if kill else "cancel"
-    detail = _encode({"by": actor, "why": why, "mode": mode})
-    op = _op()
+    detail = encode_audit_detail({"by": actor, "why": why, "mode": mode, "job": job})
+    op, kept = job or new_op(), 0
     done: dict[str, Done] = {}
     chunks = list((yield from _chunks(task_ids)))
     for queue, chunk in chunks:
-        words = yield Script("cancel", keys.queue_prefix(queue), (actor, op, mode, detail, *chunk))
+        _, words, count = yield Script("cancel", keys.queue_prefix(queue), (actor, op, mode, detail, *chunk))
+        kept += int(count)
         for task_id, raw in zip(chunk, words, strict=True):
             word, _, rest = raw.decode().partition(":")
             if word == "ASKED":
@@ -79,7 +93,37 @@ def cancel(
         if on_progress:
             on_progress(len(done))
     yield from outbox.deliver_soon(tuple(dict.fromkeys(queue for queue, _ in chunks)))
-    return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
+    return _acted(task_ids, done, op if kept else "")
+
+
+def _acted(task_ids: Sequence[str], done: dict[str, Done], undo_op: str) -> Acted:
+    acted = Acted(done.get(task_id, Done(task_id, "gone")) for task_id in task_ids)
+    acted.undo_op = undo_op
+    return acted
+
+
+def reprioritise(
+    task_ids: Sequence[str],
+    priority: int,
+    *,
+    actor: str,
+    why: str = "",
+    job: str = "",
+    on_progress: Progress | None = None,
+) -> Flow[Acted]:
+    """Gives tasks that wait another priority; among those of the new one they keep their age."""
+    priority = parse_priority(priority)
+    detail, op = encode_audit_detail({"by": actor, "why": why, "priority": priority}), job or new_op()
+    done: dict[str, Done] = {}
+    for queue, chunk in (yield from _chunks(task_ids)):
+        words = yield Script("reprioritise", keys.queue_prefix(queue), (actor, op, detail, priority, *chunk))
+        for task_id, raw in zip(chunk, words, strict=True):
+            word, _, rest = raw.decode().partition(":")
+            said = {"MOVED": "reprioritised", "IS": f"is:{rest}"}.get(word, word.lower())
+            done[task_id] = Done(task_id, said)
+        if on_progress:
+            on_progress(len(done))
+    return _acted(task_ids, done, "")
 
 
 def _nudge(worker_id: str, task_id: str, mode: str, actor: str) -> Flow[None]:
@@ -92,18 +136,27 @@ def _nudge(worker_id: str, task_id: str, mode: str, actor: str) -> Flow[None]:
 
 
 def requeue(
-    task_ids: Sequence[str], *, actor: str, why: str = "", on_progress: Progress | None = None
+    task_ids: Sequence[str],
+    *,
+    actor: str,
+    why: str = "",
+    until_ms: int = 0,
+    job: str = "",
+    on_progress: Progress | None = None,
 ) -> Flow[list[Done]]:
-    """Runs ended tasks again from the start; their history stays."""
-    detail, op = _encode({"by": actor, "why": why}), _op()
+    """Runs ended tasks again from the start; their history stays. With `until_ms`: only what had ended by then."""
+    detail, op = encode_audit_detail({"by": actor, "why": why}), job or new_op()
     done: dict[str, Done] = {}
     chunks = list((yield from _chunks(task_ids)))
     for queue, chunk in chunks:
         _, moved, skipped, _ = yield Script(
-            "requeue", keys.queue_prefix(queue), (actor, op, detail, "", 0, 0, 0, "", *chunk), is_idempotent=False
+            "requeue",
+            keys.queue_prefix(queue),
+            (actor, op, detail, "", until_ms, 0, 0, "", *chunk),
+            is_idempotent=False,
         )
         done |= {i.decode(): Done(i.decode(), "requeued") for i in moved}
-        done |= {d.task_id: d for d in map(_skipped, skipped)}
+        done |= {d.task_id: d for d in map(skipped_of, skipped)}
         if on_progress:
             on_progress(len(done))
     yield from outbox.deliver_soon(tuple(dict.fromkeys(queue for queue, _ in chunks)))
@@ -121,7 +174,7 @@ def requeue_all(
     """Runs all tasks again that are in a terminal state now; those that fail again meanwhile are left alone."""
     if state not in TERMINAL_STATES:
         raise InvalidInputError(f"only ended tasks can be run again, not {state} ones")
-    detail, op = _encode({"by": actor, "why": why}), _op()
+    detail, op = encode_audit_detail({"by": actor, "why": why}), new_op()
     until_ms = yield from registry.server_time_ms()
     done = 0
     skipped: list[Done] = []
@@ -133,7 +186,7 @@ def requeue_all(
             is_idempotent=False,
         )
         done += len(moved)
-        skipped += [_skipped(raw) for raw in left]
+        skipped += [skipped_of(raw) for raw in left]
         if not moved and not left:
             yield from outbox.deliver_soon([queue])
             return Bulk(done, tuple(skipped))
@@ -145,7 +198,7 @@ def requeue_group(
     queue: str, group: str, *, actor: str, why: str = "", on_progress: Progress | None = None
 ) -> Flow[Bulk]:
     """Runs the tasks of a queue again that failed alike until now; see `inspector.groups`."""
-    detail, op = _encode({"by": actor, "why": why, "group": group}), _op()
+    detail, op = encode_audit_detail({"by": actor, "why": why, "group": group}), new_op()
     until_ms = yield from registry.server_time_ms()
     done, last = 0, ""
     skipped: list[Done] = []
@@ -157,7 +210,7 @@ def requeue_group(
             is_idempotent=False,
         )
         done += len(moved)
-        skipped += [_skipped(raw) for raw in left]
+        skipped += [skipped_of(raw) for raw in left]
         last = seen.decode()
         if not last:
             yield from outbox.deliver_soon([queue])
@@ -172,20 +225,29 @@ def discard(
     actor: str,
     why: str = "",
     action: str = "discard",
+    can_undo: bool = True,
+    job: str = "",
     on_progress: Progress | None = None,
-) -> Flow[list[Done]]:
-    """Deletes tasks for good, with all that is kept of them; running ones are left alone."""
-    detail, op = _encode({"by": actor, "why": why}), _op()
+) -> Flow[Acted]:
+    """Deletes tasks with all that is kept of them; running ones are left alone.
+
+    They can be put back by `undo` for as long as their queue keeps its trash, unless `can_undo` is False or memory is
+    full.
+    """
+    detail, op, kept = encode_audit_detail({"by": actor, "why": why}), job or new_op(), 0
     done: dict[str, Done] = {}
     chunks = list((yield from _chunks(task_ids)))
     for queue, chunk in chunks:
-        _, _, skipped = yield Script("discard", keys.queue_prefix(queue), (actor, op, action, detail, "", 0, 0, *chunk))
-        left = {d.task_id: d for d in map(_skipped, skipped)}
+        _, _, skipped, count = yield Script(
+            "discard", keys.queue_prefix(queue), (actor, op, action, detail, "", 0, 0, int(can_undo), *chunk)
+        )
+        kept += int(count)
+        left = {d.task_id: d for d in map(skipped_of, skipped)}
         done |= {i: left.get(i, Done(i, "deleted")) for i in chunk}
         if on_progress:
             on_progress(len(done))
     yield from outbox.deliver_soon(tuple(dict.fromkeys(queue for queue, _ in chunks)))
-    return [done.get(task_id, Done(task_id, "gone")) for task_id in task_ids]
+    return _acted(task_ids, done, op if kept else "")
 
 
 def purge(
@@ -194,27 +256,35 @@ def purge(
     actor: str,
     why: str = "",
     state: TaskState = TaskState.PENDING,
+    can_undo: bool = True,
     on_progress: Progress | None = None,
 ) -> Flow[Bulk]:
-    """Deletes the tasks that are in one state now; never running ones. What comes in meanwhile may go too (pending)."""
+    """Deletes the tasks that are in one state now; never running ones. What comes in meanwhile may go too (pending).
+
+    They can be put back as those of `discard`; their memory is free only when the queue's trash is emptied.
+    """
     if state not in WAITING_STATES | TERMINAL_STATES:
         raise InvalidInputError(f"{state} tasks cannot be purged: cancel or kill them")
-    detail, op = _encode({"by": actor, "why": why}), _op()
+    detail, op = encode_audit_detail({"by": actor, "why": why}), new_op()
     until: Arg = (yield from registry.server_time_ms()) if state.is_terminal else "+inf"
     (before,) = yield from inspector.stats([queue], minutes=1)
-    done = 0
+    done = kept = 0
     while done < before.depths[state]:
         limit = min(PURGE_CHUNK, before.depths[state] - done)
-        _, count, _ = yield Script(
-            "discard", keys.queue_prefix(queue), (actor, op, "purge", detail, state, until, limit), is_idempotent=False
+        _, count, _, saved = yield Script(
+            "discard",
+            keys.queue_prefix(queue),
+            (actor, op, "purge", detail, state, until, limit, int(can_undo)),
+            is_idempotent=False,
         )
+        kept += int(saved)
         if not int(count):
             break
         done += int(count)
         if on_progress:
             on_progress(done)
     yield from outbox.deliver_soon([queue])
-    return Bulk(done)
+    return Bulk(done, undo_op=op if kept else "")
 
 
 def matching(
@@ -238,7 +308,7 @@ def resume_queue(queue: str, *, actor: str, why: str = "") -> Flow[bool]:
 def _pause(queue: str, actor: str, why: str, paused: int) -> Flow[bool]:
     yield from _must_exist(queue)
     _, word = yield Script(
-        "pause", keys.queue_prefix(queue), (actor, _op(), paused, _encode({"by": actor, "why": why}))
+        "pause", keys.queue_prefix(queue), (actor, new_op(), paused, encode_audit_detail({"by": actor, "why": why}))
     )
     return bool(word == b"changed")
 
@@ -247,12 +317,13 @@ def configure_queue(queue: str, settings: dict[str, int | None], *, actor: str, 
     """Sets limits of a queue; None clears one.
 
     Args:
-        settings: Any of SETTINGS; max_size counts waiting tasks, keep_ms is an age, the others count ended tasks.
+        settings: Any of SETTINGS; max_size counts waiting tasks, keep_ms is an age, keep_trash_ms how long an operation
+            can be undone (0 = not at all), the others count ended tasks.
 
     Raises:
         InvalidInputError: an unknown setting or a negative value.
     """
-    args: list[Arg] = [actor, _op(), _encode({"by": actor, "why": why, "set": settings})]
+    args: list[Arg] = [actor, new_op(), encode_audit_detail({"by": actor, "why": why, "set": settings})]
     for name, value in settings.items():
         if name not in SETTINGS:
             raise InvalidInputError(f"{name!r} is no setting of a queue: use {', '.join(SETTINGS)}")
@@ -317,8 +388,8 @@ def note(queue: str, *, actor: str, action: str, detail: dict[str, Any]) -> Flow
     now_ms = yield from registry.server_time_ms()
     yield Command(
         (
-            *("XADD", keys.audit(queue), "MAXLEN", "~", 10_000, "*", "at", now_ms, "by", actor, "op", _op()),
-            *("do", action, "n", 0, "detail", _encode({"by": actor, **detail})),
+            *("XADD", keys.audit(queue), "MAXLEN", "~", 10_000, "*", "at", now_ms, "by", actor, "op", new_op()),
+            *("do", action, "n", 0, "detail", encode_audit_detail({"by": actor, **detail})),
         )
     )
 
@@ -339,15 +410,18 @@ def _chunks(task_ids: Sequence[str]) -> Flow[Iterator[tuple[str, list[str]]]]:
     return ((q, some[i : i + CHUNK]) for q, some in by_queue.items() for i in range(0, len(some), CHUNK))
 
 
-def _skipped(raw: bytes) -> Done:
+def skipped_of(raw: bytes) -> Done:
+    """What a script says of a task that it left, as `<id> IS:<state>`."""
     task_id, _, word = raw.decode().partition(" ")
     kind, _, rest = word.partition(":")
     return Done(task_id, {"IS": f"is:{rest}", "U": f"unique:{rest}"}.get(kind, kind.lower()))
 
 
-def _op() -> str:
+def new_op() -> str:
+    """A name for an operation, which its calls share."""
     return secrets.token_hex(6)
 
 
-def _encode(detail: dict[str, Any]) -> bytes:
+def encode_audit_detail(detail: dict[str, Any]) -> bytes:
+    """The detail of an entry of the audit; what is empty is left out."""
     return wire.encode_detail({k: v for k, v in detail.items() if v != ""})

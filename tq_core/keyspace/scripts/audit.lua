@@ -12,7 +12,7 @@ local STATES = {'blocked', 'scheduled', 'pending', 'running', 'retrying', 'compl
 local TERMINAL = {completed = true, failed = true, cancelled = true}
 local SENTINEL = string.rep('~', 70)
 local total = call('HLEN', Q .. 'bodies')
-if total > tonumber(ARGV[2]) then return {'LARGE', total} end
+if total + call('HLEN', Q .. 'trash') > tonumber(ARGV[2]) then return {'LARGE', total} end
 local found, found_max = {}, tonumber(ARGV[3])
 local function report(word, subject)
   if #found < found_max * 2 then
@@ -176,9 +176,26 @@ for id, state in pairs(state_of) do
     end
   end
 end
+-- What can be undone: named in two places, of an operation that is known, and never a task that is there as it was.
+local trash, operated, names = pairs_of('trash'), pairs_of('operated'), {}
+for _, name in ipairs(call('ZRANGE', Q .. 'trashed', 0, -1)) do
+  names[name] = true
+  if not trash[name] then report('trash_disagrees', name) end
+  if not call('ZSCORE', Q .. 'operations', string.match(name, '^[^ ]*')) then report('trash_of_no_operation', name) end
+end
+for name, packed in pairs(trash) do
+  local body = bodies[string.match(name, '[^ ]*$')]
+  if not names[name] then report('trash_disagrees', name) end
+  if body and string.sub(packed, 1, 9) == '7:deleted' and string.find(packed, #body .. ':' .. body, 1, true) then
+    report('in_trash_and_there', name)
+  end
+end
+for op in pairs(operated) do
+  if not call('ZSCORE', Q .. 'operations', op) then report('trash_of_no_operation', op) end
+end
 local counters = pairs_of('counters')
 local function counter(field) return tonumber(counters[field]) or 0 end
-local expected = counter('enqueued') - counter('discarded') - counter('dropped') - counter('trimmed')
+local expected = counter('enqueued') - counter('discarded') - counter('dropped') - counter('trimmed') + counter('restored')
 if expected ~= total then report('count_of_tasks', total .. ' kept, counters say ' .. expected) end
 local sums = {}
 local first, last, STEP = math.floor(now / 60000) - 2880, math.floor(now / 60000) + 1, 100
@@ -193,7 +210,7 @@ for from = first, last, STEP do
     end
   end
 end
-for _, field in ipairs({'enqueued', 'completed', 'retrying', 'failed', 'cancelled', 'crashed', 'lost', 'discarded'}) do
+for _, field in ipairs({'enqueued', 'completed', 'retrying', 'failed', 'cancelled', 'crashed', 'lost', 'discarded', 'restored'}) do
   if (sums[field] or 0) > counter(field) then report('minutes_exceed_total', field) end
 end
 return {'OK', total, found}

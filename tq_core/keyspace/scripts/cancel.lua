@@ -6,26 +6,32 @@
 --       4 mode        cancel | kill
 --       5 detail      JSON: by, why, mode
 --       then ids
--- Reply {word...}  per task "CANCELLED", "ASKED:<worker id>", "IS:<terminal state>" or "GONE"
+-- Reply {"OK", words, n kept}   words: per task "CANCELLED", "ASKED:<worker id>", "IS:<terminal state>" or "GONE"; kept:
+--        how many tasks undo can put back, with those that gave up since they waited for these
 -- Moves blocked, scheduled, pending, retrying -> cancelled; marks running ones. Emits cancelled, and what
 -- becomes of those that wait for them. Cost O(n log N).
 --@include prelude
+--@include room
 --@include prime
 --@include selection
 --@include audit
 --@include endings
+--@include trash
+open_trash(ARGV[3])
 local WAITING = {'pending', 'scheduled', 'retrying', 'blocked'}
 local words, cancelled, done, taken = {}, {}, {}, {}
 -- All are taken out before the first is ended: a child that is named as well is cancelled, whatever its policy says.
 for i = 6, #ARGV do
   local id = ARGV[i]
   local token = call('HGET', Q .. 'tokens', id)
-  local state = not token and take_from(WAITING, id)
+  local state, score
+  if not token then state, score = take_from(WAITING, id) end
   if token then
     call('HSET', Q .. 'cancels', id, ARGV[5])
     words[#words + 1] = 'ASKED:' .. (string.match(token, '~([^~|]*)|$') or '')
     done[#done + 1] = id
   elseif state then
+    keep_ended(id, 'cancelled', state, score)
     if state == 'blocked' then stop_waiting(id) end
     taken[id] = 'cancelled'
     words[#words + 1] = 'CANCELLED'
@@ -45,4 +51,4 @@ if #cancelled > 0 then
   event('e', 'cancelled', 'i', table.concat(cancelled, ','), 'by', ARGV[2])
 end
 if #done > 0 then audit(ARGV[2], ARGV[3], ARGV[4], #done, ARGV[5], done) end
-return words
+return {'OK', words, close_trash(ARGV[2], ARGV[4], ARGV[5])}

@@ -5,7 +5,7 @@
 --       3 op          id of the operation, shared by its calls
 --       4 detail      JSON: by, why
 --       5 state       failed, completed or cancelled, to take the oldest of it; "" for named ids
---       6 until_ms    with a state: only what ended by then, so that a loop ends while tasks fail again
+--       6 until_ms    only what ended by then, so that a loop ends while tasks fail again; 0 with named ids: any time
 --       7 limit       with a state
 --       8 offset      with a state: how many the calls before left where they were; with a group: the last id they saw
 --       9 group       with state failed: only the tasks that failed alike, in order of id; "" for all
@@ -45,6 +45,7 @@ else
 end
 local TERMINAL = {failed = true, cancelled = true, completed = true}
 local moved, words, left, parents_of = {}, {}, {}, {}
+local until_ms = tonumber(ARGV[6])
 for i = 1, #ids do
   local id = ids[i]
   local state = from ~= '' and from or state_of(id)
@@ -54,6 +55,8 @@ for i = 1, #ids do
   if key ~= '' then holder, is_over = holder_of(key) end
   if not state or not body then words[#words + 1] = id .. ' GONE'
   elseif not TERMINAL[state] then words[#words + 1] = id .. ' IS:' .. state
+  elseif from == '' and until_ms > 0 and tonumber(call('ZSCORE', Q .. state, id)) > until_ms then
+    words[#words + 1] = id .. ' IS:' .. state
   elseif holder and holder ~= id then words[#words + 1] = id .. ' U:' .. holder
   else
     -- A key that is held for a time counts from the enqueue, and is not taken again.

@@ -1,10 +1,11 @@
--- trim: forgets ended tasks that are older, or more, than the queue keeps, and unique keys whose time is over.
+-- trim: forgets ended tasks that are older, or more, than the queue keeps, unique keys whose time is over, and old trash.
 --
 -- ARGV  1 now
 --       2 limit            tasks of each state a call
 --       3 keep_ms          age of completed and cancelled tasks; the queue's keep_ms wins
 --       4 keep             number of each of those; the queue's keep_completed, keep_cancelled win
 --       5 keep_failed      number of failed ones, which never go by age
+--       6 trash_limit      tasks of the trash a call
 -- Reply {"OK", n completed, n cancelled, n failed}
 -- Moves completed, cancelled, failed -> nothing. Emits dropped for failed ones. Cost O(k log N).
 --@include prelude
@@ -39,5 +40,15 @@ remove_fields('unique', over)
 if #failed > 0 then
   count('dropped', #failed)
   event('e', 'dropped', 'i', table.concat(failed, ','))
+end
+local room = tonumber(ARGV[6])
+for _, op in ipairs(call('ZRANGEBYSCORE', Q .. 'operations', '-inf', now_ms, 'LIMIT', 0, 100)) do
+  local names = call('ZRANGEBYLEX', Q .. 'trashed', '[' .. op .. ' ', '(' .. op .. '!', 'LIMIT', 0, room)
+  remove_fields('trash', names)
+  remove_members('trashed', names)
+  room = room - #names
+  if room <= 0 then break end
+  call('ZREM', Q .. 'operations', op)
+  call('HDEL', Q .. 'operated', op)
 end
 return {'OK', #completed, #cancelled, #failed}

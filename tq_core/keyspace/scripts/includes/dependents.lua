@@ -11,6 +11,8 @@ local is_awaited
 local settled = {unblocked = {}, failed = {}, cancelled = {}}
 -- Ends a task that will not run because of its parent; set by endings, since a success needs none.
 local give_up
+-- Called before a task gives up, with its end and its parent; set by trash.
+local keep_child
 
 local function beyond(edges, id)
   local found = call('ZRANGEBYLEX', Q .. edges, '[' .. id .. '>', '(' .. id .. '?')
@@ -77,6 +79,7 @@ local function settle(parent, how, first, last)
         call('ZREM', Q .. 'parents', child .. '>' .. id)
         if from then call('ZREM', Q .. 'children', id .. '>' .. child) end
         if word ~= 'completed' and policy ~= 'run' then
+          if keep_child then keep_child(child, policy == 'skip' and 'cancelled' or 'failed', id) end
           stop_waiting(child)
           call('ZREM', Q .. 'blocked', child)
           give_up(child, call('HGET', Q .. 'bodies', child) or '', policy, id, word)

@@ -3,17 +3,23 @@
 -- while tasks come back to that state.
 --@include chunks
 local function take(state, until_ms, limit)
-  local ids
-  if state == 'pending' then ids = call('ZRANGE', Q .. state, 0, limit - 1)
-  else ids = call('ZRANGEBYSCORE', Q .. state, '-inf', until_ms, 'LIMIT', 0, limit) end
+  local found, ids, scores
+  if state == 'pending' then found = call('ZRANGE', Q .. state, 0, limit - 1, 'WITHSCORES')
+  else found = call('ZRANGEBYSCORE', Q .. state, '-inf', until_ms, 'WITHSCORES', 'LIMIT', 0, limit) end
+  ids, scores = {}, {}
+  for i = 1, #found, 2 do ids[#ids + 1], scores[#scores + 1] = found[i], found[i + 1] end
   remove_members(state, ids)
-  return ids
+  return ids, scores
 end
 
--- The first of `states` that holds the id, which is removed from it; nil when none does.
+-- The first of `states` that holds the id, which is removed from it, and its score; nil when none does.
 local function take_from(states, id)
   for i = 1, #states do
-    if call('ZREM', Q .. states[i], id) == 1 then return states[i] end
+    local score = call('ZSCORE', Q .. states[i], id)
+    if score then
+      call('ZREM', Q .. states[i], id)
+      return states[i], score
+    end
   end
 end
 

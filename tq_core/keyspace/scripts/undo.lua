@@ -1,0 +1,152 @@
+-- undo: puts back what an operation deleted, cancelled or made give up: state and turn, history, groups, parents.
+--
+-- ARGV  1 now
+--       2 actor
+--       3 op          id of this operation, shared by its calls
+--       4 detail      JSON: by, why, undid
+--       5 undone      the operation that is undone
+--       6 after       the last id that the call before looked at; "" to begin
+--       7 limit       tasks a call
+--       8 force       1: tasks whose parents cannot be put back are put back all the same
+-- Reply {"OK", restored ids, words, last, n deferred}   words: one for each task that stays in the trash, "<id> IS:<state>"
+--        it is there again or went on, "<id> GONE" it was cancelled and is gone, "<id> U:<id that holds its unique key>";
+--        last: the last id that was looked at, "" at the end; deferred: tasks whose parents come first, for another round
+--       {"GONE"}      there is no such operation, or it was kept long enough
+-- Moves nothing, cancelled, failed -> the state the task was in; a blocked one whose parents have ended meanwhile goes on or
+-- gives up, as it would have. Emits restored, unblocked, failed, cancelled. Cost O(n log N).
+--@include prelude
+--@include chunks
+--@include body
+--@include selection
+--@include audit
+--@include endings
+--@include packed
+local undone = ARGV[5]
+local until_ms = call('ZSCORE', Q .. 'operations', undone)
+if not until_ms or tonumber(until_ms) <= now then return {'GONE'} end
+-- First write: refused whole when memory is full, since what is put back needs some.
+call('HINCRBY', Q .. 'counters', 'seq', 0)
+local TERMINAL = {completed = true, failed = true, cancelled = true}
+local after = ARGV[6] == '' and '[' .. undone .. ' "' or '(' .. undone .. ' ' .. ARGV[6]
+local to = '(' .. undone .. '!'
+local names = call('ZRANGEBYLEX', Q .. 'trashed', after, to, 'LIMIT', 0, tonumber(ARGV[7]))
+local packed = get_fields('trash', names)
+
+local restored, words, deleted, left, waiting = {}, {}, 0, {}, {}
+
+-- Why a task cannot be put back, or nil.
+local function obstacle(task)
+  local body = call('HGET', Q .. 'bodies', task.id)
+  if task.how == 'deleted' then
+    if body then return 'IS:' .. (state_of(task.id) or 'there') end
+  elseif not body then return 'GONE'
+  elseif place_of(body) ~= place_of(task.body) or call('ZSCORE', Q .. task.how, task.id) ~= task.ended then
+    -- A requeue gives a new place, and whatever ends a task again a new time.
+    return 'IS:' .. (state_of(task.id) or 'there')
+  else task.body = body end
+  task.key = TERMINAL[task.state] and '' or unique_key_of(task.body)
+  local holder = task.key ~= '' and call('HGET', Q .. 'unique', task.key)
+  if holder and holder ~= task.id then return 'U:' .. holder end
+end
+
+local function comes_later(task)
+  for parent in string.gmatch(task.parents, '[^>]+') do
+    if not left[parent] and call('ZSCORE', Q .. 'trashed', undone .. ' ' .. parent) then return true end
+  end
+end
+
+local function block_again(task)
+  local policy, due_ms = string.match(task.waits, '^(%l+)|(%d*)$')
+  local live, bad, how = {}, nil, nil
+  for parent in string.gmatch(task.parents, '[^>]+') do
+    local record = call('HGET', Q .. 'records', parent)
+    if record then
+      local outcome = string.match(record, '^[^|]*|(%l+)') or 'failed'
+      if outcome ~= 'ok' then bad, how = bad or parent, how or outcome end
+    elseif call('HEXISTS', Q .. 'bodies', parent) == 1 then live[#live + 1] = parent
+    else bad, how = bad or parent, how or 'deleted' end
+  end
+  if bad and policy ~= 'run' then
+    give_up(task.id, task.body, policy or 'fail', bad, how)
+    return
+  end
+  call('ZADD', Q .. 'blocked', task.score, task.id)
+  if #live > 0 then wait_for(task.id, live, policy or 'fail', due_ms or '')
+  else unblock(task.id, tonumber(due_ms or '')) end
+end
+
+local function put_in_group(id, group)
+  if call('HEXISTS', Q .. 'groups', group) == 0 then
+    local facts = values_of(call('HGET', Q .. 'trash', undone .. ' !' .. group) or '')[1]
+    call('HSET', Q .. 'groups', group, facts or (now_ms .. '|' .. now_ms .. '|?|error||{}'))
+  end
+  call('HSET', Q .. 'grouped', id, group)
+  call('ZADD', Q .. 'alike', 0, group .. ' ' .. id)
+end
+
+local function restore(task)
+  local id = task.id
+  if task.how == 'deleted' then
+    call('HSET', Q .. 'bodies', id, task.body)
+    if task.record ~= '' then call('HSET', Q .. 'records', id, task.record) end
+    if task.trail ~= '' then call('HSET', Q .. 'trail', id, task.trail) end
+    if task.attempts ~= '' then call('HSET', Q .. 'attempts', id, task.attempts) end
+    if task.group ~= '' then put_in_group(id, task.group) end
+    deleted = deleted + 1
+  else
+    call('ZREM', Q .. task.how, id)
+    call('HDEL', Q .. 'records', id)
+    if task.how == 'failed' then leave_groups({id}) end
+  end
+  if task.key ~= '' then call('HSET', Q .. 'unique', task.key, id) end
+  if task.state == 'blocked' then block_again(task)
+  else call('ZADD', Q .. task.state, task.score, id) end
+  call('HDEL', Q .. 'trash', task.name)
+  call('ZREM', Q .. 'trashed', task.name)
+  restored[#restored + 1] = id
+end
+
+for i = 1, #names do
+  local v = values_of(packed[i] or '')
+  local task = {
+    name = names[i], id = string.match(names[i], '[^ ]*$'), how = v[1], state = v[2], score = v[3], ended = v[4],
+    waits = v[5], parents = v[6], body = v[7], record = v[8], trail = v[9], attempts = v[10], group = v[11],
+  }
+  waiting[i] = task
+end
+local last = waiting[tonumber(ARGV[7])] and waiting[#waiting].id or ''
+-- Parents before their children: nearly always they are in that order already, so one round does it.
+local is_moving = true
+while #waiting > 0 and is_moving do
+  local later = {}
+  is_moving = false
+  for i = 1, #waiting do
+    local task = waiting[i]
+    local why = not task.group and 'GONE' or obstacle(task)
+    if why then
+      words[#words + 1] = task.id .. ' ' .. why
+      left[task.id] = true
+      is_moving = true
+    elseif ARGV[8] ~= '1' and comes_later(task) then later[#later + 1] = task
+    else
+      restore(task)
+      is_moving = true
+    end
+  end
+  waiting = later
+end
+tell_settled()
+if call('ZLEXCOUNT', Q .. 'trashed', '[' .. undone .. ' "', to) == 0 then
+  local groups = call('ZRANGEBYLEX', Q .. 'trashed', '[' .. undone .. ' ', to)
+  remove_fields('trash', groups)
+  remove_members('trashed', groups)
+  call('ZREM', Q .. 'operations', undone)
+  call('HDEL', Q .. 'operated', undone)
+end
+if #restored > 0 then
+  wake()
+  count('restored', deleted)
+  event('e', 'restored', 'i', table.concat(restored, ','), 'by', ARGV[2])
+  audit(ARGV[2], ARGV[3], 'undo', #restored, ARGV[4], restored)
+end
+return {'OK', restored, words, last, #waiting}
