@@ -20,10 +20,10 @@ from tq_console.view.formats import clock, count, plural
 from tq_console.view.tables import Column
 
 if TYPE_CHECKING:
-    from tq_console.view.filters import TaskFilter
     from tq_core.keyspace.wire import Group as FailedAlike
     from tq_core.model import TaskView
     from tq_core.roles.operator import Bulk, Done
+    from tq_core.roles.task_filter import TaskFilter
 
 QUEUES = click.option("--queue", "-q", "queues", multiple=True, help="Only this queue; may be given again.")
 WORDS = click.option(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tq_console.view.filters import TaskFilter, parse_filter
 from tq_core.errors import InvalidInputError
+from tq_core.roles.task_filter import TaskFilter, parse_filter
 
 
 class Filter(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only

@@ -14,7 +14,7 @@ from tq_core.roles.registry import queue_numbers
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation
-    from tq_console.view.filters import TaskFilter
+    from tq_core.roles.task_filter import TaskFilter
 
 WHOLE_PAYLOAD_BYTES = 4 * 1024 * 1024
 SEARCH_MAX = 100_000

@@ -18,8 +18,8 @@ from tq_console.view.tables import Column
 from tq_console.view.text import fit
 
 if TYPE_CHECKING:
-    from tq_console.view.filters import TaskFilter
     from tq_core.model import TaskView
+    from tq_core.roles.task_filter import TaskFilter
 
 SUMMARY_CELLS = 200
 

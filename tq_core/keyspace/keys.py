@@ -36,6 +36,11 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{mail}:trashed                ZSET    "OP id", all scores 0: what one operation took is a range
     tq:{mail}:operations             ZSET    OP -> until when it can be undone (ms)
     tq:{mail}:operated               HASH    OP -> when, what, by whom, detail
+    tq:{mail}:jobs                   HASH    job -> what is done to which tasks (JSON, tq_core.roles.jobs.Job)
+    tq:{mail}:job_notes              HASH    until:JOB begun (ms), cursor:JOB state|score|id, looked:JOB, done:JOB,
+                                             skipped:JOB tasks, fence:JOB, changed:JOB (ms), status:JOB how it ended
+    tq:{mail}:job_leases             ZSET    open job -> until when somebody is at it (ms; 0 = nobody)
+    tq:{mail}:job_ends               ZSET    ended job -> when (ms)
     tq:{mail}:meta                   HASH    number, schema, paused, max_size, retention
     tq:{mail}:counters               HASH    totals since the queue began, and the sequences seq, fence, posted
     tq:{mail}:minute:N               HASH    the counters of one minute, latency buckets; 48 h

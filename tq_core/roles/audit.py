@@ -57,6 +57,8 @@ MEANINGS = {
     "trash_disagrees": "what was kept for an undo is not named where it should be",
     "trash_of_no_operation": "something is kept for the undo of an operation that is gone",
     "in_trash_and_there": "a task that an undo would put back is there already",
+    "job_neither_open_nor_ended": "a job is neither open nor ended, or both",
+    "orphan_job_note": "a note about a job that is gone",
     "count_of_tasks": "the counters do not add up to the tasks that are kept",
     "minutes_exceed_total": "the counters by minute exceed the totals",
 }

@@ -36,8 +36,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Empty for the fleet."""
     kind: str
     """enqueued unblocked claimed completed retrying failed cancelled expired replaced released crashed lost
-    requeued discarded dropped restored reprioritised
-    paused resumed configured skipped scheduling; joined, left."""
+    requeued discarded dropped restored reprioritised job paused
+    resumed configured skipped scheduling; joined, left."""
     ids: tuple[str, ...] = ()
     worker_id: str = ""
     reason: str = ""

@@ -1,4 +1,4 @@
-"""The node's share of the upkeep of all nodes: promote, reclaim, trim, forget, fire schedules, tell other queues."""
+"""The node's share of the upkeep of all nodes: promote, reclaim, trim, fire schedules, tell other queues, do jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tq_core.errors import BrokerError
 from tq_core.keyspace import keys
-from tq_core.roles import maintenance, outbox, registry, schedules
+from tq_core.roles import jobs, maintenance, outbox, registry, schedules
 from tq_worker.flows import together
 from tq_worker.lifecycle_log import LifecycleLog
 
@@ -23,6 +23,8 @@ FORGET_EVERY = 60
 SCHEMA_EVERY = 60
 AFTER_ERROR_S = 2.0
 WAIT_POSTED_S = 5.0
+JOB_PARTS = 20
+"""Pages of tasks of a job that one pass looks at: the next pass must not be late."""
 
 
 async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog) -> None:
@@ -37,13 +39,14 @@ async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog)
                     if version > keys.SCHEMA_VERSION:
                         queues = [q for q in queues if q != queue]
                         log.write("error", "upkeep", queue=queue, text=registry.too_new(queue, version).message)
-            promoted, reclaimed, due, untold = await runner.run(
+            promoted, reclaimed, due, untold, open_jobs = await runner.run(
                 together(
                     [
                         maintenance.promote(queues),
                         maintenance.reclaim(queues),
                         schedules.due(queues),
                         outbox.waiting(queues),
+                        jobs.due(queues),
                     ]
                 )
             )
@@ -68,6 +71,8 @@ async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog)
                     if held_up.get(name) != why:
                         log.write("warning", "schedule", text=f"{name} is due and cannot fire: {why}")
                 held_up = dict(fired.held_up)
+            for queue, job_id in open_jobs:
+                await runner.run(jobs.advance(queue, job_id, parts=JOB_PARTS))
         except BrokerError as error:
             log.write("debug", "upkeep", text=error.message)
             await asyncio.sleep(AFTER_ERROR_S)

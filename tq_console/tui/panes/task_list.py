@@ -21,10 +21,10 @@ from tq_console.tui.look.glyphs import TASK_SIGNS
 from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, SubmitWanted, TaskOpened
 from tq_console.tui.table.table import VirtualTable
 from tq_console.tui.watch.snapshot import Detail, Question, Snapshot
-from tq_console.view.filters import parse_filter
 from tq_console.view.secrets import Masker
 from tq_core.errors import InvalidInputError
 from tq_core.model import TaskState, TaskView
+from tq_core.roles.task_filter import parse_filter
 
 
 class TaskListPane(TaskKeys, Pane):

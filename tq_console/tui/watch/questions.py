@@ -8,13 +8,13 @@ from typing import Any
 
 from tq_console.tui.watch.jump import place_near
 from tq_console.tui.watch.snapshot import Detail, Question, ServerFacts, TaskList, TaskListQuestion
-from tq_console.view.filters import parse_filter
 from tq_core.errors import BrokerError, InvalidInputError
 from tq_core.model import TaskState, TaskView
 from tq_core.roles import browser, inspector, operator, readiness, registry
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
+from tq_core.roles.task_filter import parse_filter
 from tq_core.transport.steps import Command, Flow
 from tq_core.transport.together import together
 

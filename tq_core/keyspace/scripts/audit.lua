@@ -193,6 +193,17 @@ end
 for op in pairs(operated) do
   if not call('ZSCORE', Q .. 'operations', op) then report('trash_of_no_operation', op) end
 end
+local jobs = pairs_of('jobs')
+for id in pairs(jobs) do
+  local is_open, has_ended = call('ZSCORE', Q .. 'job_leases', id), call('ZSCORE', Q .. 'job_ends', id)
+  if not is_open == not has_ended then report('job_neither_open_nor_ended', id) end
+end
+for note in pairs(pairs_of('job_notes')) do
+  if not jobs[string.match(note, '^%l+:(.*)$') or ''] then report('orphan_job_note', note) end
+end
+for _, id in ipairs(call('ZRANGE', Q .. 'job_leases', 0, -1)) do
+  if not jobs[id] then report('orphan_job_note', id) end
+end
 local counters = pairs_of('counters')
 local function counter(field) return tonumber(counters[field]) or 0 end
 local expected = counter('enqueued') - counter('discarded') - counter('dropped') - counter('trimmed') + counter('restored')

@@ -5,4 +5,6 @@ local function audit(actor, op, action, n, detail, ids)
   call('XADD', Q .. 'audit', 'MAXLEN', '~', 10000, '*',
     'at', now_ms, 'by', actor, 'op', op, 'do', action, 'n', n, 'detail', detail,
     'i', ids and table.concat(ids, ',', 1, math.min(#ids, AUDITED_IDS)) or '')
+  -- What a job has done is counted in the step that does it: no crash makes it wrong.
+  if call('HEXISTS', Q .. 'jobs', op) == 1 then call('HINCRBY', Q .. 'job_notes', 'done:' .. op, n) end
 end

@@ -6,7 +6,8 @@ import fnmatch
 import shlex
 from collections.abc import Callable
 
-from tq_console.view.text import json_line
+import msgspec
+
 from tq_core.errors import InvalidInputError
 from tq_core.model import TaskView
 
@@ -21,7 +22,7 @@ def _error_text(task: TaskView) -> str:
 
 
 def _all_text(task: TaskView) -> str:
-    args = task.payload_text if task.args is None else json_line(task.args)
+    args = task.payload_text if task.args is None else msgspec.json.encode(task.args).decode()
     return " ".join((task.id, task.type, task.queue, task.worker_id or "", args, _error_text(task)))
 
 
@@ -37,8 +38,9 @@ _TEXTS: dict[str, Callable[[TaskView], str]] = {
 class TaskFilter:
     """A parsed filter."""
 
-    def __init__(self, words: list[tuple[str, str]]) -> None:
+    def __init__(self, words: list[tuple[str, str]], text: str) -> None:
         self._words = words
+        self.text = text
 
     @property
     def queue(self) -> str | None:
@@ -86,4 +88,4 @@ def parse_filter(text: str) -> TaskFilter:
             raise InvalidInputError(f"{part!r}: write {known} or a plain word; * stands for any text")
     if not words:
         raise InvalidInputError(f"an empty filter: write {known} or a plain word")
-    return TaskFilter(words)
+    return TaskFilter(words, text)
