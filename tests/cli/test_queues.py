@@ -1,4 +1,4 @@
-"""`tq queues`, and asking before what cannot be undone."""
+"""`tq queues`, and asking before what takes many tasks away."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def test_limits_are_set_shown_and_cleared(tq: Tq, mail: QueueDriver) -> None:
         "keep_completed": None,
         "keep_cancelled": None,
         "keep_failed": None,
+        "keep_trash_ms": None,
     }
     assert "max-size        10,000" in tq.ok("queues", "limit", "mail").out
     assert tq.ok("queues", "limit", "mail", "--max-size", "none", "--json").record["max_size"] is None
@@ -89,7 +90,8 @@ def test_at_a_terminal_the_exact_count_is_shown_and_no_means_no(tq: Tq, mail: Qu
     mail.put_one()
     code, out, screen = ask(tq, "queues", "purge", "mail", answer="no")
     assert (code, out) == (5, "")
-    assert "delete 1,001 pending tasks of mail for good" in screen
+    assert "delete 1,001 pending tasks of mail on" in screen
+    assert "`tq undo` can put them back" in screen
     assert mail.depths() == {"pending": 1001}
     assert ask(tq, "queues", "purge", "mail", answer="yes")[:2] == (0, "1,001 tasks deleted\n")
     assert mail.depths() == {}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tq_core.roles.operator import Bulk, Done
     from tq_core.transport.steps import Flow
 
+UNDOABLE = frozenset({"cancelled", "deleted"})
 BAR_FROM = 50
 """Fewer tasks than these are told one by one only."""
 MAX_NAMED = 20
@@ -79,6 +80,7 @@ def tell(invocation: Invocation, done: Sequence[Done]) -> ExitCode:
     """Prints what was done on stdout, what was not on stderr; returns how to exit."""
     out = invocation.out
     code = ExitCode.OK
+    undo_op = getattr(done, "undo_op", "")
     for each in done:
         if out.is_json:
             record = {
@@ -86,6 +88,7 @@ def tell(invocation: Invocation, done: Sequence[Done]) -> ExitCode:
                 "is_done": each.is_done,
                 "word": each.word,
                 "worker_id": each.worker_id or None,
+                "undo_op": undo_op if each.word in UNDOABLE and undo_op else None,
             }
             out.record(record)
         elif each.is_done:
@@ -94,7 +97,17 @@ def tell(invocation: Invocation, done: Sequence[Done]) -> ExitCode:
         if not each.is_done:
             code = max(code, ExitCode.NOT_FOUND if each.word == "gone" else ExitCode.REFUSED)
             out.talk(f"tq: {each.task_id}: {_why_not(each.word)}")
+    if any(each.word in UNDOABLE for each in done):
+        tell_undo(invocation, undo_op)
     return code
+
+
+def tell_undo(invocation: Invocation, undo_op: str) -> None:
+    """Says how to undo what was done, or that it cannot be."""
+    if undo_op:
+        invocation.out.talk(f"undo: tq undo {undo_op}")
+    else:
+        invocation.out.talk("tq: this cannot be undone: nothing was kept of them")
 
 
 def _why_not(word: str) -> str:
@@ -106,6 +119,8 @@ def _why_not(word: str) -> str:
             return f"nothing was done, because it is {rest}"
         case "unique":
             return f"nothing was done, because the task {rest} holds its unique key: wait for that one or cancel it"
+        case "same":
+            return "nothing was done, because it has that priority"
     return f"nothing was done ({word})"
 
 
@@ -113,9 +128,12 @@ def tell_bulk(invocation: Invocation, bulk: Bulk, *, participle: str) -> ExitCod
     """Says on stdout how many tasks of many were done; names those that were left on stderr."""
     out = invocation.out
     if out.is_json:
-        out.record({"done": bulk.done, "skipped": [{"id": d.task_id, "word": d.word} for d in bulk.skipped]})
+        skipped = [{"id": d.task_id, "word": d.word} for d in bulk.skipped]
+        out.record({"done": bulk.done, "skipped": skipped, "undo_op": bulk.undo_op or None})
     else:
         out.line(f"{plural(bulk.done, 'task')} {participle}")
+    if bulk.done and participle == "deleted":
+        tell_undo(invocation, bulk.undo_op)
     for each in bulk.skipped[:MAX_NAMED]:
         out.talk(f"tq: {each.task_id}: {_why_not(each.word)}")
     if len(bulk.skipped) > MAX_NAMED:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tq_console.cli.acting import WHY, act, read_ids, tell_bulk
+from tq_console.cli.bulk import BACKGROUND, run_job
 from tq_console.cli.commands import Group
 from tq_console.cli.confirm import YES, confirm
 from tq_console.cli.exit_codes import ExitCode
@@ -163,6 +164,7 @@ def show(invocation: Invocation, task_id: str) -> None:
         tq dlq retry --all --queue mail --why 'the mail server is back'
         tq dlq retry --filter 'type:send_* error:timeout'
         tq dlq retry --group 3f9c0a1b7d22                # see tq dlq groups
+        tq dlq retry --all --background                  # workers do it; see tq jobs
     """
 )
 @click.argument("task_ids", metavar="[ID]...", nargs=-1)
@@ -170,6 +172,7 @@ def show(invocation: Invocation, task_id: str) -> None:
 @click.option("--group", "-g", metavar="GROUP", help="The tasks that failed alike: a group of `tq dlq groups`.")
 @WORDS
 @QUEUES
+@BACKGROUND
 @WHY
 @click.pass_obj
 def retry(
@@ -181,12 +184,19 @@ def retry(
     group: str | None,
     words: TaskFilter | None,
     queues: tuple[str, ...],
+    is_background: bool,
     why: str,
 ) -> int:
     """Run failed tasks again from the start: those named, those that failed alike or that a filter fits, or all."""
     from tq_core.roles import operator
 
     _check_choice(task_ids, is_all=is_all, words=words, queues=queues, group=group)
+    if is_background:
+        if not (is_all or words):
+            raise click.UsageError("--background goes with --all or --filter", click.get_current_context())
+        return run_job(
+            invocation, action="retry", states=("failed",), words=words, queues=queues, why=why, is_background=True
+        )
     if is_all:
         return _retry_all(invocation, queues, why)
     if group is not None:
@@ -275,7 +285,7 @@ def discard(
     why: str,
     is_sure: bool,
 ) -> int:
-    """Delete failed tasks for good: those named, those that a filter fits, or all."""
+    """Delete failed tasks: those named, those that a filter fits, or all."""
     from tq_core.roles import operator
 
     _check_choice(task_ids, is_all=is_all, words=words, queues=queues)
@@ -283,7 +293,7 @@ def discard(
         return _discard_all(invocation, queues, why, is_sure=is_sure)
     ids = _chosen(invocation, task_ids, words, queues)
     if words and ids:
-        confirm(invocation, what=f"delete {plural(len(ids), 'failed task')} for good", is_sure=is_sure)
+        confirm(invocation, what=f"delete {plural(len(ids), 'failed task')}", is_sure=is_sure, can_undo=True)
     return act(
         invocation,
         ids,
@@ -298,9 +308,10 @@ def _discard_all(invocation: Invocation, queues: tuple[str, ...], why: str, *, i
 
     depths = {queue: depth for queue, depth in _failed_depths(invocation, queues).items() if depth}
     total, done = sum(depths.values()), 0
+    op, undo_op = operator.new_op(), ""
     if total:
-        what = f"delete {plural(total, 'failed task')} of {', '.join(depths)} for good"
-        confirm(invocation, what=what, is_sure=is_sure)
+        what = f"delete {plural(total, 'failed task')} of {', '.join(depths)}"
+        confirm(invocation, what=what, is_sure=is_sure, can_undo=True)
     with Progress("deleted", total=total) as progress:
         for queue in depths:
             before = done
@@ -310,11 +321,13 @@ def _discard_all(invocation: Invocation, queues: tuple[str, ...], why: str, *, i
                     actor=invocation.actor,
                     why=why,
                     state=TaskState.FAILED,
+                    op=op,
                     on_progress=lambda gone, before=before: progress.reach(before + gone),  # type: ignore[misc]
                 )
             )
             done += bulk.done
-    return tell_bulk(invocation, _bulk(done, []), participle="deleted")
+            undo_op = bulk.undo_op or undo_op
+    return tell_bulk(invocation, _bulk(done, [], undo_op), participle="deleted")
 
 
 @dlq.command(
@@ -407,7 +420,7 @@ def _failed_depths(invocation: Invocation, queues: tuple[str, ...]) -> dict[str,
     return {queue.queue: queue.depths[TaskState.FAILED] for queue in found}
 
 
-def _bulk(done: int, skipped: list[Done]) -> Bulk:
+def _bulk(done: int, skipped: list[Done], undo_op: str = "") -> Bulk:
     from tq_core.roles.operator import Bulk
 
-    return Bulk(done, tuple(skipped))
+    return Bulk(done, tuple(skipped), undo_op)

@@ -23,8 +23,16 @@ COMPLETION_VARIABLE = "_TQ_COMPLETE"
 COMMANDS = {
     "console": ("tq_console.cli.console:console", "Watch and act from the keyboard."),
     "submit": ("tq_console.cli.submit:submit", "Enqueue a task and print its id."),
-    "tasks": ("tq_console.cli.tasks:tasks", "List, show, retry, cancel, kill, delete tasks, or wait for one."),
+    "tasks": (
+        "tq_console.cli.tasks:tasks",
+        "List, show, retry, cancel, kill, delete, reprioritise tasks, or wait for one.",
+    ),
     "dlq": ("tq_console.cli.dlq:dlq", "See, retry, discard, export what failed for good."),
+    "undo": (
+        "tq_console.cli.undo:undo",
+        "Put back what was deleted, purged or cancelled: states, turns and history as they were.",
+    ),
+    "jobs": ("tq_console.cli.jobs:jobs", "List, show, watch, cancel actions on many tasks."),
     "queues": ("tq_console.cli.queues:queues", "List, pause, resume, purge, limit queues."),
     "cron": ("tq_console.cli.cron:cron", "List, add, remove, run, pause, resume schedules."),
     "workers": (

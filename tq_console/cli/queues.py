@@ -103,17 +103,19 @@ def _switch(invocation: Invocation, names: tuple[str, ...], flow: Any, word: str
     examples="""
         tq queues purge mail                             # what is pending
         tq queues purge mail --state failed --yes
+        tq queues purge mail --no-undo                   # frees memory at once
     """
 )
 @click.argument("name", metavar="QUEUE")
 @click.option(
     "--state", "-s", type=click.Choice(PURGEABLE), default="pending", show_default=True, help="Which tasks to delete."
 )
+@click.option("--no-undo", "is_for_good", is_flag=True, help="Keep nothing for `tq undo`: frees memory at once.")
 @WHY
 @YES
 @click.pass_obj
-def purge(invocation: Invocation, /, *, name: str, state: str, why: str, is_sure: bool) -> int:
-    """Delete all tasks of one state of a queue for good; never running ones."""
+def purge(invocation: Invocation, /, *, name: str, state: str, is_for_good: bool, why: str, is_sure: bool) -> int:
+    """Delete all tasks of one state of a queue; never running ones."""
     from tq_console.cli.task_reading import known_queues
     from tq_core.model import TaskState
     from tq_core.roles import inspector, operator
@@ -122,10 +124,19 @@ def purge(invocation: Invocation, /, *, name: str, state: str, why: str, is_sure
     (found,) = invocation.run(inspector.stats([name], minutes=1))
     depth = found.depths[TaskState(state)]
     if depth:
-        confirm(invocation, what=f"delete {plural(depth, f'{state} task')} of {name} for good", is_sure=is_sure)
+        can_undo = not is_for_good and found.limits.get("keep_trash_ms") != 0
+        what = f"delete {plural(depth, f'{state} task')} of {name}{'' if can_undo else ' for good'}"
+        confirm(invocation, what=what, is_sure=is_sure, can_undo=can_undo)
     with Progress("deleted", total=depth) as progress:
         bulk = invocation.change(
-            operator.purge(name, actor=invocation.actor, why=why, state=TaskState(state), on_progress=progress.reach)
+            operator.purge(
+                name,
+                actor=invocation.actor,
+                why=why,
+                state=TaskState(state),
+                can_undo=not is_for_good,
+                on_progress=progress.reach,
+            )
         )
     return tell_bulk(invocation, bulk, participle="deleted")
 
@@ -143,6 +154,12 @@ def purge(invocation: Invocation, /, *, name: str, state: str, why: str, is_sure
 @click.option("--keep-completed", type=COUNT_OR_NONE, help="Most completed tasks that are kept.")
 @click.option("--keep-cancelled", type=COUNT_OR_NONE, help="Most cancelled tasks that are kept.")
 @click.option("--keep-failed", type=COUNT_OR_NONE, help="Most failed tasks that are kept.")
+@click.option(
+    "--keep-trash",
+    "keep_trash_ms",
+    type=DURATION_OR_NONE,
+    help="How long `tq undo` can put tasks back; 0 = never.",
+)
 @WHY
 @click.pass_obj
 def limit(invocation: Invocation, /, *, name: str, why: str, **options: Any) -> int:
@@ -164,6 +181,6 @@ def limit(invocation: Invocation, /, *, name: str, why: str, **options: Any) -> 
     else:
         for field in operator.SETTINGS:
             value = found.limits.get(field)
-            text = "default" if value is None else duration(value) if field == "keep_ms" else f"{value:,}"
+            text = "default" if value is None else duration(value) if field.endswith("_ms") else f"{value:,}"
             out.line(f"{field.removesuffix('_ms').replace('_', '-'):15} {text}")
     return ExitCode.OK

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tq_console.cli.acting import WHY, act, read_ids
+from tq_console.cli.bulk import is_chosen_by_filter, run_job, with_filter
 from tq_console.cli.commands import Group
 from tq_console.cli.filters import FILTER
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.output import state_cell
-from tq_console.cli.values import DURATION, STATE
+from tq_console.cli.values import DURATION, PRIORITY, STATE
 from tq_console.view.formats import age, plural
 from tq_console.view.tables import Column
 from tq_console.view.text import fit
 
 if TYPE_CHECKING:
+    from tq_console.cli.exit_codes import ExitCode
     from tq_core.model import TaskView
+    from tq_core.roles.jobs import Action
     from tq_core.roles.task_filter import TaskFilter
 
 SUMMARY_CELLS = 200
@@ -33,7 +36,7 @@ SUMMARY_CELLS = 200
     """,
 )
 def tasks() -> None:
-    """List, show, retry, cancel, kill, delete tasks, or wait for one."""
+    """List, show, retry, cancel, kill, delete, reprioritise tasks, or wait for one."""
 
 
 @tasks.command(
@@ -194,7 +197,17 @@ def tree(invocation: Invocation, task_id: str) -> None:
         out.talk(f"there are more; these are the nearest {len(found.relatives)}")
 
 
-_IDS = click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+_IDS = click.argument("task_ids", metavar="[ID]...", nargs=-1)
+WAITING = ("blocked", "scheduled", "retrying", "pending")
+
+
+def _act_on_all(invocation: Invocation, action: Action, states: Sequence[str], chosen: dict[str, Any]) -> ExitCode:
+    """Acts on what the filter fits, in the states that were named or else these; asks before it takes tasks away."""
+    chosen["states"] = chosen["states"] or states
+    chosen["is_sure"] = chosen["is_sure"] or action in ("retry", "reprioritise")
+    if not chosen["states"]:
+        raise click.UsageError("say of which state: --state completed", click.get_current_context())
+    return run_job(invocation, action=action, **chosen)
 
 
 @tasks.command(
@@ -204,10 +217,13 @@ _IDS = click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
     """
 )
 @_IDS
+@with_filter
 @WHY
 @click.pass_obj
-def retry(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
+def retry(invocation: Invocation, /, *, task_ids: tuple[str, ...], why: str, **chosen: Any) -> int:
     """Run ended tasks again from the start; their history stays. ID may be - for stdin."""
+    if is_chosen_by_filter(task_ids, chosen):
+        return _act_on_all(invocation, "retry", ("failed",), {**chosen, "why": why})
     from tq_core.roles import operator
 
     ids = read_ids(task_ids)
@@ -223,13 +239,17 @@ def retry(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
     examples="""
         tq tasks cancel 01jd7q0v3k0a19c8x7v6b5n4m2
         tq tasks list --queue mail --state pending --limit 500 --json | tq tasks cancel - --why 'wrong list'
+        tq tasks cancel --filter 'type:send_* queue:mail' --background --yes   # a job that workers do; see tq jobs
     """
 )
 @_IDS
+@with_filter
 @WHY
 @click.pass_obj
-def cancel(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
+def cancel(invocation: Invocation, /, *, task_ids: tuple[str, ...], why: str, **chosen: Any) -> int:
     """End tasks that have not run, and ask running ones to stop. ID may be - for stdin."""
+    if is_chosen_by_filter(task_ids, chosen):
+        return _act_on_all(invocation, "cancel", WAITING, {**chosen, "why": why})
     from tq_core.roles import operator
 
     ids = read_ids(task_ids)
@@ -247,14 +267,17 @@ def cancel(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
     """
 )
 @_IDS
+@with_filter
 @WHY
 @click.pass_obj
-def kill(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
+def kill(invocation: Invocation, /, *, task_ids: tuple[str, ...], why: str, **chosen: Any) -> int:
     """End tasks at once, running ones too, if need be with their process. ID may be - for stdin.
 
     A task in a thread that does not listen can only be ended with its worker process; tasks that run beside it are
     then run again without costing them an attempt.
     """
+    if is_chosen_by_filter(task_ids, chosen):
+        return _act_on_all(invocation, "kill", ("running",), {**chosen, "why": why})
     from tq_core.roles import operator
 
     ids = read_ids(task_ids)
@@ -284,13 +307,17 @@ def warn_of_neighbours(invocation: Invocation, ids: Sequence[str]) -> None:
 @tasks.command(
     examples="""
         tq tasks delete 01jd7q0v3k0a19c8x7v6b5n4m2 --why test
+        tq tasks delete --filter 'type:old_*' --state completed --yes
     """
 )
 @_IDS
+@with_filter
 @WHY
 @click.pass_obj
-def delete(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
-    """Delete tasks for good, with all that is kept of them; running ones are left alone. ID may be - for stdin."""
+def delete(invocation: Invocation, /, *, task_ids: tuple[str, ...], why: str, **chosen: Any) -> int:
+    """Delete tasks with all that is kept of them; running ones are left alone. ID may be - for stdin."""
+    if is_chosen_by_filter(task_ids, chosen):
+        return _act_on_all(invocation, "delete", (), {**chosen, "why": why})
     from tq_core.roles import operator
 
     ids = read_ids(task_ids)
@@ -299,6 +326,36 @@ def delete(invocation: Invocation, task_ids: tuple[str, ...], why: str) -> int:
         ids,
         lambda told: operator.discard(ids, actor=invocation.actor, why=why, action="delete", on_progress=told),
         participle="deleted",
+    )
+
+
+@tasks.command(
+    examples="""
+        tq tasks reprioritise 01jd7q0v3k0a19c8x7v6b5n4m2 --priority high
+        tq tasks reprioritise --filter 'type:send_*' --priority low
+    """
+)
+@_IDS
+@click.option(
+    "--priority", "-p", type=PRIORITY, required=True, help="critical, high, normal, low, or 0 (first) to 255."
+)
+@with_filter
+@WHY
+@click.pass_obj
+def reprioritise(
+    invocation: Invocation, /, *, task_ids: tuple[str, ...], priority: int, why: str, **chosen: Any
+) -> int:
+    """Give tasks that wait another priority; among those of the new one they keep their age. ID may be - for stdin."""
+    if is_chosen_by_filter(task_ids, chosen):
+        return _act_on_all(invocation, "reprioritise", WAITING, {**chosen, "why": why, "priority": priority})
+    from tq_core.roles import operator
+
+    ids = read_ids(task_ids)
+    return act(
+        invocation,
+        ids,
+        lambda told: operator.reprioritise(ids, priority, actor=invocation.actor, why=why, on_progress=told),
+        participle="reprioritised",
     )
 
 

@@ -257,15 +257,17 @@ def purge(
     why: str = "",
     state: TaskState = TaskState.PENDING,
     can_undo: bool = True,
+    op: str = "",
     on_progress: Progress | None = None,
 ) -> Flow[Bulk]:
     """Deletes the tasks that are in one state now; never running ones. What comes in meanwhile may go too (pending).
 
-    They can be put back as those of `discard`; their memory is free only when the queue's trash is emptied.
+    They can be put back as those of `discard`; their memory is free only when the queue's trash is emptied. Purges that
+    are given the same `op` are undone together.
     """
     if state not in WAITING_STATES | TERMINAL_STATES:
         raise InvalidInputError(f"{state} tasks cannot be purged: cancel or kill them")
-    detail, op = encode_audit_detail({"by": actor, "why": why}), new_op()
+    detail, op = encode_audit_detail({"by": actor, "why": why}), op or new_op()
     until: Arg = (yield from registry.server_time_ms()) if state.is_terminal else "+inf"
     (before,) = yield from inspector.stats([queue], minutes=1)
     done = kept = 0

@@ -76,9 +76,16 @@ local function block_again(task)
 end
 
 local function put_in_group(id, group)
-  if call('HEXISTS', Q .. 'groups', group) == 0 then
-    local facts = values_of(call('HGET', Q .. 'trash', undone .. ' !' .. group) or '')[1]
+  local facts = values_of(call('HGET', Q .. 'trash', undone .. ' !' .. group) or '')[1]
+  local known = call('HGET', Q .. 'groups', group)
+  if not known then
     call('HSET', Q .. 'groups', group, facts or (now_ms .. '|' .. now_ms .. '|?|error||{}'))
+  elseif facts then
+    local first, rest = string.match(known, '^(%d+)(|.*)$')
+    local older = tonumber(string.match(facts, '^%d+') or '')
+    if first and older and older < tonumber(first) then
+      call('HSET', Q .. 'groups', group, string.format('%.0f', older) .. rest)
+    end
   end
   call('HSET', Q .. 'grouped', id, group)
   call('ZADD', Q .. 'alike', 0, group .. ' ' .. id)
