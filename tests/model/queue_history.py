@@ -7,14 +7,15 @@ there.
 from __future__ import annotations
 
 import collections
+import copy
 from collections.abc import Sequence
 
 from tests.model.queue_model import QueueModel, Trail, Wish
 from tests.queue_driver import QueueDriver
 from tq_core import errors, names
 from tq_core.keyspace import wire
-from tq_core.model import TaskOptions, TaskState
-from tq_core.roles import consumer, inspector, maintenance, operator, producer, registry, schedules
+from tq_core.model import TERMINAL_STATES, TaskOptions, TaskState
+from tq_core.roles import consumer, inspector, maintenance, operator, producer, registry, schedules, undo
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.roles.schedules import Schedule, ScheduleView
 
@@ -215,6 +216,41 @@ class QueueHistory:
     def discard(self, ids: Sequence[str]) -> None:
         done = self.q.run(operator.discard(ids, actor="ann"))
         assert [d.word for d in done] == self.model.discard(ids)
+        self.step()
+
+    def take_and_undo(self, ids: Sequence[str], *, is_cancel: bool) -> None:
+        """Cancels or deletes tasks, looks whether all agrees, and undoes it."""
+        model = self.model
+        if model.keep_failed is not None:
+            # Children that give up may be forgotten at once, and what is gone cannot be put back.
+            self.discard(ids)
+            return
+        before = copy.deepcopy(model.tasks)
+        held = dict(model.unique)
+        if is_cancel:
+            acted = self.q.run(operator.cancel(ids, actor="ann"))
+            assert [d.word for d in acted] == model.cancel(ids)
+        else:
+            acted = self.q.run(operator.discard(ids, actor="ann"))
+            assert [d.word for d in acted] == model.discard(ids)
+        self.step()
+        if not acted.undo_op:
+            return
+        bulk = self.q.run(undo.undo(acted.undo_op, actor="ann"))
+        after = model.tasks
+        back = 0
+        for task_id, task in before.items():
+            now = after.get(task_id)
+            if now is None or (now.state in TERMINAL_STATES and task.state not in TERMINAL_STATES):
+                back += 1
+                model.counters["restored"] += now is None
+                after[task_id] = task
+        assert bulk == operator.Bulk(back)
+        model.unique = held
+        # When a group was last joined is not undone; that it is a group of these tasks is checked with it.
+        names = {t.group for t in after.values() if t.group}
+        facts = {name: tuple(map(int, text.split("|")[:2])) for name, text in self.fields("groups").items()}
+        model.groups = {name: (at[0], at[1]) for name, at in facts.items() if name in names}
         self.step()
 
     def purge(self, state: TaskState) -> None:

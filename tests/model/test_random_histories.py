@@ -133,6 +133,8 @@ class Player:
             "requeue",
             "requeue",
             "discard",
+            "undo",
+            "undo",
             "pause",
             "configure",
             "redrive",
@@ -149,6 +151,8 @@ class Player:
             h.requeue(self.ids())
         elif kind == "discard":
             h.discard(self.ids())
+        elif kind == "undo":
+            h.take_and_undo(self.ids(), is_cancel=self.pick((True, False)))
         elif kind == "redrive":
             h.requeue_all(self.pick(sorted(TERMINAL_STATES)))
         elif kind == "schedule":
