@@ -14,7 +14,7 @@ from tq_core.roles import inspector, maintenance, operator, undo
 from tq_core.roles.operator import Bulk, Done
 from tq_core.roles.producer import new_task
 
-STRUCTURES = ("bodies", "records", "trail", "attempts", "unique", "grouped", "groups", "waits")
+STRUCTURES = ("bodies", "records", "trail", "attempts", "unique", "grouped", "groups", "waits", "until")
 SETS = (
     "blocked",
     "scheduled",
@@ -26,6 +26,8 @@ SETS = (
     "alike",
     "parents",
     "children",
+    "expiries",
+    "locks",
 )
 TRASH = ("trash", "trashed", "operations", "operated")
 
@@ -96,6 +98,30 @@ def test_cancelled_tasks_come_back_as_they_were_and_running_ones_are_not_touched
     assert q.complete(task) == ["K"]
     q.run(operator.discard([running], actor="ann", can_undo=False))
     assert everything(q) == before
+
+
+def test_what_limits_a_task_comes_back_with_it(q: QueueDriver) -> None:
+    def limited(key: str, **options: Any) -> str:
+        return q.put(new_task("work", {}, unique_key=key, options=TaskOptions(expires_in_s=99, **options)))[0].task_id
+
+    begun = limited("begun", unique_until="started")
+    q.fail(q.take_one(), delay_ms=1000)
+    ids = [begun, limited("s", unique_until="started"), limited("f", unique_for_s=60), limited("e")]
+    limited("begun")
+    before = everything(q)
+
+    for act in (operator.discard, operator.cancel):
+        acted = q.run(act(ids, actor="ann"))
+        assert q.findings() == []
+        assert undone(q, acted.undo_op) == Bulk(4)
+        assert everything(q) == before
+
+    acted = q.run(operator.discard(ids[1:], actor="ann"))
+    other = limited("s", unique_until="started")
+    assert undone(q, acted.undo_op) == Bulk(2, (Done(ids[1], f"unique:{other}"),))
+    q.clock.advance(99_000)
+    q.run(maintenance.promote([q.queue]))
+    assert set(q.depths()) == {"cancelled"}
 
 
 @pytest.mark.parametrize("state", ["pending", "failed"])

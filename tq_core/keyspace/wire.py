@@ -11,10 +11,10 @@
     outbox   {kind, id, at, ...}                              ended: to, parent, how, last; watch: watch, again, ids
     attempts at_ms|token outcome|attempt|duration_ms|detail JSON  one line each, oldest first
     expiry   ms; of a task that runs on past it 2^52 more, so that no range of what is due finds it until it waits again
-    trash    how|state|score|ended_ms|waits|parents|body|record|trail|attempts|group
+    trash    how|state|score|ended_ms|waits|parents|body|record|trail|attempts|group|expiry|until
     operated at_ms|action|actor|detail JSON
 
-In trash and operated each value stands after its length and a colon instead of before a separator: they hold whole others.
+In trash and operated each value stands after its length and a colon, not before a separator: it may be one of these.
 
 Only the last field of each may contain the separator; every other is a number, a checked name, percent-encoded or JSON
 whose `|` is written as an escape. A token ends with the separator, so that a record begins with the token that wrote

@@ -19,6 +19,8 @@
 --@include body
 --@include selection
 --@include audit
+--@include holder
+--@include unique_mode
 --@include endings
 --@include packed
 local undone = ARGV[5]
@@ -45,7 +47,11 @@ local function obstacle(task)
     return 'IS:' .. (state_of(task.id) or 'there')
   else task.body = body end
   task.key = TERMINAL[task.state] and '' or unique_key_of(task.body)
-  local holder = task.key ~= '' and call('HGET', Q .. 'unique', task.key)
+  local mode = task.key ~= '' and unique_mode_of(task.body)
+  -- A key that is held for a time counts from the enqueue; one that a claim has freed is not taken again.
+  if mode == 'for' or (mode == 'started' and task.key_until == '') then task.key = '' end
+  local holder
+  if task.key ~= '' then holder, task.is_over = holder_of(task.key) end
   if holder and holder ~= task.id then return 'U:' .. holder end
 end
 
@@ -105,7 +111,12 @@ local function restore(task)
     call('HDEL', Q .. 'records', id)
     if task.how == 'failed' then leave_groups({id}) end
   end
-  if task.key ~= '' then call('HSET', Q .. 'unique', task.key, id) end
+  if task.key ~= '' then
+    call('HSET', Q .. 'unique', task.key, id)
+    if task.is_over then call('ZREM', Q .. 'locks', task.key) end
+    if task.key_until ~= '' then call('HSET', Q .. 'until', id, task.key_until) end
+  end
+  if task.expiry ~= '' then call('ZADD', Q .. 'expiries', task.expiry, id) end
   if task.state == 'blocked' then block_again(task)
   else call('ZADD', Q .. task.state, task.score, id) end
   call('HDEL', Q .. 'trash', task.name)
@@ -118,6 +129,7 @@ for i = 1, #names do
   local task = {
     name = names[i], id = string.match(names[i], '[^ ]*$'), how = v[1], state = v[2], score = v[3], ended = v[4],
     waits = v[5], parents = v[6], body = v[7], record = v[8], trail = v[9], attempts = v[10], group = v[11],
+    expiry = v[12], key_until = v[13],
   }
   waiting[i] = task
 end
@@ -129,7 +141,7 @@ while #waiting > 0 and is_moving do
   is_moving = false
   for i = 1, #waiting do
     local task = waiting[i]
-    local why = not task.group and 'GONE' or obstacle(task)
+    local why = not task.key_until and 'GONE' or obstacle(task)
     if why then
       words[#words + 1] = task.id .. ' ' .. why
       left[task.id] = true

@@ -1,6 +1,6 @@
 -- trash: keeps what an operation deletes or ends, all of it, so that undo can put it back for a while.
 -- trash: "OP id" -> lengths and values of: how the task left (deleted, cancelled, failed), state, score, end (ms),
--- waits, parents, body, record, trail, attempts, group; and "OP !group" -> what is known of a group of its failed tasks.
+-- waits, parents, body, record, trail, attempts, group, expiry, key of until; and "OP !group" -> what is known of a group of its failed tasks.
 -- trashed: the same names at score 0, so that an operation is a range. operations: OP -> when it is forgotten.
 --@include room
 --@include chunks
@@ -18,13 +18,18 @@ local function throw(name, values)
   table.insert(trash.names, name)
 end
 
+-- Until when it may start, and the unique key that its claim frees: both only of tasks that have not ended.
+local function limits_of(id)
+  return call('ZSCORE', Q .. 'expiries', id) or '', call('HGET', Q .. 'until', id) or ''
+end
+
 -- A task that ends, before anything of it is changed; `parent`: one that it no longer waits for, since that has ended.
 local function keep_ended(id, how, state, score, parent)
   if not trash.op then return end
   local parents = state == 'blocked' and beyond('parents', id) or {}
   parents[#parents + 1] = parent
   throw(id, {how, state, score, now_ms, state == 'blocked' and call('HGET', Q .. 'waits', id) or '',
-    table.concat(parents, '>'), place_of(call('HGET', Q .. 'bodies', id)), '', '', '', ''})
+    table.concat(parents, '>'), place_of(call('HGET', Q .. 'bodies', id)), '', '', '', '', limits_of(id)})
   trash.n = trash.n + 1
 end
 
@@ -46,13 +51,13 @@ local function keep_deleted(ids, states, scores)
     if bodies[i] and before[i] then
       -- This operation ended it before, by deleting a parent of it.
       local v = values_of(before[i])
-      throw(ids[i], {'deleted', v[2], v[3], now_ms, v[5], v[6], bodies[i], '', trails[i] or '', attempts[i] or '', ''})
+      throw(ids[i], {'deleted', v[2], v[3], now_ms, v[5], v[6], bodies[i], '', trails[i] or '', attempts[i] or '', '', v[12] or '', v[13] or ''})
       trash.n = trash.n + 1
     elseif bodies[i] then
       throw(ids[i], {'deleted', states[i], scores[i], now_ms,
         is_blocked and call('HGET', Q .. 'waits', ids[i]) or '',
         is_blocked and table.concat(beyond('parents', ids[i]), '>') or '',
-        bodies[i], records[i] or '', trails[i] or '', attempts[i] or '', group or ''})
+        bodies[i], records[i] or '', trails[i] or '', attempts[i] or '', group or '', limits_of(ids[i])})
       trash.n = trash.n + 1
     end
   end
