@@ -257,6 +257,37 @@ def with_an_expiry_set_aside_of_a_task_that_waits(q: QueueDriver, ids: dict[str,
     return ids["pending"]
 
 
+def with_trash_that_is_not_named(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("trash"), f"op {ID}", "7:deleted")
+    return f"op {ID}"
+
+
+def with_a_name_of_no_trash(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.zadd(q.key("trashed"), {f"op {ID}": 0})
+    return f"op {ID}"
+
+
+def with_an_operation_that_is_forgotten(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("operated"), "op", "x")
+    return "op"
+
+
+def deleted_and_still_there(q: QueueDriver, ids: dict[str, str]) -> str:
+    body = q.raw.hget(q.key("bodies"), ids["pending"])
+    q.raw.hset(q.key("trash"), f"op {ids['pending']}", b"7:deleted%d:%s" % (len(body), body))
+    return f"op {ids['pending']}"
+
+
+def with_a_job_in_no_list(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("jobs"), "job", "{}")
+    return "job"
+
+
+def with_a_note_of_no_job(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("job_notes"), "done:job", 1)
+    return "done:job"
+
+
 DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "two_states": [in_two_states],
     "in_no_state": [in_no_state],
@@ -297,6 +328,11 @@ DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "waits_in_a_circle": [waiting_in_a_circle],
     "child_that_does_not_wait": [with_a_child_that_does_not_wait],
     "parent_that_does_not_know": [with_a_parent_that_does_not_know],
+    "trash_disagrees": [with_trash_that_is_not_named, with_a_name_of_no_trash],
+    "trash_of_no_operation": [with_an_operation_that_is_forgotten],
+    "in_trash_and_there": [deleted_and_still_there],
+    "job_neither_open_nor_ended": [with_a_job_in_no_list],
+    "orphan_job_note": [with_a_note_of_no_job],
     "count_of_tasks": [with_a_wrong_counter],
     "minutes_exceed_total": [with_minutes_beyond_the_total],
 }

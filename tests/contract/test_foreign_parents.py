@@ -12,7 +12,7 @@ from tests.queue_driver import QueueDriver
 from tq_console.view.family_lines import family_lines
 from tq_core.errors import RefusedError, UnknownParentError
 from tq_core.model import TaskState
-from tq_core.roles import audit, family, inspector, operator, outbox, producer
+from tq_core.roles import audit, family, inspector, operator, outbox, producer, undo
 from tq_core.transport.steps import Flow, Script
 
 
@@ -335,3 +335,24 @@ def test_a_tree_has_parents_and_children_of_all_queues(q: QueueDriver, far: Queu
     assert [len(line) - len(line.lstrip()) for line in lines] == [0, 0, 3, 6, 3, 0, 3, 6, 3]
     few = q.run(family.tree(middle, limit=3))
     assert (len(few.relatives), few.is_whole) == (3, False)
+
+
+@pytest.mark.parametrize("how", ["cancel", "discard"])
+@pytest.mark.parametrize("ends_meanwhile", [False, True])
+def test_a_child_that_an_undo_puts_back_waits_again_or_learns_at_once_how_its_parent_ended(
+    q: QueueDriver, far: QueueDriver, how: str, ends_meanwhile: bool
+) -> None:
+    parent = far.put_one()
+    child = put_child(q, parent)
+    taken = q.run(getattr(operator, how)([child], actor="eve"))
+    if ends_meanwhile:
+        far.complete(far.take_one())
+
+    q.run(undo.undo(taken.undo_op, actor="eve"))
+
+    assert q.state(child) is (TaskState.PENDING if ends_meanwhile else TaskState.BLOCKED)
+    assert fleet_findings(q) == []
+    if not ends_meanwhile:
+        far.complete(far.take_one())
+        far.tell()
+    assert q.state(child) is TaskState.PENDING

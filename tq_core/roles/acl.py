@@ -25,11 +25,11 @@ _READ_COMMANDS = ("hgetall", "hmget", "info", "llen", "xread", "xrevrange", "zra
 _SENDS = ("adopt_queue", "enqueue", "register_queue")
 _STEERS = frozenset(
     {
-        *("audit", "cancel", "configure", "control", "discard", "migrate_groups", "pause", "pause_schedule"),
-        *("requeue", "remove_schedule", "run_schedule", "set_schema"),
+        *("audit", "cancel_job", "configure", "control", "migrate_groups", "operations", "pause", "pause_schedule"),
+        *("put_job", "remove_schedule", "run_schedule", "set_schema", "undo"),
     }
 )
-"""What people do; all other scripts are sent by workers too."""
+"""What people do; all other scripts are sent by workers too, which do the work of jobs."""
 _WRITES = frozenset(
     {
         *("del", "expire", "hdel", "hincrby", "hset", "ltrim", "pexpire", "rpush", "set", "xadd", "zadd", "zpopmin"),

@@ -15,7 +15,7 @@ import msgspec
 
 from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.keyspace import keys, wire
-from tq_core.roles import registry
+from tq_core.roles import outbox, registry
 from tq_core.roles.operator import CHUNK, Bulk, Done, Progress, encode_audit_detail, new_op, skipped_of
 from tq_core.transport.steps import Batch, Flow, Script
 
@@ -130,4 +130,5 @@ def undo(
                     break
                 # Parents first: a round that could put nothing back will never find them.
                 force, in_round, deferred = int(in_round == 0), 0, 0
+    yield from outbox.deliver_soon(tuple(found[0].tasks))
     return Bulk(restored, tuple(left.values()))

@@ -23,6 +23,8 @@
 --@include unique_mode
 --@include endings
 --@include packed
+--@include foreign
+--@include watches
 local undone = ARGV[5]
 local until_ms = call('ZSCORE', Q .. 'operations', undone)
 if not until_ms or tonumber(until_ms) <= now then return {'GONE'} end
@@ -61,12 +63,18 @@ local function comes_later(task)
   end
 end
 
+-- Of parents in other queues it is asked anew how they are: what was told meanwhile found nobody waiting.
+local watch, watched = nil, {}
 local function block_again(task)
-  local policy, due_ms = string.match(task.waits, '^(%l+)|(%d*)$')
-  local live, bad, how = {}, nil, nil
+  local policy, due_ms = string.match(task.waits, '^(%l+)|(%d*)')
+  local live, is_far, bad, how = {}, false, nil, nil
   for parent in string.gmatch(task.parents, '[^>]+') do
     local record = call('HGET', Q .. 'records', parent)
-    if record then
+    if is_foreign(parent) then
+      is_far = true
+      live[#live + 1] = parent
+      watched[#watched + 1] = parent
+    elseif record then
       local outcome = string.match(record, '^[^|]*|(%l+)') or 'failed'
       if outcome ~= 'ok' then bad, how = bad or parent, how or outcome end
     elseif call('HEXISTS', Q .. 'bodies', parent) == 1 then live[#live + 1] = parent
@@ -77,7 +85,8 @@ local function block_again(task)
     return
   end
   call('ZADD', Q .. 'blocked', task.score, task.id)
-  if #live > 0 then wait_for(task.id, live, policy or 'fail', due_ms or '')
+  if is_far then watch = watch or next_number() end
+  if #live > 0 then wait_for(task.id, live, policy or 'fail', due_ms or '', is_far and watch)
   else unblock(task.id, tonumber(due_ms or '')) end
 end
 
@@ -155,6 +164,7 @@ while #waiting > 0 and is_moving do
   waiting = later
 end
 tell_settled()
+ask_for(watched, watch, false)
 if call('ZLEXCOUNT', Q .. 'trashed', '[' .. undone .. ' "', to) == 0 then
   local groups = call('ZRANGEBYLEX', Q .. 'trashed', '[' .. undone .. ' ', to)
   remove_fields('trash', groups)
