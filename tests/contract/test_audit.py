@@ -275,6 +275,8 @@ def with_an_operation_that_is_forgotten(q: QueueDriver, _ids: dict[str, str]) ->
 def deleted_and_still_there(q: QueueDriver, ids: dict[str, str]) -> str:
     body = q.raw.hget(q.key("bodies"), ids["pending"])
     q.raw.hset(q.key("trash"), f"op {ids['pending']}", b"7:deleted%d:%s" % (len(body), body))
+    q.raw.zadd(q.key("trashed"), {f"op {ids['pending']}": 0})
+    q.raw.zadd(q.key("operations"), {"op": q.clock.now_ms + 1000})
     return f"op {ids['pending']}"
 
 
