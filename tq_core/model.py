@@ -123,6 +123,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """While it waits it does what the last one of its unique key asked for, and is due so long after that one."""
     debounce_max_s: float | None = None
     """It is due so long after the first one at the latest."""
+    limit_key: str | None = None
+    """Whose limits it counts to, for example a tenant; see `tq queues limit`."""
     submitted_by: str | None = None
     traceparent: str | None = None
     """W3C trace context of the producer."""
@@ -158,6 +160,32 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: int = 0
     detail: dict[str, Any] = {}
     """Error type, message, traceback, code version, host; or who requeued it."""
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a limit or a breaker holds a task back with, all of one instant."""
+
+    limit_key: str | None
+    task_type: str | None
+    """The type whose breaker it is; where there is neither key nor type, it is the limit of the whole queue."""
+    before: int
+    """How many of its line come first."""
+    waiting: int
+    """How many are in its line."""
+    running_max: int | None
+    rate: str
+    """starts/period_ms/burst, or empty."""
+    look_again_at_ms: int | None
+    running: int
+    holders: tuple[tuple[str, str], ...]
+    """(id, worker) of the first of those that run."""
+    breaker: str
+    """open, half or empty."""
+    breaker_since_ms: int | None
+    breaker_until_ms: int | None
+    breaker_why: str
+    bucket_full_at_ms: int | None
+    """When its rate has its whole burst again."""
 
 
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,3 +234,5 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     """pending: how many are served before it."""
     blocked_by: tuple[str, ...] = ()
     """blocked: the tasks that it still waits for."""
+    gate: Gate | None = None
+    """pending and blocked: the limit or the breaker that it waits for."""

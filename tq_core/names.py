@@ -66,8 +66,20 @@ def encode_unique_key(key: str) -> str:
     return encoded
 
 
+def encode_limit_key(key: str) -> str:
+    """Makes a limit key safe to stand in a body and in the names of what limits it.
+
+    Raises:
+        InvalidInputError: the key is empty, too long or no text.
+    """
+    try:
+        return encode_unique_key(key)
+    except InvalidInputError as error:
+        raise InvalidInputError(error.message.replace("unique key", "limit key")) from error
+
+
 def decode_unique_key(encoded: str) -> str:
-    """The key as its user wrote it."""
+    """The key as its user wrote it; a limit key too."""
     return unquote(encoded)
 
 

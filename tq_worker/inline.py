@@ -157,6 +157,7 @@ class _Session:
             await self._task_queue.run(schedules.declare(declared, is_start=True))
         # Once, at the start: a schedule that fires faster than its tasks run would never let this end.
         await self._task_queue.run(schedules.tick(queues or self._task_queue.queues))
+        skipped_to_ms = 0
         while True:
             served = 0
             next_due_ms: list[int] = []
@@ -171,10 +172,15 @@ class _Session:
                     served += 1
                 if claim.next_due_ms is not None:
                     next_due_ms.append(claim.next_due_ms)
-            if not served and not await self._task_queue.run(outbox.deliver(current)):
-                if not (skip_delays and next_due_ms):
-                    return
-                await self._skip_to(min(next_due_ms), current)
+            if served:
+                skipped_to_ms = 0
+            elif await self._task_queue.run(outbox.deliver(current)):
+                continue
+            elif skip_delays and next_due_ms and min(next_due_ms) > skipped_to_ms:
+                skipped_to_ms = min(next_due_ms)
+                await self._skip_to(skipped_to_ms, current)
+            else:
+                return  # what a rate holds back is due again and again: only time helps
 
     async def aclose(self) -> None:
         self._threads.close()

@@ -49,6 +49,55 @@ def test_running_tasks_cannot_be_purged(tq: Tq, mail: QueueDriver) -> None:
     assert tq("queues", "purge", "mail", "--state", "running", "--yes").code == 2
 
 
+def test_limits_of_running_and_rates_are_set_for_all_and_for_one_key(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_one()
+    set_now = tq.ok(
+        "queues", "limit", "mail", "--running", "10", "--rate", "100/s", "--key-running", "2", "--json"
+    ).record
+    assert (set_now["running"], set_now["rate"], set_now["key_running"]) == (10, "100/s+10", 2)
+    ran = tq.ok("queues", "limit", "mail", "--key", "acme\u202eA", "--running", "0", "--rate", "10/5m+3")
+    assert "key             acme" in ran.out
+    assert "\u202e" not in ran.out
+    assert "running 0, rate 10/5m+3" in ran.out
+    task_ids = [tq.ok("submit", "t", "-q", "mail", "--limit-key", "acme\u202eA").out.strip() for _ in range(2)]
+    assert len(mail.take(9)) == 1
+    shown = tq.ok("tasks", "show", task_ids[1], "--json").record
+    assert (shown["state"], shown["limit_key"], shown["gate"]["before"]) == ("blocked", "acme\u202eA", 1)
+    assert shown["why"].startswith("waits: 0 of at most 0 tasks of the key 'acme")
+    assert tq.ok("queues", "list", "--json").record["limits"] == {
+        "running": "10",
+        "rate": "100/1000/10",
+        "key_running": "2",
+    }
+    cleared = tq.ok("queues", "limit", "mail", "--key", "acme\u202eA", "--running", "none", "--rate", "none", "--json")
+    assert cleared.record["keys"] == {}
+    for words in (
+        ["--rate", "5"],
+        ["--key", "a"],
+        ["--key", "a", "--max-size", "1"],
+        ["--key", "a", "--key-rate", "1/s"],
+    ):
+        assert tq("queues", "limit", "mail", *words).code == 2, words
+    assert tq("queues", "limit", "mail", "--running", "0").code == 2
+
+
+def test_a_breaker_is_set_changed_steered_and_taken_away(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_one()
+    assert tq("queues", "breaker", "mail", "work", "--open").code == 3
+    made = tq.ok("queues", "breaker", "mail", "work", "--failures", "40%", "--window", "2m", "--json").record
+    assert (made["failures_percent"], made["window_s"], made["min_runs"], made["state"]) == (40, 120, 10, "closed")
+    changed = tq.ok("queues", "breaker", "mail", "work", "--min", "3", "--json").record
+    assert (changed["failures_percent"], changed["min_runs"]) == (40, 3)
+    assert "open until it is closed by hand: by ana@desk" in tq.ok("queues", "breaker", "mail", "work", "--open").out
+    assert mail.take(9) == []
+    assert ", 1 waiting" in tq.ok("queues", "breaker", "mail").out
+    assert tq.ok("queues", "breaker", "mail", "work", "--close", "--json").record["state"] == "closed"
+    assert len(mail.take(9)) == 1
+    assert tq.ok("queues", "breaker", "mail", "work", "--off", "--json").records == []
+    assert tq("queues", "breaker", "mail", "--off").code == 2
+    assert tq("queues", "breaker", "mail", "work", "--off", "--min", "3").code == 2
+
+
 def test_limits_are_set_shown_and_cleared(tq: Tq, mail: QueueDriver) -> None:
     mail.put_one()
     ran = tq.ok("queues", "limit", "mail", "--max-size", "10_000", "--keep", "7d", "--json")
@@ -60,6 +109,12 @@ def test_limits_are_set_shown_and_cleared(tq: Tq, mail: QueueDriver) -> None:
         "keep_cancelled": None,
         "keep_failed": None,
         "keep_trash_ms": None,
+        "running": None,
+        "rate": None,
+        "key_running": None,
+        "key_rate": None,
+        "keys": {},
+        "breakers": [],
     }
     assert "max-size        10,000" in tq.ok("queues", "limit", "mail").out
     assert tq.ok("queues", "limit", "mail", "--max-size", "none", "--json").record["max_size"] is None

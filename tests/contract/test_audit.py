@@ -9,7 +9,7 @@ import pytest
 from tests.queue_driver import QueueDriver
 from tq_core.errors import InvalidInputError
 from tq_core.model import TaskOptions
-from tq_core.roles import audit, consumer, operator, schedules
+from tq_core.roles import audit, consumer, limits, operator, schedules
 
 ID = "01h2qnkm00000000000000000a"
 
@@ -290,6 +290,73 @@ def with_a_note_of_no_job(q: QueueDriver, _ids: dict[str, str]) -> str:
     return "done:job"
 
 
+def with_a_line(q: QueueDriver) -> dict[str, str]:
+    """Lets a task of each of two limit keys run, and two wait; returns those that run, and the first that waits."""
+    q.run(limits.set_limits(q.queue, {"key_running": 1}, actor="ann"))
+    put = [q.put_one(options=TaskOptions(limit_key=key)) for key in ("ann", "ann", "ann", "bob")]
+    q.take(9)
+    q.put_one()
+    assert q.findings() == []
+    return {"ann": put[0], "waits": put[1], "bob": put[3]}
+
+
+def parked_though_unknown(q: QueueDriver, _ids: dict[str, str]) -> str:
+    with_a_line(q)
+    q.raw.zadd(q.key("parked"), {f"ann>{1:016}>{ID}": 0})
+    return f"ann>{1:016}>{ID}"
+
+
+def parked_though_it_waits_for_another(q: QueueDriver, ids: dict[str, str]) -> str:
+    with_a_line(q)
+    place = int(q.raw.zscore(q.key("blocked"), ids["blocked"]))
+    q.raw.zadd(q.key("parked"), {f"!work>{place:016}>{ids['blocked']}": 0})
+    return f"!work>{place:016}>{ids['blocked']}"
+
+
+def parked_at_another_place(q: QueueDriver, _ids: dict[str, str]) -> str:
+    waits = with_a_line(q)["waits"]
+    place = int(q.raw.zscore(q.key("blocked"), waits))
+    q.raw.zrem(q.key("parked"), f"ann>{place:016}>{waits}")
+    q.raw.zadd(q.key("parked"), {f"ann>{place + 1:016}>{waits}": 0})
+    return f"ann>{place + 1:016}>{waits}"
+
+
+def with_room_that_nobody_looks_at(q: QueueDriver, _ids: dict[str, str]) -> str:
+    with_a_line(q)
+    q.raw.hset(q.key("limits"), "key_running", "2")
+    return "ann"
+
+
+def with_a_slot_of_nobody(q: QueueDriver, _ids: dict[str, str]) -> str:
+    with_a_line(q)
+    q.raw.hset(q.key("slots"), ID, "ann>")
+    return ID
+
+
+def with_a_slot_of_another_key(q: QueueDriver, ids: dict[str, str]) -> str:
+    with_a_line(q)
+    q.raw.hset(q.key("slots"), ids["running"], "eve>")
+    return f"{ids['running']} eve>"
+
+
+def with_a_holder_of_no_slot(q: QueueDriver, _ids: dict[str, str]) -> str:
+    with_a_line(q)
+    q.raw.zadd(q.key("holders"), {f"ann>{ID}": 0})
+    return f"ann>{ID}"
+
+
+def running_uncounted(q: QueueDriver, _ids: dict[str, str]) -> str:
+    bob = with_a_line(q)["bob"]
+    q.raw.zrem(q.key("holders"), f"bob>{bob}")
+    return bob
+
+
+def with_limits_that_no_claim_looks_at(q: QueueDriver, _ids: dict[str, str]) -> str:
+    with_a_line(q)
+    q.raw.delete(q.key("limits"))
+    return q.key("")
+
+
 DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "two_states": [in_two_states],
     "in_no_state": [in_no_state],
@@ -335,6 +402,15 @@ DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "in_trash_and_there": [deleted_and_still_there],
     "job_neither_open_nor_ended": [with_a_job_in_no_list],
     "orphan_job_note": [with_a_note_of_no_job],
+    "parked_but_is_not_blocked": [parked_though_unknown],
+    "parked_and_waits": [parked_though_it_waits_for_another],
+    "parked_in_wrong_line": [parked_at_another_place],
+    "line_that_never_moves": [with_room_that_nobody_looks_at],
+    "slot_of_idle_task": [with_a_slot_of_nobody],
+    "slot_of_other_gate": [with_a_slot_of_another_key],
+    "holder_without_slot": [with_a_holder_of_no_slot],
+    "key_that_is_not_counted": [running_uncounted],
+    "limits_unmarked": [with_limits_that_no_claim_looks_at],
     "count_of_tasks": [with_a_wrong_counter],
     "minutes_exceed_total": [with_minutes_beyond_the_total],
 }

@@ -43,7 +43,8 @@ def test_a_claim_is_the_only_worker_step_that_is_never_repeated() -> None:
         ([b"EMPTY", b""], Claim()),
         ([b"EMPTY", b"1700000000000"], Claim(next_due_ms=1_700_000_000_000)),
         ([b"EMPTY", b"1.7e+12"], Claim(next_due_ms=1_700_000_000_000)),
-        ([b"OK", b"1-a~5~n.1|", b"9", [], [], b""], Claim()),
+        ([b"OK", b"1-a~5~n.1|", b"9", [], [], b"", b""], Claim()),
+        ([b"OK", b"1-a~5~n.1|", b"9", [], [], b"", b"17"], Claim(next_due_ms=17)),
     ],
 )
 def test_the_answers_to_a_claim(reply: list[Any], claim: Claim) -> None:
@@ -52,7 +53,7 @@ def test_the_answers_to_a_claim(reply: list[Any], claim: Claim) -> None:
 
 def test_ghosts_are_left_out_of_a_claim_and_trails_stay_with_their_task() -> None:
     body = b"5|6|work|4|||{}"
-    reply = [b"OK", b"1-a~77~n.1|", b"9", [b"g@mail", b"x@mail"], [None, body], [None, b"2|0|0|0|0"]]
+    reply = [b"OK", b"1-a~77~n.1|", b"9", [b"g@mail", b"x@mail"], [None, body], [None, b"2|0|0|0|0"], b""]
 
     (task,) = consumer.decode_claim("mail", reply).tasks
     assert (task.id, task.attempt, task.claimed_at_ms) == ("x@mail", 3, 77)

@@ -14,6 +14,7 @@ from tests.waiting import wait_until
 from tq_core import InvalidArgumentsError, RetryPolicy, TaskContext, TaskQueue, TaskState, current_context
 from tq_core.errors import RefusedError, SoftTimeoutError, TaskInterruptedError
 from tq_core.roles import consumer as claims
+from tq_core.roles.limits import Rate, set_limits
 from tq_core.roles.operator import cancel, pause_queue
 from tq_core.roles.registry import register_queue
 from tq_core.transport.steps import Command
@@ -542,3 +543,19 @@ def test_no_thread_is_left_behind(tq: TaskQueue) -> None:
     InlineWorker(tq).run_until_empty()
 
     wait_until(lambda: set(threading.enumerate()) <= before, 5, "the handlers' threads to end")
+
+
+def test_what_a_rate_holds_back_does_not_keep_an_inline_worker_for_ever(tq: TaskQueue) -> None:
+    @tq.task(retry=RetryPolicy(max_attempts=1))
+    def plain() -> int:
+        return 1
+
+    for of_key in ({"rate": Rate.parse("1/h+2")}, {"key_rate": Rate.parse("1/h+2")}):
+        queue = f"of-{'-'.join(of_key).replace('_', '-')}"
+        tq.run_sync(set_limits(queue, of_key, actor="ann"))
+        handles = [plain.options(queue=queue, limit_key="acme").enqueue_sync() for _ in range(3)]
+
+        report = InlineWorker(tq, queues=[queue]).run_until_empty(skip_delays=True)
+
+        assert report.completed == 2
+        assert [h.status_sync().options.limit_key for h in handles] == ["acme"] * 3

@@ -12,8 +12,9 @@ from tq_console.cli.confirm import YES, confirm
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.progress import Progress
-from tq_console.cli.values import COUNT_OR_NONE, DURATION_OR_NONE
+from tq_console.cli.values import COUNT_OR_NONE, DURATION, DURATION_OR_NONE, PERCENT, RATE_OR_NONE
 from tq_console.view.formats import duration, plural
+from tq_console.view.limits import breaker_line, breaker_record, limit_lines, limits_record
 
 PURGEABLE = ("blocked", "scheduled", "pending", "retrying", "completed", "failed", "cancelled")
 WINDOW_MINUTES = 5
@@ -24,7 +25,8 @@ WINDOW_MINUTES = 5
     examples="""
         tq queues list
         tq queues pause mail --why 'the mail server is down'
-        tq queues limit mail --max-size 10000
+        tq queues limit mail --max-size 10000 --running 20 --key-running 2
+        tq queues breaker mail send_mail --failures 50%
     """,
 )
 def queues() -> None:
@@ -146,6 +148,8 @@ def purge(invocation: Invocation, /, *, name: str, state: str, is_for_good: bool
         tq queues limit mail                             # what is set
         tq queues limit mail --max-size 10000 --keep 7d
         tq queues limit mail --max-size none
+        tq queues limit mail --running 20 --rate 100/s --key-running 2
+        tq queues limit mail --key acme --running 5 --rate 10/m
     """
 )
 @click.argument("name", metavar="QUEUE")
@@ -160,27 +164,104 @@ def purge(invocation: Invocation, /, *, name: str, state: str, is_for_good: bool
     type=DURATION_OR_NONE,
     help="How long `tq undo` can put tasks back; 0 = never.",
 )
+@click.option("--running", type=COUNT_OR_NONE, help="Most tasks that run at once; more wait. none = no limit.")
+@click.option("--rate", type=RATE_OR_NONE, help="How many tasks may start: 100/s, 10/5m, 100/m+20 for a burst of 20.")
+@click.option("--key-running", type=COUNT_OR_NONE, help="Most tasks of each limit key that run at once.")
+@click.option("--key-rate", type=RATE_OR_NONE, help="How many tasks of each limit key may start.")
+@click.option("--key", metavar="KEY", help="--running and --rate are of this limit key alone.")
 @WHY
 @click.pass_obj
-def limit(invocation: Invocation, /, *, name: str, why: str, **options: Any) -> int:
+def limit(invocation: Invocation, /, *, name: str, key: str | None, why: str, **options: Any) -> int:
     """Set or show the limits of a queue; `none` puts one back to its default."""
     from tq_core.names import check_queue
-    from tq_core.roles import inspector, operator
+    from tq_core.roles import inspector, limits, operator
 
-    settings = {field: None if value == "none" else value for field, value in options.items() if value is not None}
+    chosen = {field: None if value == "none" else value for field, value in options.items() if value is not None}
+    settings = {field: value for field, value in chosen.items() if field in operator.SETTINGS}
+    gates = {field: value for field, value in chosen.items() if field not in operator.SETTINGS}
+    if key is not None and (settings or not gates.keys() <= {"running", "rate"} or not gates):
+        raise click.UsageError("--key goes with --running or --rate", click.get_current_context())
+    if gates:
+        change = limits.set_limits(check_queue(name), gates, key=key, actor=invocation.actor, why=why)
+        invocation.change(change)
     if settings:
         invocation.change(operator.configure_queue(check_queue(name), settings, actor=invocation.actor, why=why))
-    else:
+    if not chosen:
         from tq_console.cli.task_reading import known_queues
 
         known_queues(invocation, (name,))
     (found,) = invocation.run(inspector.stats([name], minutes=1))
+    gated = invocation.run(limits.read(name))
     out = invocation.out
     if out.is_json:
-        out.record({"queue": name, **{field: found.limits.get(field) for field in operator.SETTINGS}})
+        kept = {field: found.limits.get(field) for field in operator.SETTINGS}
+        out.record({"queue": name, **kept, **limits_record(gated)})
     else:
         for field in operator.SETTINGS:
             value = found.limits.get(field)
             text = "default" if value is None else duration(value) if field.endswith("_ms") else f"{value:,}"
             out.line(f"{field.removesuffix('_ms').replace('_', '-'):15} {text}")
+        for label, text in limit_lines(gated):
+            out.line(f"{label:15} {text}")
+    return ExitCode.OK
+
+
+@queues.command(
+    examples="""
+        tq queues breaker mail                           # all of a queue, and how they stand
+        tq queues breaker mail send_mail --failures 50% --min 10 --window 1m --cooldown 30s
+        tq queues breaker mail send_mail --open --why 'the vendor is down'
+        tq queues breaker mail send_mail --off
+    """
+)
+@click.argument("name", metavar="QUEUE")
+@click.argument("task_type", metavar="[TYPE]", required=False)
+@click.option("--failures", "failures_percent", type=PERCENT, help="It opens when so many of the runs failed.")
+@click.option("--min", "min_runs", type=click.IntRange(1), help="But not before so many runs have ended.")
+@click.option("--window", "window_s", type=DURATION, help="How far back runs count.")
+@click.option("--cooldown", "cooldown_s", type=DURATION, help="How long it is open before probes may run.")
+@click.option("--probes", type=click.IntRange(1), help="How many may run at once then; one that succeeds closes it.")
+@click.option("--open", "word", flag_value="open", help="Hold the type's tasks back until --close.")
+@click.option("--close", "word", flag_value="close", help="Let them run, and count anew.")
+@click.option("--off", "word", flag_value="off", help="Take the breaker away.")
+@WHY
+@click.pass_obj
+def breaker(
+    invocation: Invocation, /, *, name: str, task_type: str | None, word: str | None, why: str, **options: Any
+) -> int:
+    """Hold a type's tasks back while too many of them fail; set, steer or show.
+
+    What is held back waits and is never lost. What is not said stays as it is, or is 50% of 10 runs or more in a
+    minute, open for 30 s, then one probe.
+    """
+    from tq_console.cli.task_reading import known_queues
+    from tq_core.names import check_queue
+    from tq_core.roles import limits
+
+    context = click.get_current_context()
+    said = {field: value for field, value in options.items() if value is not None}
+    if task_type is None and (said or word):
+        raise click.UsageError("name the task type whose breaker it is", context)
+    if said and word:
+        raise click.UsageError(f"--{word} goes without settings", context)
+    if task_type is None:
+        known_queues(invocation, (name,))
+    elif word in ("open", "close"):
+        flow = limits.open_breaker if word == "open" else limits.close_breaker
+        invocation.change(flow(check_queue(name), task_type, actor=invocation.actor, why=why))
+    elif word == "off":
+        invocation.change(limits.set_breaker(check_queue(name), task_type, None, actor=invocation.actor, why=why))
+    else:
+        before = {b.type: b.breaker for b in invocation.run(limits.read(check_queue(name))).breakers}.get(task_type)
+        if said or before is None:
+            wanted = limits.changed_breaker(before, said)
+            invocation.change(limits.set_breaker(name, task_type, wanted, actor=invocation.actor, why=why))
+    found = [b for b in invocation.run(limits.read(name)).breakers if task_type in (None, b.type)]
+    out = invocation.out
+    if out.is_json:
+        out.records(map(breaker_record, found))
+    elif not found:
+        out.talk(f"tq: {name} has no breaker" if task_type is None else f"tq: {task_type} has no breaker now")
+    for each in () if out.is_json else found:
+        out.line(breaker_line(each))
     return ExitCode.OK

@@ -76,6 +76,7 @@ MAX_DATA_BYTES = 8 * 1024 * 1024
     type=click.Choice(PARENT_POLICIES),
     help="When one of those does not complete: fail too (default), skip = be cancelled, or run.",
 )
+@click.option("--limit-key", metavar="KEY", help="Whose limits it counts to, such as a tenant: see `tq queues limit`.")
 @click.pass_obj
 def submit(invocation: Invocation, /, *, task_type: str | None, words: tuple[str, ...], **options: Any) -> int:
     """Enqueue a task and print its id.
@@ -203,6 +204,7 @@ def _line(options: dict[str, Any], **fields: Any) -> TaskLine:
         id=options["name"],
         depends_on=list(options["depends_on"]) or None,
         on_parent_failure=options["on_parent_failure"],
+        limit_key=options["limit_key"],
         **fields,
     )
 

@@ -99,5 +99,37 @@ class DurationOrNone(click.ParamType):  # type: ignore[type-arg]  # generic in n
         return round(DURATION.convert(value, param, ctx) * 1000)
 
 
+class RateOrNone(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """How many in a time, or the word none."""
+
+    name = "rate|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A Rate, or "none"."""
+        from tq_core.roles.limits import Rate
+
+        if str(value).strip().lower() == "none":
+            return "none"
+        try:
+            return Rate.parse(str(value))
+        except InvalidInputError as error:
+            self.fail(error.message, param, ctx)
+
+
+class Percent(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """A share in percent, with or without the sign."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number of percent."""
+        text = str(value).strip().removesuffix("%")
+        if not text.isascii() or not text.replace(".", "", 1).isdigit():
+            self.fail(f"{value!r} is no percentage: write 50%", param, ctx)
+        return float(text)
+
+
 COUNT_OR_NONE = CountOrNone()
 DURATION_OR_NONE = DurationOrNone()
+RATE_OR_NONE = RateOrNone()
+PERCENT = Percent()

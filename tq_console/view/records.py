@@ -79,6 +79,8 @@ def task_detail(task: TaskView, why: str, masker: Masker) -> dict[str, Any]:
         "linked_to": task.options.linked_to,
         "depends_on": list(task.options.depends_on),
         "blocked_by": list(task.blocked_by),
+        "limit_key": task.options.limit_key,
+        "gate": msgspec.to_builtins(task.gate) if task.gate else None,
         "submitted_by": task.options.submitted_by,
         "cancel_asked": task.cancel_asked,
         "history": [
@@ -103,7 +105,7 @@ def queue_record(queue: QueueStats) -> dict[str, Any]:
         "run_p50_ms": queue.latency_ms("run", 0.5),
         "run_p95_ms": queue.latency_ms("run", 0.95),
         "counters": queue.counters,
-        "limits": queue.limits,
+        "limits": {**queue.limits, **queue.rules},
     }
 
 

@@ -46,6 +46,8 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     depends_on: list[str] | None = None
     """Ids of tasks that must have completed before."""
     on_parent_failure: str | None = None
+    limit_key: str | None = None
+    """Whose limits it counts to."""
     linked_to: str | None = None
     """The task that this one is made from."""
 
@@ -72,6 +74,7 @@ def line_of(task: TaskView) -> TaskLine:
         max_attempts=task.max_attempts,
         timeout=task.options.timeout_s,
         expires=task.options.expires_in_s,
+        limit_key=task.options.limit_key,
         linked_to=task.id,
     )
 
@@ -163,6 +166,7 @@ class SubmissionRules:
                 unique_for_s=_seconds("unique_for", line.unique_for),
                 debounce_s=_seconds("debounce", line.debounce),
                 debounce_max_s=_seconds("debounce_max", line.debounce_max),
+                limit_key=line.limit_key,
                 submitted_by=self._submitted_by,
             ),
         )

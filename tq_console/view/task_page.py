@@ -41,6 +41,7 @@ def facts(task: TaskView, why: str, masker: Masker) -> list[Fact]:
         ("unique key", _unique_text(task)),
         ("crashes", str(task.crashes) if task.crashes else None),
         ("lost leases", str(task.lost) if task.lost else None),
+        ("limit key", task.options.limit_key),
         ("depends on", ", ".join(task.options.depends_on) or None),
         ("made from", task.options.linked_to),
         ("submitted by", task.options.submitted_by),

@@ -41,6 +41,14 @@ as their one declared key and append these names. The fleet's keys share a tag t
                                              skipped:JOB tasks, fence:JOB, changed:JOB (ms), status:JOB how it ended
     tq:{mail}:job_leases             ZSET    open job -> until when somebody is at it (ms; 0 = nobody)
     tq:{mail}:job_ends               ZSET    ended job -> when (ms)
+    tq:{mail}:limits                 HASH    since (ms), running, rate, key_running, key_rate; for one key
+                                             key_running:KEY, key_rate:KEY; breaker:TYPE; there are gates while it is
+    tq:{mail}:slots                  HASH    id -> KEY>TYPE of each running task with a limit key or breaker
+    tq:{mail}:holders                ZSET    "GATE>id", scores 0: the running tasks that count at a gate
+    tq:{mail}:parked                 ZSET    "GATE>place>id", scores 0: blocked tasks in the line of their gate
+    tq:{mail}:gates                  ZSET    gate (limit key or !TYPE) -> when to look at its line again (ms)
+    tq:{mail}:rates                  ZSET    limit key, or "" for the queue -> when its bucket is full again (ms)
+    tq:{mail}:breakers               HASH    state:TYPE how it stands, where not closed; tally:TYPE how runs ended
     tq:{mail}:meta                   HASH    number, schema, paused, max_size, retention
     tq:{mail}:counters               HASH    totals since the queue began, and the sequences seq, fence, posted
     tq:{mail}:minute:N               HASH    the counters of one minute, latency buckets; 48 h

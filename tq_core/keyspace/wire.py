@@ -11,6 +11,8 @@
     outbox   {kind, id, at, ...}                              ended: to, parent, how, last; watch: watch, again, ids
     attempts at_ms|token outcome|attempt|duration_ms|detail JSON  one line each, oldest first
     expiry   ms; of a task that runs on past it 2^52 more, so that no range of what is due finds it until it waits again
+    rate     starts/period_ms/burst
+    breaker  failures in percent|least runs|window_ms|cooldown_ms|probes
     trash    how|state|score|ended_ms|waits|parents|body|record|trail|attempts|group|expiry|until
     operated at_ms|action|actor|detail JSON
 
@@ -31,7 +33,7 @@ import msgspec
 from tq_core import names
 from tq_core.errors import InvalidInputError, PayloadRefusedError
 from tq_core.keyspace import sealing
-from tq_core.model import Attempt, TaskOptions, TaskState, TaskView
+from tq_core.model import Attempt, Gate, TaskOptions, TaskState, TaskView
 
 PRIORITY_BAND = 2**45
 NO_TOKEN = "|"
@@ -97,8 +99,19 @@ class Token(msgspec.Struct, frozen=True):
 
 
 def encode_options(options: TaskOptions) -> bytes:
-    """Options as a header field: empty when there are none, no separator in it."""
-    return b"" if options == _NO_OPTIONS else _encode(options).replace(b"|", b"\\u007c")
+    """Options as a header field: empty when there are none, no separator in it; a limit key as scripts compare it."""
+    if options == _NO_OPTIONS:
+        return b""
+    if options.limit_key is not None:
+        options = msgspec.structs.replace(options, limit_key=names.encode_limit_key(options.limit_key))
+    return _encode(options).replace(b"|", b"\\u007c")
+
+
+def _options(text: bytes) -> TaskOptions:
+    options = _decode_options(text)
+    if options.limit_key is None:
+        return options
+    return msgspec.structs.replace(options, limit_key=names.decode_unique_key(options.limit_key))
 
 
 def body_tail(
@@ -123,7 +136,7 @@ def split_body(body: bytes) -> tuple[Header, bytes]:
             task_type.decode("ascii"),
             int(max_attempts),
             names.decode_unique_key(unique.decode("ascii")) if unique else None,
-            _decode_options(options) if options else _NO_OPTIONS,
+            _options(options) if options else _NO_OPTIONS,
         )
     except UNREADABLE as error:
         raise InvalidInputError(f"corrupt task body ({error}): {body[:80]!r}") from error
@@ -267,6 +280,7 @@ class View(msgspec.Struct, frozen=True):
     position: int | None = None
     blocked_by: list[bytes] | None = None
     expiry: bytes | None = None
+    gate: list[Any] | None = None
 
 
 def task_view(queue: str, raw: View) -> TaskView:
@@ -330,7 +344,43 @@ def task_view(queue: str, raw: View) -> TaskView:
         cancel_asked=cancel if isinstance(cancel := _json(raw.cancel or b""), dict) else None,
         position=raw.position,
         blocked_by=tuple(p.partition(b">")[2].decode("utf-8", "replace") for p in raw.blocked_by or ()),
+        gate=_gate(raw.gate) if raw.gate else None,
     )
+
+
+def _gate(raw: list[Any]) -> Gate:
+    ids, tokens = raw[7], raw[8]
+    name, before, waiting, running_max, rate, look_again_ms, running, breaker, full_ms = (
+        part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part) for part in (*raw[:7], *raw[9:])
+    )
+    parsed = [parse_token(token) for token in tokens]
+    state, since_ms, until_ms, why = [*breaker.split("|", 3), "", "", "", ""][:4]
+    return Gate(
+        limit_key=None if not name or name.startswith("!") else names.decode_unique_key(name),
+        task_type=name[1:] if name.startswith("!") else None,
+        before=int(before),
+        waiting=int(waiting),
+        running_max=int(running_max) if running_max.isdigit() else None,
+        rate=rate,
+        look_again_at_ms=_ms(look_again_ms),
+        running=int(running),
+        holders=tuple(
+            (task_id.decode("utf-8", "replace"), token.worker_id if token else "")
+            for task_id, token in zip(ids, parsed, strict=True)
+        ),
+        breaker=state,
+        breaker_since_ms=_ms(since_ms),
+        breaker_until_ms=_ms(until_ms),
+        breaker_why=why,
+        bucket_full_at_ms=_ms(full_ms),
+    )
+
+
+def _ms(text: str) -> int | None:
+    try:
+        return int(float(text))
+    except ValueError:
+        return None
 
 
 def parse_attempts(lines: bytes | None) -> tuple[Attempt, ...]:

@@ -46,7 +46,8 @@ class Claim(msgspec.Struct, frozen=True):
     tasks: tuple[ClaimedTask, ...] = ()
     is_paused: bool = False
     next_due_ms: int | None = None
-    """Server time at which the next delayed task is due, when nothing was pending."""
+    """Server time at which to ask again, where fewer came than were asked for: the next delayed task is due, or a limit
+    lets the next one start."""
     too_new: int | None = None
     """The version of the queue's keys, when a newer tq wrote them: nothing can be claimed."""
 
@@ -83,7 +84,7 @@ def decode_claim(queue: str, reply: list[Any]) -> Claim:
         return Claim(too_new=int(reply[1]))
     if word == b"EMPTY":
         return Claim(next_due_ms=int(float(reply[1])) if reply[1] else None)
-    _, token, _, task_ids, bodies, trails = reply
+    _, token, _, task_ids, bodies, trails, again = reply
     parsed = wire.parse_token(token)
     claimed_at_ms = parsed.claimed_at_ms if parsed else 0
     tasks = []
@@ -97,7 +98,7 @@ def decode_claim(queue: str, reply: list[Any]) -> Claim:
             header, payload = None, body
         trail = wire.parse_trail(trails[i]) if trails else wire.NO_TRAIL
         tasks.append(ClaimedTask(queue, task_id.decode(), token, header, payload, trail, claimed_at_ms))
-    return Claim(tuple(tasks))
+    return Claim(tuple(tasks), next_due_ms=int(float(again)) if again else None)
 
 
 def claim(queue: str, *, worker_id: str, nonce: str, limit: int, lease_ms: int = LEASE_MS) -> Flow[Claim]:

@@ -37,7 +37,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     """enqueued unblocked claimed completed retrying failed cancelled expired replaced released crashed lost
     requeued discarded dropped restored reprioritised job paused
-    resumed configured skipped scheduling; joined, left."""
+    resumed configured skipped scheduling breaker; joined, left."""
     ids: tuple[str, ...] = ()
     worker_id: str = ""
     reason: str = ""

@@ -11,7 +11,8 @@ from tq_core import ids
 from tq_core.errors import NotFoundError
 from tq_core.keyspace import keys, wire
 from tq_core.model import WAITING_STATES, TaskState, TaskView
-from tq_core.roles import registry
+from tq_core.roles import limits, registry
+from tq_core.roles.spans import span
 from tq_core.transport.steps import Batch, Flow, Script
 
 PREVIEW_BYTES = 256
@@ -49,6 +50,9 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     oldest_created_at_ms: int | None
     """When the oldest pending task was enqueued."""
     next_due_at_ms: int | None
+    rules: dict[str, str] = {}
+    """Limits of the queue and of each of its keys, as they lie in Redis (tq_core.roles.limits), and breaker:TYPE where
+    one is open or half."""
     minutes: tuple[Minute, ...]
     """The minutes asked for that have counts, the present one last."""
     minutes_asked: int = 5
@@ -342,8 +346,8 @@ def _expiry(task: TaskView, now: int) -> str:
         return ""
     left_ms = task.expires_at_ms - now
     if task.state is TaskState.RUNNING:
-        return f"; not tried again from {_span(left_ms)} on" if left_ms > 0 else "; its time is over: not tried again"
-    return f"; expires in {_span(left_ms)}" if left_ms > 0 else "; its time is over: it expires at the next upkeep"
+        return f"; not tried again from {span(left_ms)} on" if left_ms > 0 else "; its time is over: not tried again"
+    return f"; expires in {span(left_ms)}" if left_ms > 0 else "; its time is over: it expires at the next upkeep"
 
 
 def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes: Mapping[str, str]) -> str:
@@ -351,7 +355,7 @@ def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes
     if task.state is TaskState.PENDING:
         if numbers.paused:
             why_paused = f" ({numbers.paused.why})" if numbers.paused.why else ""
-            ago = _span(now - numbers.paused.at_ms)
+            ago = span(now - numbers.paused.at_ms)
             return f"waits: {numbers.paused.by} paused the queue {task.queue!r} {ago} ago{why_paused}"
         live = [m.info for m in fleet.nodes if m.health != "lost" and isinstance(m.info, registry.NodeInfo)]
         serving = [n for n in live if task.queue in n.queues]
@@ -361,30 +365,32 @@ def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes
             return f"waits: every worker of the queue {task.queue!r} is paused or draining"
         if task.type != "?" and all(n.types and task.type not in n.types for n in serving):
             return f"waits: no live worker of {task.queue!r} knows the type {task.type!r}"
+        if held := task.gate and limits.why_held(task.gate, now_ms=now):
+            return held
         before = "" if task.position is None else f"{task.position} before it, "
         slots = sum(n.processes * n.slots for n in serving if n.state == "running")
         alone = "; it runs alone next, because its process died with it" if task.runs_alone else ""
         return f"waits its turn: {before}{slots} slots serve the queue{alone}"
     if task.state is TaskState.RUNNING:
-        ran = _span(now - (task.started_at_ms or now))
+        ran = span(now - (task.started_at_ms or now))
         if task.lease_end_ms is not None and task.lease_end_ms < now:
             return f"its worker {task.worker_id} has not renewed the lease: it goes back to pending at the next upkeep"
         asked = f"; {task.cancel_asked.get('by', 'somebody')} asked it to stop" if task.cancel_asked else ""
         return f"taken {ran} ago by {task.worker_id}, attempt {task.attempt} of {task.max_attempts}{asked}"
     if task.state is TaskState.SCHEDULED:
-        return f"due in {_span((task.due_at_ms or now) - now)}"
+        return f"due in {span((task.due_at_ms or now) - now)}"
     if task.state is TaskState.RETRYING:
         last = task.history[-1].detail.get("message", "") if task.history else ""
         tail = f": {last}" if last else ""
         return (
-            f"tries again in {_span((task.due_at_ms or now) - now)}; "
+            f"tries again in {span((task.due_at_ms or now) - now)}; "
             f"attempt {task.failures} of {task.max_attempts} failed{tail}"
         )
     if task.state is TaskState.BLOCKED:
-        return _waits_for(task, homes)
-    ended = _span(now - (task.finished_at_ms or now))
+        return (task.gate and limits.why_held(task.gate, now_ms=now)) or _waits_for(task, homes)
+    ended = span(now - (task.finished_at_ms or now))
     if task.state is TaskState.COMPLETED:
-        return f"completed {ended} ago in {_span(task.duration_ms or 0)} by {task.worker_id}"
+        return f"completed {ended} ago in {span(task.duration_ms or 0)} by {task.worker_id}"
     error = task.error or {}
     if task.state is TaskState.FAILED:
         reason = _REASONS.get(error.get("reason", ""), error.get("reason", ""))
@@ -438,21 +444,8 @@ def _first(error: Mapping[str, Any]) -> str:
     return f"{error.get('type', 'error')}: {error.get('message', '')}".strip()
 
 
-def _span(ms: int) -> str:
-    """A duration in words of at most two units."""
-    ms = max(0, ms)
-    if ms < 1000:
-        return f"{ms} ms"
-    seconds = ms // 1000
-    for unit, size, next_unit, next_size in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
-        if seconds >= size:
-            rest = seconds % size // next_size
-            return f"{seconds // size} {unit} {rest} {next_unit}" if rest else f"{seconds // size} {unit}"
-    return f"{seconds} s"
-
-
 def _stats(queue: str, reply: list[Any], minutes_asked: int) -> QueueStats:
-    _, now_ms, depths, counters, meta, oldest, due, minutes = reply
+    _, now_ms, depths, counters, meta, oldest, due, minutes, rules = reply
     meta_fields = _pairs(meta)
     paused = None
     if "paused" in meta_fields:
@@ -465,6 +458,7 @@ def _stats(queue: str, reply: list[Any], minutes_asked: int) -> QueueStats:
         counters=_numbers(_pairs(counters)),
         limits=_numbers({k: v for k, v in meta_fields.items() if k.startswith("keep_") or k == "max_size"}),
         paused=paused,
+        rules=_pairs(rules),
         oldest_created_at_ms=_whole(oldest),
         next_due_at_ms=_whole(due),
         minutes=tuple(Minute(int(minute) * 60_000, _numbers(_pairs(fields))) for minute, fields in minutes),

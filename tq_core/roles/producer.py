@@ -121,6 +121,8 @@ def new_task(
             raise InvalidInputError(
                 "debounce_s is a delay, and the waiting task keeps its id: it goes with no delay, time, id or parents"
             )
+        if options.limit_key is not None:
+            names.encode_limit_key(options.limit_key)
     return NewTask(
         task_type=task_type,
         payload=encode_payload(args, max_bytes=max_payload_bytes),

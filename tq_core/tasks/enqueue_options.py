@@ -58,6 +58,8 @@ class EnqueueOptions(TypedDict, total=False):
     """One task or several, of any queues, as handles or ids: not before all of them have completed."""
     on_parent_failure: str
     """What it does when one of those does not complete: fail (the default), skip = end as cancelled, or run."""
+    limit_key: str
+    """Whose limits it counts to, for example a tenant; what the limits are says `tq queues limit`."""
     submitted_by: str
     traceparent: str
 
@@ -130,6 +132,7 @@ def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) 
             unique_for_s=options.get("unique_for_s"),
             debounce_s=options.get("debounce_s"),
             debounce_max_s=options.get("debounce_max_s"),
+            limit_key=options.get("limit_key"),
             submitted_by=options.get("submitted_by"),
             traceparent=options.get("traceparent"),
         ),

@@ -92,6 +92,8 @@ def _facts(task: TaskView, now_ms: int) -> Iterable[tuple[str, str]]:
         yield "expires", f"in {age(left)}" if left >= 0 else f"since {age(-left)}"
     if task.unique_key:
         yield "unique key", task.unique_key
+    if task.options.limit_key:
+        yield "limit key", task.options.limit_key
     if task.options.depends_on:
         yield "depends on", ", ".join(task.options.depends_on)
     if task.options.linked_to:

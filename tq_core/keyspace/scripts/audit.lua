@@ -145,6 +145,57 @@ for _, edge in ipairs(call('ZRANGE', Q .. 'children', 0, -1)) do
   edges[edge] = nil
 end
 for edge in pairs(edges) do report('parent_that_does_not_know', edge) end
+local waits = pairs_of('waits')
+--@include body
+--@include gates
+local parked_at, lines = {}, {}
+for _, member in ipairs(call('ZRANGE', Q .. 'parked', 0, -1)) do
+  local gate, place, id = string.match(member, '^([^>]*)>(%d*)>(.*)$')
+  local key, task_type = gates_of(bodies[id or ''])
+  if not id or state_of[id] ~= 'blocked' then report('parked_but_is_not_blocked', member)
+  elseif parents_of[id] or parked_at[id] then report('parked_and_waits', member)
+  elseif (gate ~= key and gate ~= '!' .. task_type) or in_line(gate, place_of(bodies[id]), id) ~= member then
+    report('parked_in_wrong_line', member)
+  end
+  if id then parked_at[id] = gate end
+  if gate then lines[gate] = true end
+end
+local is_limited, slots = call('EXISTS', Q .. 'limits') == 1, pairs_of('slots')
+local limits, breakers, held_by, on_the_way = pairs_of('limits'), pairs_of('breakers'), {}, {}
+if not is_limited and call('EXISTS', Q .. 'parked', Q .. 'slots', Q .. 'holders') > 0 then
+  report('limits_unmarked', Q)
+end
+for id, slot in pairs(slots) do
+  local key, task_type = gates_of(bodies[id])
+  if state_of[id] ~= 'running' then report('slot_of_idle_task', id)
+  elseif slot ~= key .. '>' and slot ~= key .. '>' .. task_type then report('slot_of_other_gate', id .. ' ' .. slot)
+  elseif key ~= '' and not call('ZSCORE', Q .. 'holders', key .. '>' .. id) then report('key_that_is_not_counted', id) end
+end
+for _, member in ipairs(call('ZRANGE', Q .. 'holders', 0, -1)) do
+  local gate, id = string.match(member, '^([^>]*)>(.*)$')
+  local slot = slots[id or ''] or ''
+  if not id or (gate ~= string.match(slot, '^[^>]*') and gate ~= '!' .. (string.match(slot, '>(.*)$') or '')) then
+    report('holder_without_slot', member)
+  else held_by[gate] = (held_by[gate] or 0) + 1 end
+end
+for id, state in pairs(state_of) do
+  if is_limited and (state == 'pending' or state == 'running') then
+    local key, task_type = gates_of(bodies[id])
+    if state == 'pending' then on_the_way[key], on_the_way['!' .. task_type] = true, true
+    elseif key ~= '' and not slots[id] then report('key_that_is_not_counted', id) end
+  end
+end
+-- A line moves when its gate is looked at, when a task on its way through `pending` is claimed, or when a holder ends.
+for gate in pairs(is_limited and lines or {}) do
+  local limit, is_shut = tonumber(limits['key_running:' .. gate] or limits['key_running'] or ''), false
+  if string.sub(gate, 1, 1) == '!' then
+    local state = breakers['state:' .. string.sub(gate, 2)] or ''
+    is_shut = string.match(state, '^open|%d+||') ~= nil
+    limit = string.match(state, '^half') and tonumber(string.match(limits['breaker:' .. string.sub(gate, 2)] or '', '(%d+)$'))
+  end
+  if not (is_shut or call('ZSCORE', Q .. 'gates', gate) or on_the_way[gate] or (limit and (held_by[gate] or 0) >= limit))
+  then report('line_that_never_moves', gate) end
+end
 for id in pairs(waits) do
   if state_of[id] ~= 'blocked' then report('waits_but_is_not_blocked', id) end
 end
@@ -158,7 +209,7 @@ end
 -- 1 = on the way that is being walked, 2 = known to end at tasks that are not blocked.
 local walked = {}
 for id, state in pairs(state_of) do
-  if state == 'blocked' and not (parents_of[id] and waits[id]) then report('blocked_without_reason', id) end
+  if state == 'blocked' and not (parents_of[id] and waits[id]) and not parked_at[id] then report('blocked_without_reason', id) end
   local way = {state == 'blocked' and id or nil}
   while #way > 0 do
     local here, up = way[#way], nil

@@ -16,10 +16,11 @@
 --@include selection
 --@include audit
 --@include endings
+--@include lines
 --@include trash
 open_trash(ARGV[3])
 local WAITING = {'pending', 'scheduled', 'retrying', 'blocked'}
-local words, cancelled, done, taken = {}, {}, {}, {}
+local words, cancelled, done, taken, queued = {}, {}, {}, {}, {}
 -- All are taken out before the first is ended: a child that is named as well is cancelled, whatever its policy says.
 for i = 6, #ARGV do
   local id = ARGV[i]
@@ -33,6 +34,7 @@ for i = 6, #ARGV do
   elseif state then
     keep_ended(id, 'cancelled', state, score)
     if state == 'blocked' then stop_waiting(id) end
+    if state == 'blocked' or state == 'pending' then queued[#queued + 1] = id end
     taken[id] = 'cancelled'
     words[#words + 1] = 'CANCELLED'
     cancelled[#cancelled + 1] = id
@@ -42,6 +44,7 @@ for i = 6, #ARGV do
     words[#words + 1] = other and 'IS:' .. other or 'GONE'
   end
 end
+leave_all_lines(queued)
 for i = 1, #cancelled do
   local id = cancelled[i]
   end_cancelled(id, call('HGET', Q .. 'bodies', id) or '', '|', 'cancelled', trail_of(id).failures, 0, ARGV[5])

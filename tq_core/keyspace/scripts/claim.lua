@@ -6,11 +6,15 @@
 --       4 n           how many at most
 --       5 lease_ms
 --       6 promote_max how many due tasks of each kind it promotes first
--- Reply {"OK", token, lease end, ids, bodies, trails or ""}   a body is nil where the record is gone: skip it
---       {"EMPTY", next due ms or ""}   now, where so many had expired that others are left: nothing is given out before they are ended
+-- Reply {"OK", token, lease end, ids, bodies, trails or "", look again}   a body is nil where the record is gone: skip it
+--       {"EMPTY", look again}
+--       look again: ms when more may be claimed, such as the next due or the next of a rate; "" for when something changes;
+--       now, where so many had expired that others are left: nothing is given out before they are ended
 --       {"PAUSED"}
 --       {"SCHEMA", version}   a newer client wrote the queue; nothing was written
--- Moves scheduled, retrying -> pending -> running; those whose time is over -> cancelled. Emits claimed, expired. Cost O((n + promoted) log N).
+-- Moves scheduled, retrying -> pending -> running; those whose time is over -> cancelled; what a limit or breaker holds
+-- back: pending -> blocked, and back when there is room. Emits claimed, expired, breaker. Cost O((n + promoted) log N),
+-- with limits O((n + 500) log N).
 --@include prelude
 --@include schema
 local meta = call('HMGET', Q .. 'meta', 'paused', 'schema')
@@ -22,28 +26,40 @@ local SENTINEL_EVERY = 64
 
 if meta[1] then return {'PAUSED'} end
 -- What few queues have is asked for once.
-local is_rare = call('EXISTS', Q .. 'scheduled', Q .. 'retrying', Q .. 'expiries', Q .. 'trail', Q .. 'until') > 0
+local is_rare = call('EXISTS', Q .. 'scheduled', Q .. 'retrying', Q .. 'expiries', Q .. 'trail', Q .. 'until', Q .. 'limits') > 0
+local n = tonumber(ARGV[4])
+local ids, is_limited, bodies, again = {}, false, nil, nil
 if is_rare then
 -- Included here, since to make its functions takes time that most calls need not spend.
 --@include promote
   local _, is_more = promote_due(tonumber(ARGV[6]))
   if is_more then return {'EMPTY', now_ms} end
+  is_limited = call('EXISTS', Q .. 'limits') == 1
+  if is_limited then
+--@include opening
+    local held = call('ZCARD', Q .. 'running')
+    if held > 0 and call('ZSCORE', Q .. 'running', SENTINEL) then held = held - 1 end
+    ids, bodies, again = choose(n, held)
+  end
 end
-local n = tonumber(ARGV[4])
-local popped = call('ZPOPMIN', Q .. 'pending', n)
-local k = #popped / 2
+if not is_limited then
+  local popped = call('ZPOPMIN', Q .. 'pending', n)
+  for i = 1, #popped / 2 do ids[i] = popped[i * 2 - 1] end
+end
+local k = #ids
+if k == 0 and again == '' then return {'EMPTY', ''} end
 if k == 0 then
   local first = call('ZRANGE', Q .. 'scheduled', 0, 0, 'WITHSCORES')[2]
   local retry = call('ZRANGE', Q .. 'retrying', 0, 0, 'WITHSCORES')[2]
-  if first and retry then return {'EMPTY', tonumber(first) < tonumber(retry) and first or retry} end
-  return {'EMPTY', first or retry or ''}
+  if retry and not (first and tonumber(first) < tonumber(retry)) then first = retry end
+  if again and not (first and tonumber(first) < again) then first = string.format('%.0f', again) end
+  return {'EMPTY', first or ''}
 end
 local fence = call('HINCRBY', Q .. 'counters', 'fence', 1)
 local token = string.format('%.0f', fence) .. '-' .. ARGV[3] .. '~' .. now_ms .. '~' .. ARGV[2] .. '|'
 local lease_end = string.format('%.0f', now + tonumber(ARGV[5]))
-local ids, tokens, leases, ghosts = {}, {}, {}, 0
-for i = 1, k do ids[i] = popped[i * 2 - 1] end
-local bodies = get_fields('bodies', ids)
+local tokens, leases, ghosts = {}, {}, 0
+bodies = bodies or get_fields('bodies', ids)
 for i = 1, k do
   if bodies[i] then
     tokens[#tokens + 1] = ids[i]
@@ -61,7 +77,7 @@ if fence % SENTINEL_EVERY == 1 then
 end
 set_fields('tokens', tokens)
 add_members('running', leases)
-if k == n and call('EXISTS', Q .. 'pending') == 1 then wake() end
+if not is_limited and k == n and call('EXISTS', Q .. 'pending') == 1 then wake() end
 event('e', 'claimed', 'w', ARGV[2], 'i', table.concat(ids, ','))
 local trails = ''
 if is_rare and call('EXISTS', Q .. 'trail', Q .. 'until') > 0 then
@@ -72,4 +88,4 @@ if is_rare and call('EXISTS', Q .. 'trail', Q .. 'until') > 0 then
   end
   remove_fields('until', ids)
 end
-return {'OK', token, lease_end, ids, bodies, trails}
+return {'OK', token, lease_end, ids, bodies, trails, again and again ~= '' and string.format('%.0f', again) or ''}

@@ -8,7 +8,7 @@
 -- Reply {"OK"}              all were recorded, now or by the same call before
 --       {"MIXED", word...}  per acknowledgement "K" recorded, "S" stale: another claim holds or ended it, "G" gone
 -- Moves running -> completed, and blocked -> pending or scheduled for those that waited for these alone.
--- Emits completed, unblocked. Cost O((n + unblocked) log N).
+-- Emits completed, unblocked, breaker. Cost O((n + unblocked) log N).
 --@include prelude
 --@include prime
 --@include chunks
@@ -83,7 +83,7 @@ if done > 0 then
   set_fields('records', fields)
   add_members('completed', finished)
   -- What few tasks have is asked for once a call.
-  local is_rare = call('EXISTS', Q .. 'cancels', Q .. 'children', Q .. 'waiters', Q .. 'watchers', Q .. 'expiries') > 0
+  local is_rare = call('EXISTS', Q .. 'cancels', Q .. 'children', Q .. 'waiters', Q .. 'watchers', Q .. 'expiries', Q .. 'limits') > 0
   if is_rare then
     remove_fields('cancels', ids)
     remove_members('expiries', ids)
@@ -110,6 +110,11 @@ if done > 0 then
   for bucket, hits in pairs(waits) do call('HINCRBY', minute_key, 'wait' .. bucket, hits) end
   local worker = string.match(records[1], '^[^~]*~[^~]*~([^|]*)|') or ''
   event('e', 'completed', 'w', worker, 'i', table.concat(ids, ','))
+  if is_rare and call('EXISTS', Q .. 'limits') == 1 then
+--@include slots
+    for i = 1, done do vacate(ids[i], 'ok') end
+    tell_of_room()
+  end
   if is_rare then
 -- Included here, since to make its functions takes time that most calls need not spend.
 --@include dependents

@@ -11,6 +11,7 @@
 --@include prelude
 --@include prime
 --@include crash
+--@include slots
 local id, token = ARGV[2], ARGV[3]
 local body = call('HGET', Q .. 'bodies', id)
 if call('HGET', Q .. 'tokens', id) ~= token then
@@ -23,8 +24,7 @@ if call('HGET', Q .. 'tokens', id) ~= token then
   count('stale', 1)
   return {body and 'STALE' or 'GONE'}
 end
-call('HDEL', Q .. 'tokens', id)
-call('ZREM', Q .. 'running', id)
+stop_running(id, call('HEXISTS', Q .. 'cancels', id) == 0 and 'failed' or nil)
 local word = after_crash(id, body, token, true, ARGV[4], ARGV[5] or '')
 count('crashed', 1)
 if word == 'pending' then wake() else count(word, 1) end

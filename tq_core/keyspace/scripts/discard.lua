@@ -20,6 +20,7 @@
 --@include selection
 --@include audit
 --@include endings
+--@include lines
 --@include trash
 local STATES = {'failed', 'completed', 'cancelled', 'pending', 'retrying', 'scheduled', 'blocked'}
 if ARGV[9] == '1' then open_trash(ARGV[3]) end
@@ -41,6 +42,7 @@ local waits = call('EXISTS', Q .. 'waits') == 1
 for i = 1, #ids do
   if waits and call('HEXISTS', Q .. 'waits', ids[i]) == 1 then stop_waiting(ids[i]) end
 end
+if ARGV[6] == '' or ARGV[6] == 'blocked' or ARGV[6] == 'pending' then leave_all_lines(ids) end
 forget(ids)
 for i = 1, #ids do settle(ids[i], 'deleted') end
 if #ids > 0 then

@@ -13,10 +13,11 @@
 --       {"STALE"} another claim holds or ended it    {"GONE"} no such task
 -- Moves running -> retrying, failed (failures < max_attempts, verdict retry, or not; also where the next attempt would
 -- begin after its time is over) or cancelled.
--- Emits retrying, failed or cancelled. Cost O(log N).
+-- Emits retrying, failed or cancelled, breaker. Cost O(log N).
 --@include prelude
 --@include prime
 --@include endings
+--@include slots
 local id, token, verdict, reason = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local duration_ms, detail = ARGV[7], ARGV[8]
 local ANSWERS = {retrying = true, failed = true, cancelled = true} -- a claim that was lost or crashed is stale
@@ -30,13 +31,14 @@ if call('HGET', Q .. 'tokens', id) ~= token then
   count('stale', 1)
   return {body and 'STALE' or 'GONE'}
 end
-call('HDEL', Q .. 'tokens', id)
-call('ZREM', Q .. 'running', id)
 local trail = trail_of(id)
 local attempt = trail.failures + 1
 local asked = call('HGET', Q .. 'cancels', id)
+local is_cancelled = verdict == 'cancel' or (asked and verdict == 'retry')
+-- What never reached the handler says nothing about the type.
+stop_running(id, not (is_cancelled or reason == 'corrupt' or reason == 'bad_arguments') and 'failed' or nil)
 local outcome, due_ms = nil, ''
-if verdict == 'cancel' or (asked and verdict == 'retry') then
+if is_cancelled then
   outcome = 'cancelled'
   note_attempt(id, token, outcome, attempt, duration_ms, detail)
   end_cancelled(id, body, token, verdict == 'cancel' and reason or 'cancelled', attempt, duration_ms, asked or detail)

@@ -11,6 +11,7 @@
 --@include prelude
 --@include prime
 --@include crash
+--@include slots
 local started = {}
 for i = 5, #ARGV do started[ARGV[i]] = true end
 local all = call('HGETALL', Q .. 'tokens')
@@ -18,10 +19,9 @@ local unstarted, ids, words = {}, {}, {}
 for i = 1, #all, 2 do
   local id, token = all[i], all[i + 1]
   if string.find(token, ARGV[2], 1, true) then
-    call('HDEL', Q .. 'tokens', id)
-    call('ZREM', Q .. 'running', id)
     local body = call('HGET', Q .. 'bodies', id)
     local asked = call('HGET', Q .. 'cancels', id)
+    stop_running(id, started[id] and not asked and 'failed' or nil)
     if not body then count('ghost', 1)
     elseif started[id] then
       local word = after_crash(id, body, token, false, ARGV[3], ARGV[4])

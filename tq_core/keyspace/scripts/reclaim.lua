@@ -9,6 +9,7 @@
 --@include prelude
 --@include prime
 --@include endings
+--@include slots
 local ended = string.format('%.0f', now - tonumber(ARGV[3]))
 local ids = call('ZRANGEBYSCORE', Q .. 'running', '-inf', ended, 'LIMIT', 0, tonumber(ARGV[2]))
 local lost = {}
@@ -16,8 +17,7 @@ for i = 1, #ids do
   local id = ids[i]
   local token = call('HGET', Q .. 'tokens', id) or '|'
   local body = call('HGET', Q .. 'bodies', id)
-  call('HDEL', Q .. 'tokens', id)
-  call('ZREM', Q .. 'running', id)
+  stop_running(id)
   if body then
     local trail = trail_of(id)
     trail.lost = trail.lost + 1

@@ -10,14 +10,14 @@
 --@include prelude
 --@include prime
 --@include endings
+--@include slots
 local kind, released, stale, words = ARGV[2], {}, 0, {}
 for i = 5, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
   local word = 'S'
   if call('HGET', Q .. 'tokens', id) == token then
     local body = call('HGET', Q .. 'bodies', id)
-    call('HDEL', Q .. 'tokens', id)
-    call('ZREM', Q .. 'running', id)
+    stop_running(id)
     local asked = call('HGET', Q .. 'cancels', id)
     if asked then
       word = 'cancelled'

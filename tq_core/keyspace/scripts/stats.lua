@@ -3,7 +3,7 @@
 -- ARGV  1 now
 --       2 minutes     how many past minutes' counters to add, the present one included
 -- Reply {"OK", now ms, {state, depth, ...}, {counter, value, ...}, {meta field, value, ...}, oldest pending created ms
---        or "", next due ms or "", {{minute, {field, value, ...}}...}}
+--        or "", next due ms or "", {{minute, {field, value, ...}}...}, {limit or state of a breaker, value, ...}}
 -- Moves none. Emits nothing. Cost O(minutes + priorities in use).
 --@include prelude
 local STATES = {'blocked', 'scheduled', 'pending', 'running', 'retrying', 'completed', 'failed', 'cancelled'}
@@ -37,5 +37,20 @@ for minute = this - tonumber(ARGV[2]) + 1, this do
   local fields = call('HGETALL', Q .. 'minute:' .. minute)
   if #fields > 0 then minutes[#minutes + 1] = {minute, fields} end
 end
+-- Of keys that have limits of their own there may be very many: only what holds for all is told.
+local rules = {}
+if call('EXISTS', Q .. 'limits') == 1 then
+  local FOR_ALL = {'running', 'rate', 'key_running', 'key_rate'}
+  local set, breakers = call('HMGET', Q .. 'limits', unpack(FOR_ALL)), call('HGETALL', Q .. 'breakers')
+  for i = 1, #FOR_ALL do
+    if set[i] then rules[#rules + 1], rules[#rules + 2] = FOR_ALL[i], set[i] end
+  end
+  for i = 1, #breakers, 2 do
+    local task_type = string.match(breakers[i], '^state:(.*)$')
+    if task_type then
+      rules[#rules + 1], rules[#rules + 2] = 'breaker:' .. task_type, string.match(breakers[i + 1], '^%l*')
+    end
+  end
+end
 return {'OK', now_ms, depths, call('HGETALL', Q .. 'counters'), call('HGETALL', Q .. 'meta'),
-  oldest and string.format('%.0f', oldest) or '', due, minutes}
+  oldest and string.format('%.0f', oldest) or '', due, minutes, rules}

@@ -13,8 +13,10 @@ local function can_absorb(holder)
     and (call('ZSCORE', Q .. 'scheduled', holder) or call('ZSCORE', Q .. 'pending', holder)) and true or false
 end
 
+--@include gates
 local function absorb(holder, id, m, place, tail)
-  local created = string.match(call('HGET', Q .. 'bodies', holder) or '', '^%d+|(%d+)|') or now_ms
+  local body = call('HGET', Q .. 'bodies', holder) or ''
+  local created = string.match(body, '^%d+|(%d+)|') or now_ms
   local due = now + m.db
   if m.dm then due = math.min(due, tonumber(created) + m.dm) end
   call('ZREM', Q .. 'scheduled', holder)
@@ -24,6 +26,12 @@ local function absorb(holder, id, m, place, tail)
   else call('ZADD', Q .. 'pending', place, holder) end
   if m.x then call('ZADD', Q .. 'expiries', string.format('%.0f', now + m.x), holder)
   else call('ZREM', Q .. 'expiries', holder) end
+  -- Where it was on its way through its gates, the next of their lines takes its turn.
+  if call('EXISTS', Q .. 'parked') == 1 then
+    local key, task_type = gates_of(body)
+    if key ~= '' then look_again(key, now) end
+    look_again('!' .. task_type, now)
+  end
   local memory = Q .. 'absorbed:' .. math.floor(now / 1000 / ABSORBED_S)
   call('HSET', memory, id, holder)
   call('EXPIRE', memory, 2 * ABSORBED_S)

@@ -1,7 +1,8 @@
 -- expire: ends waiting tasks whose time is over; running ones are set aside, since they may still end well.
 --@include endings
+--@include lines
 local function expire(ids)
-  local gone, taken = {}, {}
+  local gone, taken, queued = {}, {}, {}
   -- All are taken out before the first is ended: a child that expires with its parent is expired, whatever its policy says.
   for i = 1, #ids do
     local id = ids[i]
@@ -11,6 +12,7 @@ local function expire(ids)
       for _, state in ipairs({'pending', 'scheduled', 'retrying', 'blocked'}) do
         if call('ZREM', Q .. state, id) == 1 then
           if state == 'blocked' then stop_waiting(id) end
+          if state == 'blocked' or state == 'pending' then queued[#queued + 1] = id end
           taken[#taken + 1] = id
           break
         end
@@ -18,6 +20,7 @@ local function expire(ids)
     end
   end
   remove_members('expiries', gone)
+  leave_all_lines(queued)
   local bodies, expired = get_fields('bodies', taken), {}
   for i = 1, #taken do
     local id = taken[i]

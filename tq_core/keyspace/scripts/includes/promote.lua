@@ -2,6 +2,7 @@
 -- it ends those whose time is over. Returns how many in all, and whether more than `limit` were to be ended.
 --@include chunks
 --@include body
+--@include gates
 local function promote_due(limit)
   if call('EXISTS', Q .. 'scheduled', Q .. 'retrying', Q .. 'expiries') == 0 then return 0, false end
   local places, ghosts, expired, is_more = {}, 0, 0, false

@@ -1,0 +1,179 @@
+"""Breakers of task types: they open when too many runs fail, let probes run after a while, and lose nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.queue_driver import QueueDriver
+from tq_core.errors import InvalidInputError, NotFoundError
+from tq_core.model import NewTask, TaskOptions
+from tq_core.roles import consumer, inspector, limits, maintenance, operator, producer
+from tq_core.roles.consumer import ClaimedTask
+from tq_core.roles.limits import Breaker, BreakerView
+
+BREAKER = Breaker(failures_percent=50, min_runs=4, window_s=60, cooldown_s=30, probes=1)
+
+
+def typed(task_type: str, key: str | None = None) -> NewTask:
+    return producer.new_task(task_type, {}, options=TaskOptions(limit_key=key))
+
+
+def put_typed(q: QueueDriver, task_type: str, count: int) -> list[str]:
+    return [e.task_id for e in q.put(*(typed(task_type) for _ in range(count)))]
+
+
+def set_breaker(q: QueueDriver, breaker: Breaker | None = BREAKER) -> None:
+    q.run(limits.set_breaker(q.queue, "mail", breaker, actor="ann"))
+
+
+def state(q: QueueDriver) -> BreakerView:
+    (view,) = q.run(limits.read(q.queue)).breakers
+    return view
+
+
+def fail(q: QueueDriver, *tasks: ClaimedTask, verdict: str = "fatal") -> None:
+    for task in tasks:
+        q.fail(task, verdict=verdict)
+
+
+def opened(q: QueueDriver, waiting: int = 3) -> list[str]:
+    """A breaker that four failures opened, and the tasks of its type that wait."""
+    set_breaker(q)
+    put_typed(q, "mail", 4)
+    fail(q, *q.take(4))
+    ids = put_typed(q, "mail", waiting)
+    assert q.take(9) == []
+    return ids
+
+
+def told(q: QueueDriver) -> list[str]:
+    return [e["r"] for e in q.events() if e["e"] == "breaker"]
+
+
+def test_it_opens_on_the_share_of_failures_and_holds_back_its_type_alone(q: QueueDriver) -> None:
+    set_breaker(q)
+    ids = put_typed(q, "mail", 9)
+    tasks = q.take(5)
+    q.complete(tasks[0], tasks[1])
+    fail(q, tasks[2])
+    assert (state(q).state, state(q).ok, state(q).failed) == ("closed", 2, 1)
+    fail(q, tasks[3], verdict="retry")  # 2 of 4
+    assert (state(q).state, state(q).until_ms) == ("open", q.clock.now_ms + 30_000)
+    other = put_typed(q, "other", 1)
+
+    assert [t.id for t in q.take(9)] == other
+    assert q.depths()["blocked"] == 4
+    assert state(q).waiting == 4
+    q.complete(tasks[4])  # it began before: it decides nothing
+    assert state(q).state == "open"
+    assert q.run(inspector.why(q.view(ids[6]))) == (
+        "waits: the breaker of mail opened 0 ms ago (2 of the last 4 runs failed), probes begin in 30 s; 1 before it"
+    )
+    assert q.stats().rules == {"breaker:mail": "open"}
+    assert told(q) == ["mail opened: 2 of the last 4 runs failed"]
+
+
+def test_after_the_cooldown_one_probe_runs_and_its_success_lets_all_run(q: QueueDriver) -> None:
+    ids = opened(q)
+    assert q.claim(9).next_due_ms == q.clock.now_ms + 30_000
+    q.clock.advance(30_000)
+    (probe,) = q.take(9)
+    assert (probe.id, state(q).state) == (ids[0], "half_open")
+    assert q.take(9) == []
+    assert probe.id in q.run(inspector.why(q.view(ids[1])))
+
+    q.complete(probe)
+    assert [t.id for t in q.take(9)] == ids[1:]
+    assert (state(q).state, state(q).ok, state(q).failed) == ("closed", 0, 0)
+    assert told(q)[1:] == ["mail half-open: probes may run", "mail closed: a probe succeeded"]
+
+
+def test_a_probe_that_fails_opens_it_again(q: QueueDriver) -> None:
+    ids = opened(q)
+    q.clock.advance(30_000)
+    fail(q, q.take_one())
+    assert state(q).state == "open"
+    q.clock.advance(29_999)
+    assert q.run(maintenance.promote([q.queue])) == 0
+    q.clock.advance(1)
+    assert q.run(maintenance.promote([q.queue])) == 1
+    assert q.take_one().id == ids[1]
+
+
+@pytest.mark.parametrize("how", ["cancel", "release", "reclaim"])
+def test_a_probe_that_proves_nothing_makes_room_for_another(q: QueueDriver, how: str) -> None:
+    ids = opened(q)
+    q.clock.advance(30_000)
+    probe = q.take_one()
+    if how == "cancel":
+        fail(q, probe, verdict="cancel")
+    elif how == "release":
+        q.run(consumer.release([probe]))
+    else:
+        q.clock.advance(60_000)
+        q.reclaim()
+    assert state(q).state == "half_open"
+    assert q.take_one().id == (ids[1] if how == "cancel" else ids[0])
+
+
+def test_failures_that_are_old_or_that_are_cancels_do_not_count(q: QueueDriver) -> None:
+    set_breaker(q)
+    put_typed(q, "mail", 9)
+    tasks = q.take(9)
+    fail(q, *tasks[:3])
+    fail(q, *tasks[3:5], verdict="cancel")
+    q.clock.advance(61_000)
+    fail(q, *tasks[5:8])
+    assert (state(q).state, state(q).failed) == ("closed", 3)
+    q.run(consumer.crash(tasks[8], detail={}))
+    assert state(q).state == "open"
+
+
+def test_by_hand_it_stays_open_until_it_is_closed_by_hand(q: QueueDriver) -> None:
+    with pytest.raises(NotFoundError, match="no breaker"):
+        q.run(limits.open_breaker(q.queue, "mail", actor="ann"))
+    set_breaker(q)
+    assert q.run(limits.open_breaker(q.queue, "mail", actor="ann", why="vendor is down"))
+    assert not q.run(limits.open_breaker(q.queue, "mail", actor="ann"))
+    ids = put_typed(q, "mail", 2)
+    q.clock.advance(86_400_000)
+    assert q.claim(9) == consumer.Claim()
+    assert "until somebody closes it" in q.run(inspector.why(q.view(ids[0])))
+    assert q.findings() == []
+    assert q.run(limits.close_breaker(q.queue, "mail", actor="ann"))
+    assert not q.run(limits.close_breaker(q.queue, "mail", actor="ann"))
+    assert [t.id for t in q.take(9)] == ids
+    assert [e["do"] for e in q.audited()] == ["limit", "open_breaker", "close_breaker"]
+
+
+def test_a_breaker_that_is_taken_away_lets_all_run_in_pieces_and_leaves_nothing(q: QueueDriver) -> None:
+    ids = opened(q, waiting=450)
+    set_breaker(q, None)
+    assert [t.id for t in q.take(500)] == ids
+    q.run(maintenance.promote([q.queue]))
+    assert not any(q.raw.exists(q.key(n)) for n in ("limits", "slots", "holders", "parked", "gates", "breakers"))
+
+
+def test_tasks_behind_a_breaker_can_be_cancelled_and_keys_and_breakers_go_together(q: QueueDriver) -> None:
+    ids = opened(q)
+    q.run(limits.set_limits(q.queue, {"key_running": 1}, actor="ann"))
+    keyed = [e.task_id for e in q.put(typed("mail", "k"), typed("other", "k"), typed("other", "k"))]
+    tasks = q.take(9)
+    assert [t.id for t in tasks] == [keyed[1]]
+    q.run(operator.cancel([ids[0]], actor="ann"))
+    q.complete(*tasks)
+    tasks = q.take(9)
+    assert [t.id for t in tasks] == [keyed[2]]
+    q.clock.advance(30_000)
+    probe = q.take_one()
+    assert probe.id == ids[1]
+    q.complete(probe)
+    assert [t.id for t in q.take(9)] == [ids[2]]  # the key of the last is full
+    q.complete(*tasks)
+    assert q.take_one().id == keyed[0]
+
+
+def test_what_is_no_breaker_is_refused() -> None:
+    for bad in ({"failures_percent": 0}, {"min_runs": 0}, {"window_s": 0}, {"cooldown_s": -1}, {"probes": 0}):
+        with pytest.raises(InvalidInputError):
+            Breaker(**bad)
