@@ -145,7 +145,6 @@ for _, edge in ipairs(call('ZRANGE', Q .. 'children', 0, -1)) do
   edges[edge] = nil
 end
 for edge in pairs(edges) do report('parent_that_does_not_know', edge) end
-local waits = pairs_of('waits')
 --@include body
 --@include gates
 local parked_at, lines = {}, {}
