@@ -7,7 +7,7 @@ import pytest
 from tests.queue_driver import QueueDriver
 from tq_core.errors import InvalidInputError
 from tq_core.model import NewTask, TaskOptions, TaskState
-from tq_core.roles import consumer, inspector, limits, maintenance, operator, producer
+from tq_core.roles import consumer, inspector, limits, maintenance, operator, producer, undo
 from tq_core.roles.limits import Rate
 
 
@@ -314,3 +314,31 @@ def test_a_debounced_task_that_goes_back_to_waiting_lets_the_next_of_its_key_run
     assert q.findings() == []
     assert q.state(held.task_id) is TaskState.SCHEDULED
     assert ids_of(q.take(9)) == last
+
+
+def test_a_task_in_a_line_gets_the_place_of_its_new_priority_in_it(q: QueueDriver) -> None:
+    limit(q, key_running=1)
+    runs, first, second = put_of(q, "ann", 3)
+    (held,) = q.take(9)
+    assert held.id == runs
+
+    q.run(operator.reprioritise([second], 0, actor="eve"))
+    q.complete(held)
+
+    assert ids_of(q.take(9)) == [second]
+    assert q.state(first) is TaskState.BLOCKED
+
+
+@pytest.mark.parametrize("how", ["cancel", "discard"])
+def test_what_is_taken_out_of_a_line_and_put_back_stands_in_it_again(q: QueueDriver, how: str) -> None:
+    limit(q, key_running=1)
+    _, first, second = put_of(q, "ann", 3)
+    (held,) = q.take(9)
+    taken = q.run(getattr(operator, how)([first], actor="eve"))
+
+    q.run(undo.undo(taken.undo_op, actor="eve"))
+    assert q.claim(9).tasks == ()
+    q.complete(held)
+
+    assert ids_of(q.take(9)) == [first]
+    assert q.state(second) is TaskState.BLOCKED

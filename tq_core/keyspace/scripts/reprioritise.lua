@@ -14,8 +14,21 @@
 --@include selection
 --@include body
 --@include audit
+--@include gates
 local WAITS = {pending = true, blocked = true, scheduled = true, retrying = true}
 local words, moved = {}, {}
+local has_lines = call('EXISTS', Q .. 'parked') == 1
+
+-- A task in the line of a limit or breaker gets the place in it that its new priority gives it.
+local function move_in_line(id, body, place)
+  local key, task_type = gates_of(body)
+  for _, gate in ipairs({'!' .. task_type, key ~= '' and key or nil}) do
+    if call('ZREM', Q .. 'parked', in_line(gate, place_of(body), id)) == 1 then
+      call('ZADD', Q .. 'parked', 0, in_line(gate, place, id))
+    end
+  end
+end
+
 for i = 6, #ARGV do
   local id = ARGV[i]
   local body, state = call('HGET', Q .. 'bodies', id), state_of(id)
@@ -29,6 +42,7 @@ for i = 6, #ARGV do
     else
       word = 'MOVED'
       call('HSET', Q .. 'bodies', id, place .. (string.match(body, '|.*$') or ''))
+      if state == 'blocked' and has_lines then move_in_line(id, body, place) end
       if state == 'pending' or state == 'blocked' then call('ZADD', Q .. state, place, id) end
       moved[#moved + 1] = id
     end
