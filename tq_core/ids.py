@@ -10,6 +10,8 @@ Source: https://github.com/ulid/spec (48 bits of milliseconds, 80 random bits, C
 from __future__ import annotations
 
 import os
+import random
+import re
 import time
 
 from tq_core import names
@@ -19,6 +21,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUE = {c: i for i, c in enumerate(_ALPHABET)}
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _RANDOM_BITS = 64
+_GENERATED = re.compile(f"[{_ALPHABET}]{{26}}").fullmatch
 MAX_QUEUE_NUMBER = 0xFFFF
 
 
@@ -28,13 +31,19 @@ def new_ids(queue_number: int, count: int) -> list[str]:
     The time in an id is this machine's, for people's eyes only: nothing is decided by it.
     """
     head = ((time.time_ns() // 1_000_000) << 16 | queue_number) << _RANDOM_BITS
-    noise = os.urandom(8 * count)
-    return [_encode(head | int.from_bytes(noise[i : i + 8])) for i in range(0, 8 * count, 8)]
+    pairs, noise = _PAIRS, _noise.getrandbits
+    made = []
+    for _ in range(count):
+        value = head | noise(_RANDOM_BITS)
+        made.append("".join([pairs[(value >> shift) & 1023] for shift in _SHIFTS]))
+    return made
 
 
-def _encode(value: int) -> str:
-    pairs = _PAIRS
-    return "".join([pairs[(value >> shift) & 1023] for shift in range(120, -1, -10)])
+# Ids are no secrets, only never the same twice: a system call for each would cost more than the rest of it.
+_noise = random.Random(os.urandom(32))
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _noise.seed(os.urandom(32)))
+_SHIFTS = tuple(range(120, -1, -10))
 
 
 def chosen_id(name: str, queue: str) -> str:
@@ -61,7 +70,7 @@ def home_of(task_id: str) -> str | int:
         bare, _, queue = task_id.rpartition("@")
         if names.CHOSEN_ID.match(bare) and names.QUEUE.match(queue):
             return queue
-    elif len(task_id) == 26 and all(c in _VALUE for c in task_id):
+    elif _GENERATED(task_id):
         value = 0
         for c in task_id[10:14]:
             value = value << 5 | _VALUE[c]

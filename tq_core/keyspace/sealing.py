@@ -111,7 +111,8 @@ class Sealing:
         self._first = keys[0] if keys else None
         self._signing = {key.id: _derived(key, b"sign") for key in keys}
         self._ciphers = {key.id: _cipher(_derived(key, b"encrypt")) for key in keys} if self._needs_ciphers() else {}
-        self._is_idle = compress_above_bytes is None and not keys
+        self.is_idle = compress_above_bytes is None and not keys
+        """Whether what is written stays as it is."""
 
     def __repr__(self) -> str:
         return f"<Sealing mode={self._mode or 'none'} keys={list(self._signing)} compress={self._compress_above}>"
@@ -121,7 +122,7 @@ class Sealing:
 
     def seal(self, plain: bytes, purpose: bytes) -> bytes:
         """The text as it is stored."""
-        if self._is_idle:
+        if self.is_idle:
             return plain
         inner = plain
         if self._compress_above is not None and len(plain) > self._compress_above:

@@ -335,12 +335,15 @@ def _unique_meta(options: TaskOptions) -> dict[str, Any]:
 
 
 def _tail(task: NewTask) -> bytes:
+    seal, payload = sealing.current(), task.payload
+    if not seal.is_idle:
+        payload = seal.seal(payload, sealing.purpose_of(task.task_type, "args"))
     return wire.body_tail(
         task_type=task.task_type,
         max_attempts=task.max_attempts,
         unique_key=task.unique_key,
         options=task.options,
-        payload=sealing.current().seal(task.payload, sealing.purpose_of(task.task_type, "args")),
+        payload=payload,
     )
 
 

@@ -48,6 +48,8 @@ class Endpoint:
     """Replaces the server's clock; tests only."""
     revive: Callable[[], object] | None = None
     """Starts the server again where it has gone; blocks. Only our own embedded broker can be."""
+    open_line: Callable[[float], Any] | None = None
+    """Makes one bare connection of redis-py, not yet connected, where one server does all; see `SyncRunner`."""
     is_cluster: bool = False
     """Whether queues are on several nodes, each of which is waited on by itself."""
 
@@ -73,7 +75,11 @@ def endpoint(
     def open_sync(timeout_s: float) -> redis.Redis:
         return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_settings(url, timeout_s, client_name))
 
-    return Endpoint(display=display, open_async=open_async, open_sync=open_sync, revive=revive)
+    def open_line(timeout_s: float) -> Any:
+        pool = open_sync(timeout_s).connection_pool
+        return pool.connection_class(**pool.connection_kwargs)
+
+    return Endpoint(display=display, open_async=open_async, open_sync=open_sync, open_line=open_line, revive=revive)
 
 
 def _cluster_endpoint(url: str, display: str, client_name: str) -> Endpoint:
