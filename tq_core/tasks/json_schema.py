@@ -50,7 +50,8 @@ class SchemaWriter:
         _refuse_fatal_union(hint)
         return self._schema(hints.type_info(hint))
 
-    def _schema(self, t: hints.Type) -> dict[str, Any]:
+    def _schema(self, t: hints.Type, *, is_choice: bool = False) -> dict[str, Any]:
+        """`is_choice`: it is one of several tagged classes, where the tag cannot be left out."""
         notes: dict[str, Any] = {}
         while isinstance(t, hints.Metadata):
             notes = {**(t.extra_json_schema or {}), **notes}
@@ -59,20 +60,20 @@ class SchemaWriter:
         if isinstance(
             t, hints.StructType | hints.DataclassType | hints.TypedDictType | hints.NamedTupleType | hints.EnumType
         ):
-            return {"$ref": self._component(t, cls), **notes}
+            return {"$ref": self._component(t, cls, is_choice=is_choice), **notes}
         return {**self._plain(t), **notes}
 
-    def _component(self, t: hints.Type, cls: Any) -> str:
-        name = self._names.get(cls)
+    def _component(self, t: hints.Type, cls: Any, *, is_choice: bool) -> str:
+        name = self._names.get((cls, is_choice))
         if name is None:
             name = getattr(cls, "__name__", None) or str(cls)
             if name in self.components:
                 name = f"{getattr(cls, '__module__', '')}.{getattr(cls, '__qualname__', name)}"
             while name in self.components:
                 name += "_"
-            self._names[cls] = name
+            self._names[cls, is_choice] = name
             self.components[name] = {}
-            self.components[name] = {"title": name, **self._named(t)}
+            self.components[name] = {"title": name, **self._named(t, is_choice=is_choice)}
         return f"#/$defs/{name}"
 
     def _plain(self, t: hints.Type) -> dict[str, Any]:
@@ -101,7 +102,8 @@ class SchemaWriter:
             case hints.LiteralType():
                 return {"enum": sorted(t.values, key=lambda value: (str(type(value)), str(value)))}
             case hints.UnionType():
-                return {"anyOf": [self._schema(option) for option in t.types]}
+                structs = sum(isinstance(option, hints.StructType) for option in t.types)
+                return {"anyOf": [self._schema(option, is_choice=structs > 1) for option in t.types]}
             case hints.TupleType():
                 count = len(t.item_types)
                 items = [self._schema(item) for item in t.item_types]
@@ -123,7 +125,7 @@ class SchemaWriter:
             out["propertyNames"] = key
         return out
 
-    def _named(self, t: hints.Type) -> dict[str, Any]:
+    def _named(self, t: hints.Type, *, is_choice: bool) -> dict[str, Any]:
         if isinstance(t, hints.EnumType):
             values = [member.value for member in t.cls]
             return {"enum": sorted(values, key=lambda value: (str(type(value)), value))}
@@ -143,7 +145,8 @@ class SchemaWriter:
                 items = [*tag.values(), *fields.values()]
                 out: dict[str, Any] = {"type": "array", "prefixItems": items, "minItems": len(tag) + len(required)}
                 return out | ({"maxItems": len(items)} if t.forbid_unknown_fields else {})
-            out = {"type": "object", "properties": {**tag, **fields}, "required": [*tag, *required]}
+            needed = [*(tag if is_choice else ()), *required]
+            out = {"type": "object", "properties": {**tag, **fields}, "required": needed}
             return out | ({"additionalProperties": False} if t.forbid_unknown_fields else {})
         return {"type": "object", "properties": fields, "required": required}
 
