@@ -429,8 +429,8 @@ def _sample(queue: str, reply: list[Any]) -> Sample:
     ids, states = ghosts[::2], ghosts[1::2]
     return Sample(
         queue=queue,
-        schema=schema.decode(),
-        number=number.decode(),
+        schema=_text(schema),
+        number=_text(number),
         overdue=int(overdue),
         oldest_overdue_ms=int(float(oldest)) if oldest else None,
         ghosts=tuple(f"{_text(i)} {_text(s)}" for i, s in zip(ids, states, strict=True)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable
 from typing import Any
@@ -232,7 +233,8 @@ def fleet() -> Flow[Fleet]:
 def _members(flat: list[bytes], now_ms: int, kind: type[NodeInfo | WorkerInfo]) -> tuple[Member, ...]:
     out = []
     for i in range(0, len(flat), 3):
-        seen_at_ms = int(float(flat[i + 1]))
+        seen = float(flat[i + 1])
+        seen_at_ms = int(seen) if math.isfinite(seen) else 0
         info: NodeInfo | WorkerInfo | None
         try:
             info = msgspec.json.decode(flat[i + 2], type=kind)
@@ -307,7 +309,12 @@ def send_command(node_id: str, do: str, *, actor: str, args: dict[str, Any] | No
 def await_ack(command_id: str, *, timeout_s: float = 10.0) -> Flow[Ack | None]:
     """Waits for a node's answer; None when there was none in time: the command may still be obeyed until it expires."""
     found = yield Block(("BLPOP", keys.ack(command_id), max(timeout_s, SHORTEST_BLOCK_S)), timeout_s)
-    return msgspec.json.decode(found[1], type=Ack) if found else None
+    if not found:
+        return None
+    try:
+        return msgspec.json.decode(found[1], type=Ack)
+    except wire.UNREADABLE:
+        return Ack(ok=False, text="the answer of the node cannot be read")
 
 
 def next_command(node_id: str, *, timeout_s: float = 5.0) -> Flow[NodeCommand | None]:

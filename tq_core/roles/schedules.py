@@ -240,6 +240,7 @@ def due(queues: Sequence[str]) -> Flow[list[Due]]:
         Due(queue=queue, name=name.decode("utf-8", "replace"), fire_ms=int(fire_ms), spec=spec, now_ms=int(now_ms))
         for queue, (_, now_ms, *found) in zip(queues, replies, strict=True)
         for name, fire_ms, spec in found
+        if fire_ms.isdigit()
     ]
 
 

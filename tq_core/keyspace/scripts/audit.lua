@@ -267,7 +267,7 @@ for from = first, last, STEP do
   if call('EXISTS', unpack(names)) > 0 then
     for _, name in ipairs(names) do
       local flat = call('HGETALL', name)
-      for i = 1, #flat, 2 do sums[flat[i]] = (sums[flat[i]] or 0) + tonumber(flat[i + 1]) end
+      for i = 1, #flat, 2 do sums[flat[i]] = (sums[flat[i]] or 0) + (tonumber(flat[i + 1]) or 0) end
     end
   end
 end

@@ -11,6 +11,7 @@
 -- Moves blocked, scheduled, pending, retrying -> cancelled; marks running ones. Emits cancelled, and what
 -- becomes of those that wait for them. Cost O(n log N).
 --@include prelude
+--@include sound
 --@include room
 --@include prime
 --@include selection

@@ -28,7 +28,7 @@ if meta[1] then return {'PAUSED'} end
 -- What few queues have is asked for once.
 local is_rare = call('EXISTS', Q .. 'scheduled', Q .. 'retrying', Q .. 'expiries', Q .. 'trail', Q .. 'until', Q .. 'limits') > 0
 local n = tonumber(ARGV[4])
-local ids, is_limited, bodies, again = {}, false, nil, nil
+local ids, popped, is_limited, bodies, again = {}, {}, false, nil, nil
 if is_rare then
 -- Included here, since to make its functions takes time that most calls need not spend.
 --@include promote
@@ -36,6 +36,8 @@ if is_rare then
   if is_more then return {'EMPTY', now_ms} end
   is_limited = call('EXISTS', Q .. 'limits') == 1
   if is_limited then
+-- What a limit chooses is written down at once, and cannot be put back.
+--@include sound
 --@include opening
     local held = call('ZCARD', Q .. 'running')
     if held > 0 and call('ZSCORE', Q .. 'running', SENTINEL) then held = held - 1 end
@@ -43,7 +45,7 @@ if is_rare then
   end
 end
 if not is_limited then
-  local popped = call('ZPOPMIN', Q .. 'pending', n)
+  popped = call('ZPOPMIN', Q .. 'pending', n)
   for i = 1, #popped / 2 do ids[i] = popped[i * 2 - 1] end
 end
 local k = #ids
@@ -55,11 +57,19 @@ if k == 0 then
   if again and not (first and tonumber(first) < again) then first = string.format('%.0f', again) end
   return {'EMPTY', first or ''}
 end
-local fence = call('HINCRBY', Q .. 'counters', 'fence', 1)
+local fence = redis.pcall('HINCRBY', Q .. 'counters', 'fence', 1)
+local is_read = true
+if not bodies then is_read, bodies = pcall(get_fields, 'bodies', ids) end
+-- Where a stranger has overwritten a key, what was taken goes back: else each try would cost tasks their place.
+local function put_back_taken(problem)
+  for i = 1, #popped, 2 do call('ZADD', Q .. 'pending', popped[i + 1], popped[i]) end
+  return type(problem) == 'table' and problem or redis.error_reply(problem)
+end
+if type(fence) == 'table' then return put_back_taken(fence) end
+if not is_read then return put_back_taken(bodies) end
 local token = string.format('%.0f', fence) .. '-' .. ARGV[3] .. '~' .. now_ms .. '~' .. ARGV[2] .. '|'
 local lease_end = string.format('%.0f', now + tonumber(ARGV[5]))
 local tokens, leases, ghosts = {}, {}, 0
-bodies = bodies or get_fields('bodies', ids)
 for i = 1, k do
   if bodies[i] then
     tokens[#tokens + 1] = ids[i]
@@ -75,8 +85,9 @@ if fence % SENTINEL_EVERY == 1 then
   tokens[#tokens + 1] = '!'
   tokens[#tokens + 1] = SENTINEL
 end
+local is_leased, problem = pcall(add_members, 'running', leases)
+if not is_leased then return put_back_taken(problem) end
 set_fields('tokens', tokens)
-add_members('running', leases)
 if not is_limited and k == n and call('EXISTS', Q .. 'pending') == 1 then wake() end
 event('e', 'claimed', 'w', ARGV[2], 'i', table.concat(ids, ','))
 local trails = ''

@@ -68,6 +68,11 @@ if done > 0 then
     finished[i * 2 - 1] = now_ms
     finished[i * 2] = ids[i]
   end
+  -- Added first and removed last: what cannot be written leaves the task with its worker, which tries again.
+  set_fields('records', fields)
+  add_members('completed', finished)
+  remove_fields('tokens', ids)
+  remove_members('running', ids)
   if ARGV[4] ~= '' then
     local has_locks = call('EXISTS', Q .. 'locks') == 1
     for i, key in pairs(cjson.decode(ARGV[4])) do
@@ -78,10 +83,6 @@ if done > 0 then
       end
     end
   end
-  remove_fields('tokens', ids)
-  remove_members('running', ids)
-  set_fields('records', fields)
-  add_members('completed', finished)
   -- What few tasks have is asked for once a call.
   local is_rare = call('EXISTS', Q .. 'cancels', Q .. 'children', Q .. 'waiters', Q .. 'watchers', Q .. 'expiries', Q .. 'limits') > 0
   if is_rare then
@@ -106,8 +107,8 @@ if done > 0 then
     runs[run] = (runs[run] or 0) + 1
     waits[wait] = (waits[wait] or 0) + 1
   end
-  for bucket, hits in pairs(runs) do call('HINCRBY', minute_key, 'run' .. bucket, hits) end
-  for bucket, hits in pairs(waits) do call('HINCRBY', minute_key, 'wait' .. bucket, hits) end
+  for bucket, hits in pairs(runs) do redis.pcall('HINCRBY', minute_key, 'run' .. bucket, hits) end
+  for bucket, hits in pairs(waits) do redis.pcall('HINCRBY', minute_key, 'wait' .. bucket, hits) end
   local worker = string.match(records[1], '^[^~]*~[^~]*~([^|]*)|') or ''
   event('e', 'completed', 'w', worker, 'i', table.concat(ids, ','))
   if is_rare and call('EXISTS', Q .. 'limits') == 1 then

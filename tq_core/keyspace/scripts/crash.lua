@@ -9,6 +9,7 @@
 --       {"STALE"} another claim holds or ended it    {"GONE"} no such task
 -- Moves running -> pending, failed as poison, or cancelled. Emits crashed, failed. Cost O(log N).
 --@include prelude
+--@include sound
 --@include prime
 --@include crash
 --@include slots

@@ -15,6 +15,7 @@
 -- Moves any state but running -> nothing. Emits discarded, and what becomes of those that wait
 -- for them. Cost O(n log N).
 --@include prelude
+--@include sound
 --@include room
 --@include prime
 --@include selection

@@ -93,7 +93,7 @@ end
 
 -- The first write may be refused for lack of memory: then nothing at all was written.
 local seq = call('HINCRBY', Q .. 'counters', 'seq', n) - n
-local bodies, pending, scheduled, blocked, waiting, accepted = {}, {}, {}, {}, {}, {}
+local bodies, pending, scheduled, blocked, waiting, accepted, keyed = {}, {}, {}, {}, {}, {}, {}
 local created = '|' .. now_ms .. '|'
 for i = 1, n do
   if not (words and words[i]) then
@@ -103,12 +103,7 @@ for i = 1, n do
     if m then
       if m.at and m.at > now then due = m.at elseif m.d and m.d > 0 then due = now + m.d end
       if m.db then due = now + m.db end
-      if m.u then
-        call('HSET', Q .. 'unique', m.u, id)
-        if m.us then call('HSET', Q .. 'until', id, m.u) end
-        if m.uf then call('ZADD', Q .. 'locks', string.format('%.0f', now + m.uf), m.u)
-        elseif m.is_over then call('ZREM', Q .. 'locks', m.u) end
-      end
+      if m.u then keyed[#keyed + 1] = i end
       if m.x then call('ZADD', Q .. 'expiries', string.format('%.0f', now + m.x), id) end
       if due then zset, score = scheduled, string.format('%.0f', due) end
       if m.dep then
@@ -124,10 +119,18 @@ for i = 1, n do
   end
 end
 if #accepted > 0 then
-  set_fields('bodies', bodies)
+  -- A place without a body is passed over; a body without a place would be there for ever.
   add_members('pending', pending)
   add_members('scheduled', scheduled)
   add_members('blocked', blocked)
+  set_fields('bodies', bodies)
+  for j = 1, #keyed do
+    local id, m = ids[keyed[j]], metas[keyed[j]]
+    call('HSET', Q .. 'unique', m.u, id)
+    if m.us then call('HSET', Q .. 'until', id, m.u) end
+    if m.uf then call('ZADD', Q .. 'locks', string.format('%.0f', now + m.uf), m.u)
+    elseif m.is_over then call('ZREM', Q .. 'locks', m.u) end
+  end
   wake()
   count('enqueued', #accepted)
   event('e', 'enqueued', 'i', table.concat(accepted, ','))

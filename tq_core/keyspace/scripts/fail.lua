@@ -15,6 +15,7 @@
 -- begin after its time is over) or cancelled.
 -- Emits retrying, failed or cancelled, breaker. Cost O(log N).
 --@include prelude
+--@include sound
 --@include prime
 --@include endings
 --@include slots

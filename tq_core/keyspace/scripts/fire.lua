@@ -15,6 +15,7 @@
 --       {"FULL", depth, max_size}   nothing was written: it stays due
 -- Moves nothing -> pending or scheduled. Emits enqueued, or skipped where a fire made no task. Cost O(n log N).
 --@include prelude
+--@include sound
 --@include admit
 local name = ARGV[2]
 local at = call('ZSCORE', Q .. 'fires', name)

@@ -9,6 +9,7 @@
 -- Moves running -> pending (started: to run alone next), failed as poison, or cancelled.
 -- Emits released, crashed, failed. Cost O(running).
 --@include prelude
+--@include sound
 --@include prime
 --@include crash
 --@include slots

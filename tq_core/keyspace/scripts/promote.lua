@@ -5,6 +5,7 @@
 -- Reply {"OK", n moved or ended}
 -- Moves scheduled, retrying, blocked -> pending; blocked, scheduled, pending, retrying -> cancelled. Emits expired, breaker. Cost O(k log N).
 --@include prelude
+--@include sound
 --@include prime
 --@include promote
 local moved = promote_due(tonumber(ARGV[2]))

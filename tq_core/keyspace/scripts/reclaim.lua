@@ -7,6 +7,7 @@
 -- Moves running -> pending at the place they had, or cancelled where that was asked. Counts lost, never a failure.
 -- Emits lost. Cost O(k log N).
 --@include prelude
+--@include sound
 --@include prime
 --@include endings
 --@include slots

@@ -8,6 +8,7 @@
 -- Reply {word...}  per task "pending" "retrying" "failed" "cancelled", or "S" when this token does not hold it
 -- Moves running -> pending, retrying, failed or cancelled. Emits released, failed. Cost O(n log N).
 --@include prelude
+--@include sound
 --@include prime
 --@include endings
 --@include slots

@@ -15,6 +15,7 @@
 -- Moves failed, completed, cancelled -> pending, or blocked where a parent has not ended. Parents that have ended, however,
 -- count as done: a person decided. Those of other queues are asked, and it waits until they have answered. Emits requeued. Cost O(n log N).
 --@include prelude
+--@include sound
 --@include selection
 --@include audit
 --@include history

@@ -17,6 +17,7 @@
 --       {"FULL", depth, max_size}   nothing was written
 -- Moves nothing -> pending. Emits enqueued. Cost O(log N).
 --@include prelude
+--@include sound
 --@include audit
 --@include admit
 if call('HGET', Q .. 'schedules', ARGV[4]) ~= ARGV[5] then return {'CHANGED'} end

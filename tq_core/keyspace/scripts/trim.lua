@@ -9,6 +9,7 @@
 -- Reply {"OK", n completed, n cancelled, n failed}
 -- Moves completed, cancelled, failed -> nothing. Emits dropped for failed ones. Cost O(k log N).
 --@include prelude
+--@include sound
 --@include prime
 --@include forget
 --@include groups

@@ -13,16 +13,17 @@ local EVENTS_KEPT = 10000
 local PRIORITY_BAND = 35184372088832 -- 2^45, tq_core.keyspace.wire.PRIORITY_BAND
 local UNPACK_MAX = 1000              -- unpack overflows Lua's stack near 8000
 
+-- pcall: numbers and news that cannot be written must not leave a task half way between two states.
 local function count(field, n)
   if n == 0 then return end
-  call('HINCRBY', Q .. 'counters', field, n)
-  if call('HINCRBY', minute_key, field, n) == n then call('EXPIRE', minute_key, MINUTES_KEPT_S) end
+  redis.pcall('HINCRBY', Q .. 'counters', field, n)
+  if redis.pcall('HINCRBY', minute_key, field, n) == n then call('EXPIRE', minute_key, MINUTES_KEPT_S) end
 end
 
 local function event(...)
-  call('XADD', Q .. 'events', 'MAXLEN', '~', EVENTS_KEPT, '*', ...)
+  redis.pcall('XADD', Q .. 'events', 'MAXLEN', '~', EVENTS_KEPT, '*', ...)
 end
 
 local function wake()
-  call('ZADD', Q .. 'wake', 0, '0')
+  redis.pcall('ZADD', Q .. 'wake', 0, '0')
 end

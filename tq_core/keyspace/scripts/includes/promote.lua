@@ -19,7 +19,6 @@ local function promote_due(limit)
   local retries = call('ZRANGEBYSCORE', Q .. 'retrying', '-inf', now_ms, 'LIMIT', 0, limit)
   if #retries > 0 then
     local bodies = get_fields('bodies', retries)
-    remove_members('retrying', retries)
     for i = 1, #retries do
       if bodies[i] then
         places[#places + 1] = place_of(bodies[i])
@@ -30,7 +29,6 @@ local function promote_due(limit)
   local firsts = call('ZRANGEBYSCORE', Q .. 'scheduled', '-inf', now_ms, 'LIMIT', 0, limit)
   if #firsts > 0 then
     local bodies, moved = get_fields('bodies', firsts), {}
-    remove_members('scheduled', firsts)
     local seq = call('HINCRBY', Q .. 'counters', 'seq', #firsts) - #firsts
     for i = 1, #firsts do
       if bodies[i] then
@@ -43,7 +41,10 @@ local function promote_due(limit)
     end
     set_fields('bodies', moved)
   end
+  -- Added first, so that what cannot be written leaves them where they are.
   add_members('pending', places)
+  remove_members('retrying', retries)
+  remove_members('scheduled', firsts)
   count('ghost', ghosts)
   return #places / 2 + expired, is_more
 end
