@@ -7,9 +7,11 @@ used up. So a test says exactly which request is hit, and nothing depends on tim
 from __future__ import annotations
 
 import contextlib
+import random
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,6 +39,14 @@ class FaultyProxy:
         self._requests: list[bytes] = []
         self._lock = threading.Lock()
         self._is_closed = threading.Event()
+        self.latency_s = 0.0
+        """How long each request is held back."""
+        self.reset_share = 0.0
+        """Share of requests whose connection is cut, half of them before the server gets them."""
+        self.is_black_hole = False
+        """Nothing goes through in either direction, and no connection is closed."""
+        self._chance = random.Random(7)
+        self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -65,6 +75,19 @@ class FaultyProxy:
     def freeze(self, needle: bytes) -> None:
         """Neither passes the next such request on nor answers it."""
         self._add(Rule(needle, "freeze"))
+
+    def switch(self, port: int) -> None:
+        """Has another server behind it from now on, as after a failover; all connections are cut."""
+        self._upstream = ("127.0.0.1", port)
+        self.cut_all()
+
+    def cut_all(self) -> None:
+        """Cuts every connection there is."""
+        with self._lock:
+            connections = list(self._open)
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _add(self, rule: Rule) -> None:
         with self._lock:
@@ -99,23 +122,40 @@ class FaultyProxy:
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError), socket.create_connection(self._upstream, 5) as server:
-            rule: Rule | None = None
-            for source, data in self._arriving(client, server):
-                if source is client:
-                    rule = self._rule_for(data)
-                    if rule and rule.kind == "lose_request":
-                        return
-                    if rule and rule.kind == "answer":
-                        client.sendall(rule.answer)
-                    elif rule is None or rule.kind != "freeze":
+            with self._lock:
+                self._open.add(client)
+            try:
+                self._pass_on(client, server)
+            finally:
+                with self._lock:
+                    self._open.discard(client)
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        rule: Rule | None = None
+        for source, data in self._arriving(client, server):
+            if self.is_black_hole:
+                continue
+            if source is client:
+                rule = self._rule_for(data)
+                if self.latency_s:
+                    time.sleep(self.latency_s)  # noqa: TID251 - the network is to be slow
+                if self._chance.random() < self.reset_share:
+                    if self._chance.random() < 0.5:
                         server.sendall(data)
-                elif rule and rule.kind == "lose_answer":
                     return
-                elif rule and rule.kind == "rewrite" and rule.replaced in data:
-                    client.sendall(data.replace(rule.replaced, rule.answer))
-                    rule = None
-                else:
-                    client.sendall(data)
+                if rule and rule.kind == "lose_request":
+                    return
+                if rule and rule.kind == "answer":
+                    client.sendall(rule.answer)
+                elif rule is None or rule.kind != "freeze":
+                    server.sendall(data)
+            elif rule and rule.kind == "lose_answer":
+                return
+            elif rule and rule.kind == "rewrite" and rule.replaced in data:
+                client.sendall(data.replace(rule.replaced, rule.answer))
+                rule = None
+            else:
+                client.sendall(data)
 
     def _arriving(self, client: socket.socket, server: socket.socket) -> Iterator[tuple[socket.socket, bytes]]:
         while not self._is_closed.is_set():

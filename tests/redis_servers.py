@@ -202,6 +202,7 @@ class PrivateServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            restore_signals=False,  # a file that may not grow (SIGXFSZ) is an error to it and not its end
             start_new_session=True,  # Ctrl-C in the terminal is for pytest, which then ends the servers
             preexec_fn=_die_with_parent(),  # noqa: PLW1509 - a killed pytest must not leave servers behind
         )

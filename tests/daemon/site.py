@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests import invariants
 from tests.queue_driver import QueueDriver
 from tests.waiting import wait_until
 from tq_core.model import TaskView
@@ -68,6 +69,8 @@ class Site:
         self.trace_file = folder / "trace"
         self.nodes: list[Node] = []
         self.is_audited = True
+        self.accepted: set[str] = set()
+        """Ids in the queue `default`; a test that makes the broker forget forgets them too."""
 
     # --- nodes ---
 
@@ -175,11 +178,16 @@ class Site:
     def put_with(self, options: dict[str, Any], task_type: str, *, queue: str = "default", **args: Any) -> str:
         """As `put`, with options of `producer.new_task`; one attempt unless they say more."""
         task = producer.new_task(task_type, args, **{"max_attempts": 1, **options})
-        return self.driver.run(producer.enqueue_one(queue, task))
+        task_id = self.driver.run(producer.enqueue_one(queue, task))
+        if queue == self.driver.queue:
+            self.accepted.add(task_id)
+        return task_id
 
     def put_many(self, task_type: str, count: int, **args: Any) -> list[str]:
         tasks = [producer.new_task(task_type, args or {"n": n}, max_attempts=1) for n in range(count)]
-        return [e.task_id for first in range(0, count, 500) for e in self.driver.put(*tasks[first : first + 500])]
+        ids = [e.task_id for first in range(0, count, 500) for e in self.driver.put(*tasks[first : first + 500])]
+        self.accepted |= set(ids)
+        return ids
 
     def view(self, task_id: str) -> TaskView:
         return self.driver.view(task_id)
@@ -243,7 +251,7 @@ class Site:
     # --- the end ---
 
     def close(self) -> None:
-        """Ends the nodes; every process must be gone soon after, and the keyspace consistent."""
+        """Ends the nodes; every process must be gone soon after, and every invariant hold."""
         for node in self.nodes:
             if node.process.poll() is None:
                 node.signal(signal.SIGCONT)
@@ -253,7 +261,8 @@ class Site:
                 node.wait(END_S)
             wait_until(lambda: not self.processes(), 10.0, f"no process to be left: {self.processes()}\n{self.logs()}")
             if self.is_audited:
-                assert self.driver.findings() == [], self.logs()
+                wrong = invariants.check(self.driver, accepted=self.accepted, runs=self.runs())
+                assert wrong == [], self.logs()
         finally:
             for node in self.nodes:
                 node.close()

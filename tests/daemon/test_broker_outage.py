@@ -89,6 +89,7 @@ def test_a_broker_that_forgot_everything_is_served_on(site: Site) -> None:
     site.wait_started(task_id)
 
     site.driver.raw.flushall()
+    site.accepted.clear()
     gate.touch()
     wait_until(lambda: "the task is gone" in node.log, 10, "the result to be refused")
 

@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -148,6 +149,10 @@ async def fail_twice(context: TaskContext) -> str:
     return "at last"
 
 
+def _call_oneself() -> None:
+    _call_oneself()
+
+
 @tq.task(retry=once)
 def leave_by(how: str) -> None:
     note("start")
@@ -156,7 +161,7 @@ def leave_by(how: str) -> None:
     if how == "KeyboardInterrupt":
         raise KeyboardInterrupt
     if how == "RecursionError":
-        leave_by.handler(how)
+        _call_oneself()
     if how == "unserialisable":
         return object()  # type: ignore[return-value]
     raise BaseExceptionGroup("several", [ValueError(how)])
@@ -248,6 +253,28 @@ tq.task(name="soft_async", retry=once, soft_timeout_s=0.3)(_use_soft_time)
 tq.task(name="soft_plain", retry=once, soft_timeout_s=0.3)(_use_soft_time_plainly)
 tq.task(name="soft_async_isolated", retry=once, soft_timeout_s=0.3, isolate=True)(_use_soft_time)
 tq.task(name="soft_plain_isolated", retry=once, soft_timeout_s=0.3, isolate=True)(_use_soft_time_plainly)
+
+
+@tq.task(retry=once)
+def return_much(n_bytes: int) -> str:
+    note("start")
+    return "x" * n_bytes
+
+
+@tq.task(retry=once, isolate=True)
+def use_up_memory() -> int:
+    note("start")
+    resource.setrlimit(resource.RLIMIT_AS, (300_000_000, 300_000_000))
+    return len(bytearray(1_000_000_000))
+
+
+@tq.task(retry=once, isolate=True)
+def ignore_sigterm(gate: str) -> str:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    note("start")
+    wait_for_file(gate)
+    return "through"
+
 
 said = contextvars.ContextVar("said", default="nothing")
 said.set("on import")
