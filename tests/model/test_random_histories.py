@@ -6,6 +6,7 @@ finds, and a seeded random generator, which plays long and busy histories.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -286,6 +287,13 @@ def test_hypothesis_finds_no_long_history_on_which_queue_and_model_disagree(brok
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_queue_and_model_agree_on_a_very_long_history(broker_url: str, seed: int) -> None:
     play_seeded(broker_url, seed=seed, steps=8000)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("n", range(2))
+def test_queue_and_model_agree_for_twelve_thousand_steps(broker_url: str, n: int) -> None:
+    play_seeded(broker_url, seed=int(os.environ.get("CHAOS_SEED", "1")) + n, steps=12_000)
 
 
 def test_the_clock_of_a_history_is_its_own(broker_url: str) -> None:
