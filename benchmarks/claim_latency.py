@@ -20,7 +20,7 @@ from tq_core.roles.consumer import Ack
 from tq_core.transport import connection
 from tq_core.transport.runner import SyncRunner
 
-ENQUEUE_BATCH = 1_000
+ENQUEUE_BATCH = 500
 CLAIM_BATCH = 10
 LEAD_S = 5.0
 TARGET_MS = 10.0
