@@ -16,7 +16,7 @@ from tq_core import names
 from tq_core.errors import InvalidInputError
 from tq_core.keyspace import keys, script_loader
 
-_CALL = re.compile(r"\bcall\('([A-Z]+)'")
+_CALL = re.compile(r"\bp?call\('([A-Z]+)'")
 _USER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 _CONNECTION = ("ping", "select", "evalsha", "script|load", "client|setname", "cluster|slots", "time")

@@ -7,6 +7,7 @@
 -- Moves blocked -> pending or scheduled, or by policy failed or cancelled. Emits what becomes of them.
 -- Cost O((parents + settled) log N).
 --@include prelude
+--@include sound
 --@include prime
 --@include endings
 for i = 2, #ARGV, 4 do settle(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])) end

@@ -10,6 +10,7 @@
 -- Moves none: pending and blocked tasks change places, scheduled and retrying ones get the place they will have. Emits
 -- reprioritised. Cost O(n log N).
 --@include prelude
+--@include sound
 --@include prime
 --@include selection
 --@include body

@@ -15,6 +15,7 @@
 -- Moves nothing, cancelled, failed -> the state the task was in; a blocked one whose parents have ended meanwhile goes on or
 -- gives up, as it would have. Emits restored, unblocked, failed, cancelled. Cost O(n log N).
 --@include prelude
+--@include sound
 --@include chunks
 --@include body
 --@include selection
