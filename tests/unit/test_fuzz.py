@@ -136,7 +136,7 @@ def test_any_due_schedules_are_read_and_those_that_cannot_be_followed_are_left(f
 def test_any_bodies_are_a_claim(tasks: list[tuple[bytes, bytes | None, bytes | None]], token: bytes) -> None:
     ids = [task_id.decode("latin-1").encode() for task_id, _, _ in tasks]
     bodies, trails = [body for _, body, _ in tasks], [trail for _, _, trail in tasks]
-    claim = consumer.decode_claim("mail", [b"OK", token, b"9", ids, bodies, trails])
+    claim = consumer.decode_claim("mail", [b"OK", token, b"9", ids, bodies, trails, b""])
     assert len(claim.tasks) == sum(body is not None for body in bodies)
 
 
