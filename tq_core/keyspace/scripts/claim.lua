@@ -61,12 +61,11 @@ local fence = redis.pcall('HINCRBY', Q .. 'counters', 'fence', 1)
 local is_read = true
 if not bodies then is_read, bodies = pcall(get_fields, 'bodies', ids) end
 -- Where a stranger has overwritten a key, what was taken goes back: else each try would cost tasks their place.
-local function put_back_taken(problem)
+local problem = type(fence) == 'table' and fence or not is_read and bodies
+if problem then
   for i = 1, #popped, 2 do call('ZADD', Q .. 'pending', popped[i + 1], popped[i]) end
   return type(problem) == 'table' and problem or redis.error_reply(problem)
 end
-if type(fence) == 'table' then return put_back_taken(fence) end
-if not is_read then return put_back_taken(bodies) end
 local token = string.format('%.0f', fence) .. '-' .. ARGV[3] .. '~' .. now_ms .. '~' .. ARGV[2] .. '|'
 local lease_end = string.format('%.0f', now + tonumber(ARGV[5]))
 local tokens, leases, ghosts = {}, {}, 0
@@ -85,8 +84,11 @@ if fence % SENTINEL_EVERY == 1 then
   tokens[#tokens + 1] = '!'
   tokens[#tokens + 1] = SENTINEL
 end
-local is_leased, problem = pcall(add_members, 'running', leases)
-if not is_leased then return put_back_taken(problem) end
+local is_leased, refusal = pcall(add_members, 'running', leases)
+if not is_leased then
+  for i = 1, #popped, 2 do call('ZADD', Q .. 'pending', popped[i + 1], popped[i]) end
+  return type(refusal) == 'table' and refusal or redis.error_reply(refusal)
+end
 set_fields('tokens', tokens)
 if not is_limited and k == n and call('EXISTS', Q .. 'pending') == 1 then wake() end
 event('e', 'claimed', 'w', ARGV[2], 'i', table.concat(ids, ','))
