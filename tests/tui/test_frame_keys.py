@@ -164,7 +164,7 @@ async def test_purge_says_what_it_would_hit_as_the_server_has_it_and_asks(q: Que
     async with console_on(q, first="queues") as console:
         await on_queues(console)
         await console.press("P")
-        await console.until_shown("Delete all 7 pending tasks of mail for good")
+        await console.until_shown("Delete all 7 pending tasks of mail")
         await console.until_shown("7 pending now")
         await console.until_shown("work: 7")
         assert "tq queues purge mail --state pending --yes" in console.screen_text

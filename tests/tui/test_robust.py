@@ -582,7 +582,7 @@ async def test_of_marked_tasks_that_are_not_loaded_it_is_said_that_they_are_not_
         await console.press("space", "G")
         await console.until(lambda: console.table.cursor_row is not None, "the end of the list")
         await console.press("space", "D")
-        await console.until_shown("Delete 2 tasks for good?")
+        await console.until_shown("Delete 2 tasks?")
         await console.until_shown("1 work in mail, and 1 that are not on screen")
         await console.press("y")
         await console.until(lambda: console.done, "the deletion")
@@ -696,7 +696,7 @@ def test_a_signal_ends_the_console_whatever_is_open_and_however_often_it_comes(
         terminal.press("5")
         terminal.until(b"boom")
         terminal.press("D")
-        terminal.until(b"for good?")
+        terminal.until(b"Delete ")
         server.freeze()
         for _ in range(3):
             terminal.process.send_signal(number)

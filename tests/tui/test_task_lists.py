@@ -66,7 +66,7 @@ async def test_nothing_but_y_deletes_anything(q: QueueDriver, answer: str) -> No
     async with console_on(q, first="dlq") as console:
         await console.until(lambda: console.table.total == 2, "the list")
         await console.press("D")
-        await console.until_shown("for good?")
+        await console.until_shown("Delete ")
         await console.press("x", "1", answer)
         await console.until(lambda: console.app.screen is console.app.base, "the question to go")
         assert q.depths() == {"failed": 2}
@@ -79,7 +79,7 @@ async def test_a_plan_is_bound_to_the_ids_under_the_key_not_to_what_comes_under_
         await console.until(lambda: console.table.total == 3, "the list")
         assert console.table.cursor_id == ids[0]
         await console.press("D")
-        await console.until_shown("for good?")
+        await console.until_shown("Delete ")
         q.run(operator.requeue([ids[0]], actor="bob"))
         fail_some(q, 1)
         await console.press("y")

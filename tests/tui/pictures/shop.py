@@ -154,9 +154,9 @@ WRENS = (f"{WREN}.1",)
 @contextlib.contextmanager
 def _same_ids(clock: Clock, chance: random.Random) -> Iterator[None]:
     """Makes ids of the given clock and chance instead of the machine's."""
-    urandom = SimpleNamespace(urandom=chance.randbytes)
+    noise = SimpleNamespace(getrandbits=lambda bits: int.from_bytes(chance.randbytes(bits // 8)))
     time = SimpleNamespace(time_ns=lambda: clock.now_ms * 1_000_000)
-    with mock.patch.object(ids, "os", urandom), mock.patch.object(ids, "time", time):
+    with mock.patch.object(ids, "_noise", noise), mock.patch.object(ids, "time", time):
         yield
 
 

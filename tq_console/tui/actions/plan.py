@@ -92,7 +92,8 @@ def tell_done(participle: str) -> Callable[[Sequence[Done]], Told]:
             parts.append(
                 f"{plural(len(bad), 'task')} left as {'it is' if len(bad) == 1 else 'they are'}: {', '.join(reasons)}"
             )
-        return Told("; ".join(parts) or "nothing to do", is_good=not bad)
+        undo = getattr(done, "undo_op", "")
+        return Told(("; ".join(parts) or "nothing to do") + (f" (tq undo {undo})" if undo else ""), is_good=not bad)
 
     return tell
 
@@ -102,7 +103,8 @@ def tell_bulk(participle: str) -> Callable[[Bulk], Told]:
 
     def tell(bulk: Bulk) -> Told:
         left = f"; {plural(len(bulk.skipped), 'task')} left: {_why_not(bulk.skipped[0].word)}" if bulk.skipped else ""
-        return Told(f"{plural(bulk.done, 'task')} {participle}{left}", is_good=not bulk.skipped)
+        undo = f" (tq undo {bulk.undo_op})" if bulk.undo_op else ""
+        return Told(f"{plural(bulk.done, 'task')} {participle}{left}{undo}", is_good=not bulk.skipped)
 
     return tell
 

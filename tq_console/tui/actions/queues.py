@@ -42,10 +42,10 @@ def resume(queue: str, *, actor: str) -> Plan:
 
 
 def purge(queue: QueueStats, state: TaskState, *, actor: str, masker: Masker) -> Plan:
-    """Deletes all tasks of one state of a queue for good."""
+    """Deletes all tasks of one state of a queue."""
     name, depth = queue.queue, queue.depths[state]
     return Plan(
-        title=f"Delete all {plural(depth, f'{state} task')} of {name} for good",
+        title=f"Delete all {plural(depth, f'{state} task')} of {name}",
         command=command_line("queues", "purge", name, "--state", str(state), "--yes"),
         level=Level.MODAL,
         flow=lambda told: operator.purge(name, actor=actor, state=state, on_progress=told),

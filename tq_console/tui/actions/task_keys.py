@@ -23,7 +23,7 @@ TASK_BINDINGS = (
         "X", "cancel", "cancel", tooltip="Cancel: end it before it runs, ask a running one to stop", id="tasks.cancel"
     ),
     Binding("K", "kill", "kill", tooltip="Kill a running task, if need be with its process", id="tasks.kill"),
-    Binding("D", "discard", "delete", tooltip="Delete the task for good", id="tasks.discard"),
+    Binding("D", "discard", "delete", tooltip="Delete the task; tq undo brings it back for a while", id="tasks.discard"),
 )
 
 
@@ -90,7 +90,7 @@ class TaskKeys:
             self.post_message(PlanMade(task_plans.kill(chosen.ids, chosen.tasks, chosen.fleet, actor=self.actor)))
 
     def action_discard(self) -> None:
-        """Deletes tasks for good."""
+        """Deletes tasks."""
         chosen = self.chosen()
         if not chosen.ids:
             self.post_message(NothingToDo("no task here to delete"))

@@ -65,18 +65,18 @@ def kill(ids: Sequence[str], tasks: Sequence[TaskView], fleet: Fleet, *, actor: 
 
 
 def discard(ids: Sequence[str], tasks: Sequence[TaskView], *, actor: str) -> Plan:
-    """Deletes tasks for good."""
+    """Deletes tasks."""
     is_dlq = bool(tasks) and all(task.state is TaskState.FAILED for task in tasks)
     verb = ("dlq", "discard") if is_dlq else ("tasks", "delete")
     return Plan(
-        title=f"Delete {_named(ids)} for good",
+        title=f"Delete {_named(ids)}",
         command=ids_command(*verb, ids=ids),
         level=Level.BAR if len(ids) <= MANY else Level.MODAL,
         flow=lambda told: operator.discard(
             ids, actor=actor, action="discard" if is_dlq else "delete", on_progress=told
         ),
         tell=tell_done("deleted"),
-        facts=(*_kinds(ids, tasks), "their arguments, results and history are gone with them"),
+        facts=(*_kinds(ids, tasks), "with their arguments, results and history; `tq undo` brings them back for a while"),
         total=len(ids),
     )
 
