@@ -23,7 +23,9 @@ TASK_BINDINGS = (
         "X", "cancel", "cancel", tooltip="Cancel: end it before it runs, ask a running one to stop", id="tasks.cancel"
     ),
     Binding("K", "kill", "kill", tooltip="Kill a running task, if need be with its process", id="tasks.kill"),
-    Binding("D", "discard", "delete", tooltip="Delete the task; tq undo brings it back for a while", id="tasks.discard"),
+    Binding(
+        "D", "discard", "delete", tooltip="Delete the task; tq undo brings it back for a while", id="tasks.discard"
+    ),
 )
 
 

@@ -76,7 +76,10 @@ def discard(ids: Sequence[str], tasks: Sequence[TaskView], *, actor: str) -> Pla
             ids, actor=actor, action="discard" if is_dlq else "delete", on_progress=told
         ),
         tell=tell_done("deleted"),
-        facts=(*_kinds(ids, tasks), "with their arguments, results and history; `tq undo` brings them back for a while"),
+        facts=(
+            *_kinds(ids, tasks),
+            "with their arguments, results and history; `tq undo` brings them back for a while",
+        ),
         total=len(ids),
     )
 
