@@ -55,6 +55,25 @@ def test_what_cannot_be_put_back_is_named(tq: Tq, mail: QueueDriver) -> None:
     assert "n@mail: nothing was done, because it is pending" in ran.err
 
 
+def test_tasks_are_moved_to_another_queue_and_the_old_id_says_where(tq: Tq, mail: QueueDriver) -> None:
+    slow = mail.beside("slow")
+    slow.put_one(name="x", delay_s=99)
+    task_id, other = mail.put_one(), mail.put_one(name="n")
+    ran = tq.ok("tasks", "move", task_id, "--to", "slow")
+    new_id = ran.out.split()[-2]
+    assert ran.out == f"{task_id}  moved; it is {new_id} now\n"
+    assert f"it is {new_id} there" in tq("tasks", "show", task_id).err
+    assert tq("tasks", "move", other, "--to", "slwo").code == 3
+    assert tq.ok("tasks", "move", "--filter", "id:n*", "--to", "slow", "--yes").out == "1 task moved\n"
+    assert slow.depths() == {"scheduled": 1, "pending": 2}
+    assert tq("tasks", "move", "--filter", "x").code == 2
+    assert slow.take_one().id == new_id
+    tq.ok("undo")
+    ran = tq("undo")
+    assert (ran.code, ran.out) == (5, "0 tasks restored\n")
+    assert f"{task_id}: it stays in the other queue as {new_id}, because it is running" in ran.err
+
+
 @pytest.mark.parametrize("verb", ["cancel", "delete", "reprioritise", "retry"])
 def test_what_a_filter_fits_is_acted_on(tq: Tq, mail: QueueDriver, verb: str) -> None:
     mail.put(*[new_task("send_a", {}) for _ in range(250)], new_task("other", {}))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tq_core.roles.operator import Bulk, Done
     from tq_core.transport.steps import Flow
 
-UNDOABLE = frozenset({"cancelled", "deleted"})
+UNDOABLE = frozenset({"cancelled", "deleted", "moved"})
 BAR_FROM = 50
 """Fewer tasks than these are told one by one only."""
 MAX_NAMED = 20
@@ -88,12 +88,14 @@ def tell(invocation: Invocation, done: Sequence[Done]) -> ExitCode:
                 "is_done": each.is_done,
                 "word": each.word,
                 "worker_id": each.worker_id or None,
+                "new_id": each.new_id or None,
                 "undo_op": undo_op if each.word in UNDOABLE and undo_op else None,
             }
             out.record(record)
         elif each.is_done:
             asked = f"asked to stop; it runs on {each.worker_id}"
-            out.line(f"{each.task_id}  {asked if each.word == 'asked' else each.word}")
+            now = f"moved; it is {each.new_id} now" if each.word == "moved" else each.word
+            out.line(f"{each.task_id}  {asked if each.word == 'asked' else now}")
         if not each.is_done:
             code = max(code, ExitCode.NOT_FOUND if each.word == "gone" else ExitCode.REFUSED)
             out.talk(f"tq: {each.task_id}: {_why_not(each.word)}")
@@ -121,6 +123,13 @@ def _why_not(word: str) -> str:
             return f"nothing was done, because the task {rest} holds its unique key: wait for that one or cancel it"
         case "same":
             return "nothing was done, because it has that priority"
+        case "waits":
+            return "nothing was done, because it waits for other tasks"
+        case "awaited":
+            return "nothing was done, because other tasks wait for it"
+        case "went":
+            new_id, _, how = rest.partition(" ")
+            return f"it stays in the other queue as {new_id}, because it {how.replace('is:', 'is ')}"
     return f"nothing was done ({word})"
 
 

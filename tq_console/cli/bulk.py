@@ -30,6 +30,7 @@ PARTICIPLES = {
     "retry": "requeued",
     "delete": "deleted",
     "reprioritise": "reprioritised",
+    "move": "moved",
 }
 BACKGROUND = click.option(
     "--background",
@@ -86,6 +87,7 @@ def run_job(
     is_background: bool,
     is_sure: bool = True,
     priority: int | None = None,
+    to: str = "",
 ) -> ExitCode:
     """Starts a job and does it, or leaves it to the workers; prints what was done, or the job's id."""
     from tq_console.cli.task_reading import known_queues
@@ -100,6 +102,7 @@ def run_job(
         by=invocation.actor,
         why=why,
         priority=priority,
+        to=to,
     )
     jobs.check(job)
     found = invocation.run(inspector.stats(named, minutes=1))
@@ -112,7 +115,7 @@ def run_job(
         return ExitCode.OK
     if not is_sure:
         what = f"{action} what fits {job.filter!r} of {plural(total, 'task')} ({', '.join(states)})"
-        confirm(invocation, what=what, is_sure=False, can_undo=action in ("cancel", "delete"))
+        confirm(invocation, what=what, is_sure=False, can_undo=action in ("cancel", "delete", "move"))
     job_id = invocation.change(jobs.start(meant, job))
     if is_background:
         if out.is_json:
@@ -138,7 +141,7 @@ def _finish(invocation: Invocation, job_id: str, queues: list[str], *, total: in
     except KeyboardInterrupt as error:
         raise Interrupted(f"{error}; workers go on with it: `tq jobs cancel {job_id}` ends it") from error
     undo_op = ""
-    if action in ("cancel", "kill", "delete") and invocation.run(undo.undoable(queues, op=job_id)):
+    if action in ("cancel", "kill", "delete", "move") and invocation.run(undo.undoable(queues, op=job_id)):
         undo_op = job_id
     return tell_job(invocation, parts, undo_op=undo_op)
 

@@ -36,7 +36,7 @@ SUMMARY_CELLS = 200
     """,
 )
 def tasks() -> None:
-    """List, show, retry, cancel, kill, delete, reprioritise tasks, or wait for one."""
+    """List, show, retry, cancel, kill, delete, reprioritise, move tasks, or wait for one."""
 
 
 @tasks.command(
@@ -356,6 +356,37 @@ def reprioritise(
         ids,
         lambda told: operator.reprioritise(ids, priority, actor=invocation.actor, why=why, on_progress=told),
         participle="reprioritised",
+    )
+
+
+@tasks.command(
+    examples="""
+        tq tasks move 01jd7q0v3k0a19c8x7v6b5n4m2 --to slow
+        tq tasks move --filter 'type:send_*' --state pending --to slow --yes
+    """
+)
+@_IDS
+@click.option("--to", required=True, metavar="QUEUE", help="The queue that they go to.")
+@with_filter
+@WHY
+@click.pass_obj
+def move(invocation: Invocation, /, *, task_ids: tuple[str, ...], to: str, why: str, **chosen: Any) -> int:
+    """Move tasks that wait or have failed to another queue, under new ids. ID may be - for stdin.
+
+    A failed one begins anew there. Tasks that wait for others, or that others wait for, stay where they are.
+    """
+    from tq_console.cli.task_reading import known_queues
+    from tq_core.roles import moves
+
+    known_queues(invocation, [to])
+    if is_chosen_by_filter(task_ids, chosen):
+        return _act_on_all(invocation, "move", WAITING, {**chosen, "why": why, "to": to})
+    ids = read_ids(task_ids)
+    return act(
+        invocation,
+        ids,
+        lambda told: moves.move(ids, to, actor=invocation.actor, why=why, on_progress=told),
+        participle="moved",
     )
 
 

@@ -8,15 +8,17 @@
     group    first_ms|last_ms|type|reason|version,version|error JSON
     waits    policy|due_ms|watch                                  watch: only with parents in other queues; ends
                                                                   with "+" where those that have ended count as done
-    outbox   {kind, id, at, ...}                              ended: to, parent, how, last; watch: watch, again, ids
+    outbox   {kind, id, at, ...}                              ended: to, parent, how, last; watch: watch, again, ids;
+                                                              move, return: to, op, by, undid, ids (id, new id, ...)
     attempts at_ms|token outcome|attempt|duration_ms|detail JSON  one line each, oldest first
     expiry   ms; of a task that runs on past it 2^52 more, so that no range of what is due finds it until it waits again
     rate     starts/period_ms/burst
     breaker  failures in percent|least runs|window_ms|cooldown_ms|probes
     trash    how|state|score|ended_ms|waits|parents|body|record|trail|attempts|group|expiry|until
     operated at_ms|action|actor|detail JSON
+    leaving  state|due_ms|expiry|key|body|trail|attempts
 
-In trash and operated each value stands after its length and a colon, not before a separator: it may be one of these.
+In trash, operated and leaving each value stands after its length and a colon, not before a separator: it may be one of these.
 
 Only the last field of each may contain the separator; every other is a number, a checked name, percent-encoded or JSON
 whose `|` is written as an escape. A token ends with the separator, so that a record begins with the token that wrote

@@ -54,6 +54,8 @@ MEANINGS = {
     "waits_for_foreign_unasked": "a task waits for one of another queue whose queue was not asked",
     "watched_but_ended": "a task that has ended or is gone is to tell another queue when it ends",
     "message_unreadable": "a message to another queue cannot be read",
+    "moved_and_not_kept": "a task is to be brought to another queue and is not kept until then",
+    "leaving_for_nowhere": "a task that was moved is kept and nothing says where it goes",
     "trash_disagrees": "what was kept for an undo is not named where it should be",
     "trash_of_no_operation": "something is kept for the undo of an operation that is gone",
     "in_trash_and_there": "a task that an undo would put back is there already",

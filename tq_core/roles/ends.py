@@ -81,7 +81,7 @@ def wait(task_id: str, *, timeout_s: float | None = None) -> Flow[TaskView]:
         if not (may_watch and is_waiting):
             (task,) = yield from inspector.show([task_id], queue=queue)
             if task is None:
-                raise not_found(task_id)
+                raise (yield from inspector.missing(task_id))
             if task.state.is_terminal:
                 return task
         left_s = LOOK_AGAIN_S if deadline is None else deadline - time.monotonic()

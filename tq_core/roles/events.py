@@ -36,7 +36,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Empty for the fleet."""
     kind: str
     """enqueued unblocked claimed completed retrying failed cancelled expired replaced released crashed lost
-    requeued discarded dropped restored reprioritised job paused
+    requeued discarded dropped restored reprioritised moved job paused
     resumed configured skipped scheduling breaker; joined, left."""
     ids: tuple[str, ...] = ()
     worker_id: str = ""

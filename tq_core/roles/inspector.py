@@ -275,7 +275,7 @@ def show(
         )
         for home, (_, found) in zip(by_queue, replies, strict=True):
             for raw in found:
-                if raw:
+                if isinstance(raw, list):
                     view = wire.task_view(home, wire.View(*raw))
                     views[view.id] = view
     return [views.get(task_id) for task_id in task_ids]
@@ -290,8 +290,32 @@ def show_one(task_id: str, *, payload_max: int = SHOW_BYTES) -> Flow[TaskView]:
     """
     (view,) = yield from show([task_id], payload_max=payload_max)
     if view is None:
-        raise NotFoundError(f"no task has the id {task_id!r}: it never existed, was deleted, or its retention is over")
+        raise (yield from missing(task_id))
     return view
+
+
+def missing(task_id: str) -> Flow[NotFoundError]:
+    """Why a task is not there, as the error to raise; names its new id where it was moved within two days."""
+    new_id = (yield from moved_to([task_id])).get(task_id)
+    if new_id:
+        return NotFoundError(f"the task {task_id} was moved to another queue: it is {new_id} there")
+    return NotFoundError(f"no task has the id {task_id!r}: it never existed, was deleted, or its retention is over")
+
+
+def moved_to(task_ids: Sequence[str]) -> Flow[dict[str, str]]:
+    """The new ids of tasks that were moved to another queue within two days."""
+    by_queue: dict[str, list[str]] = {}
+    for task_id, queue in (yield from locate(task_ids)).items():
+        by_queue.setdefault(queue, []).append(task_id)
+    if not by_queue:
+        return {}
+    replies = yield Batch([Script("show", keys.queue_prefix(q), (0, *some)) for q, some in by_queue.items()])
+    return {
+        task_id: raw.decode("utf-8", "replace")
+        for some, (_, found) in zip(by_queue.values(), replies, strict=True)
+        for task_id, raw in zip(some, found, strict=True)
+        if raw and isinstance(raw, bytes)
+    }
 
 
 class Groups(msgspec.Struct, frozen=True):

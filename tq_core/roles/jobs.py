@@ -14,15 +14,16 @@ from typing import Any, Literal
 
 import msgspec
 
+from tq_core import names
 from tq_core.errors import InvalidInputError, NotFoundError, RefusedError
 from tq_core.keyspace import keys, wire
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView, parse_priority
-from tq_core.roles import inspector, operator, registry
+from tq_core.roles import inspector, moves, operator, registry
 from tq_core.roles.operator import Done
 from tq_core.roles.task_filter import TaskFilter, parse_filter
 from tq_core.transport.steps import Batch, Flow, Script
 
-Action = Literal["cancel", "kill", "retry", "delete", "reprioritise"]
+Action = Literal["cancel", "kill", "retry", "delete", "reprioritise", "move"]
 ALL_STATES: dict[str, tuple[TaskState, ...]] = {
     # In the order in which tasks go from one to the next, so that none slips past.
     "cancel": (*(s for s in TaskState if s in WAITING_STATES and s is not TaskState.PENDING), TaskState.PENDING),
@@ -30,6 +31,7 @@ ALL_STATES: dict[str, tuple[TaskState, ...]] = {
     "retry": tuple(s for s in TaskState if s in TERMINAL_STATES),
     "delete": tuple(s for s in TaskState if s is not TaskState.RUNNING),
     "reprioritise": tuple(s for s in TaskState if s in WAITING_STATES),
+    "move": (*(s for s in TaskState if s in WAITING_STATES), TaskState.FAILED),
 }
 ALL_STATES["cancel"] += (TaskState.RUNNING,)
 ALL_STATES["kill"] += (TaskState.RUNNING,)
@@ -50,6 +52,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str = ""
     why: str = ""
     priority: int | None = None
+    to: str = ""
+    """Of a move: the queue."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +90,10 @@ def check(job: Job) -> TaskFilter | None:
         raise InvalidInputError(f"no state to {job.action}: use {', '.join(allowed)}")
     if (job.priority is not None) != (job.action == "reprioritise"):
         raise InvalidInputError("a priority goes with reprioritise, and that needs one")
+    if bool(job.to) != (job.action == "move"):
+        raise InvalidInputError("a queue to go to goes with move, and that needs one")
+    if job.to:
+        names.check_queue(job.to)
     if job.priority is not None:
         parse_priority(job.priority)
     return parse_filter(job.filter) if job.filter else None
@@ -201,6 +209,12 @@ def _act(job: Job, task_ids: list[str], until_ms: int, job_id: str) -> Flow[list
             return (yield from operator.discard(task_ids, action="delete", **as_who))
         case "reprioritise":
             return (yield from operator.reprioritise(task_ids, job.priority or 0, **as_who))
+        case "move":
+            try:
+                return (yield from moves.move(task_ids, job.to, **as_who))
+            except (NotFoundError, RefusedError) as error:
+                # They are left and counted as skipped; the pages after them may find room again.
+                return [Done(task_id, error.code) for task_id in task_ids]
 
 
 def jobs(queues: Sequence[str] | None = None, *, job_id: str = "") -> Flow[list[Part]]:

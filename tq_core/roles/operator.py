@@ -28,7 +28,7 @@ SETTINGS = ("max_size", "keep_ms", "keep_completed", "keep_cancelled", "keep_fai
 Progress = Callable[[int], None]
 
 
-_DONE = frozenset({"cancelled", "asked", "requeued", "deleted", "reprioritised", "restored"})
+_DONE = frozenset({"cancelled", "asked", "requeued", "deleted", "reprioritised", "restored", "moved"})
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -36,9 +36,12 @@ class Done(msgspec.Struct, frozen=True):
 
     task_id: str
     word: str
-    """cancelled, asked (it runs and was told to stop), requeued, deleted, reprioritised, restored; or why nothing was
-    done: gone, is:STATE, unique:ID, same (it has that priority)."""
+    """cancelled, asked (it runs and was told to stop), requeued, deleted, reprioritised, restored, moved; or why nothing
+    was done: gone, is:STATE, unique:ID, same (it has that priority), waits (for other tasks), awaited (others wait for it),
+    went:ID STATE (what was moved went on under this id)."""
     worker_id: str = ""
+    new_id: str = ""
+    """moved: its id in the other queue."""
 
     @property
     def is_done(self) -> bool:

@@ -4,6 +4,7 @@ A message is told, and only then taken out, so a crash in between tells it twice
 
     ended {to, parent, how, last}   a task has ended that `to` asked about: settle those that asked up to `last`
     watch {watch, again, ids}       tasks of this queue wait for these of others: ask to be told, settle what has ended
+    move, return {to, op, ids}      tasks that this queue gave away and keeps until they have arrived (arrivals.py)
 
 What cannot be told stays and is put off; `tq doctor` says so.
 """
@@ -18,7 +19,8 @@ import msgspec
 from tq_core import ids
 from tq_core.errors import BrokerUnreachableError, InvalidInputError, TqError
 from tq_core.keyspace import keys, wire
-from tq_core.roles import registry
+from tq_core.roles import arrivals, registry
+from tq_core.roles.arrivals import Passage
 from tq_core.transport.steps import Arg, Batch, Block, Command, Flow, Script
 
 TOLD_AT_ONCE = 100
@@ -65,6 +67,9 @@ class Question(msgspec.Struct, frozen=True):
     """Who waits, where that is known."""
     counts_as_done: bool = False
     """Whether one that has ended is as good as completed, since a person had the child run again."""
+
+
+Said = Ended | Question | Passage
 
 
 # --- telling ---
@@ -127,6 +132,7 @@ def wait_posted(queues: Sequence[str], *, timeout_s: float) -> Flow[str | None]:
 def _tell(messages: Sequence[Message]) -> Flow[None]:
     ended: list[Ended] = []
     questions: list[Question] = []
+    passages: list[Passage] = []
     for message in messages:
         read = _READERS.get(str(message.content.get("kind")))
         if read is None:
@@ -135,26 +141,38 @@ def _tell(messages: Sequence[Message]) -> Flow[None]:
             found = read(message)
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInputError(f"a damaged message: {message.raw[:200]!r}") from error
+        passages += (one for one in found if isinstance(one, Passage))
         ended += (one for one in found if isinstance(one, Ended))
         questions += (one for one in found if isinstance(one, Question))
     ended += yield from ask(questions)
     yield from settle(ended)
+    for passage in passages:
+        yield from arrivals.bring(passage)
     yield from _take_out(messages)
 
 
-def _read_ended(message: Message) -> list[Ended | Question]:
+def _read_passage(message: Message) -> list[Said]:
+    return [arrivals.read(message.queue, message.content)]
+
+
+def _read_ended(message: Message) -> list[Said]:
     said = message.content
     return [Ended(str(said["to"]), str(said["parent"]), str(said["how"]), 0, int(said["last"]))]
 
 
-def _read_watch(message: Message) -> list[Ended | Question]:
+def _read_watch(message: Message) -> list[Said]:
     said = message.content
     return [
         Question(message.queue, str(i), int(said["watch"]), counts_as_done=bool(said.get("again"))) for i in said["ids"]
     ]
 
 
-_READERS: dict[str, Callable[[Message], list[Ended | Question]]] = {"ended": _read_ended, "watch": _read_watch}
+_READERS: dict[str, Callable[[Message], list[Said]]] = {
+    "ended": _read_ended,
+    "watch": _read_watch,
+    arrivals.MOVE: _read_passage,
+    arrivals.RETURN: _read_passage,
+}
 
 
 def _take_out(messages: Sequence[Message]) -> Flow[None]:

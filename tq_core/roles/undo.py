@@ -15,7 +15,7 @@ import msgspec
 
 from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.keyspace import keys, wire
-from tq_core.roles import outbox, registry
+from tq_core.roles import moves, outbox, registry
 from tq_core.roles.operator import CHUNK, Bulk, Done, Progress, encode_audit_detail, new_op, skipped_of
 from tq_core.transport.steps import Batch, Flow, Script
 
@@ -107,6 +107,11 @@ def undo(
     restored = 0
     left: dict[str, Done] = {}
     for queue in found[0].tasks:
+        if found[0].action == "move":
+            back = yield from moves.move_back(queue, op, actor=actor, why=why)
+            restored += back.done
+            left |= {done.task_id: done for done in back.skipped}
+            continue
         after, in_round, deferred, force = "", 0, 0, 0
         while True:
             word, *rest = yield Script(

@@ -52,7 +52,9 @@ class EndWatch:
         finally:
             self._leave(queue, task_id, future)
         (found,) = await self._run(inspector.show([task_id], queue=queue))
-        if found is None or not found.state.is_terminal:
+        if found is None:
+            raise await self._run(inspector.missing(task_id))
+        if not found.state.is_terminal:
             raise ends.still_waiting(task_id, found, timeout_s)
         return cast("TaskView", found)
 

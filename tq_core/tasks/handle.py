@@ -186,7 +186,7 @@ def wait_all(task_ids: Sequence[str], *, timeout_s: float | None = None) -> Flow
     while asked := [task_id for task_id in task_ids if task_id not in ended][:ASKED_AT_ONCE]:
         for task_id, task in zip(asked, (yield from inspector.show(asked, payload_max=0)), strict=True):
             if task is None:
-                raise ends.not_found(task_id)
+                raise (yield from inspector.missing(task_id))
             if task.state.is_terminal:
                 ended[task_id] = task
         live = [task_id for task_id in asked if task_id not in ended]

@@ -201,9 +201,19 @@ end
 for id in pairs(pairs_of('watchers')) do
   if not state_of[id] or TERMINAL[state_of[id]] then report('watched_but_ended', id) end
 end
+local announced = {}
 for _, message in ipairs(call('ZRANGE', Q .. 'outbox', 0, -1)) do
   local is_json, read = pcall(cjson.decode, message)
-  if not is_json or type(read) ~= 'table' or not read.kind or not read.at then report('message_unreadable', message) end
+  if not is_json or type(read) ~= 'table' or not read.kind or not read.at then report('message_unreadable', message)
+  elseif read.kind == 'move' or read.kind == 'return' then
+    for at = 2, #read.ids, 2 do
+      announced[read.ids[at]] = true
+      if call('HEXISTS', Q .. 'leaving', read.ids[at]) == 0 then report('moved_and_not_kept', read.ids[at]) end
+    end
+  end
+end
+for _, id in ipairs(call('HKEYS', Q .. 'leaving')) do
+  if not announced[id] then report('leaving_for_nowhere', id) end
 end
 -- 1 = on the way that is being walked, 2 = known to end at tasks that are not blocked.
 local walked = {}
@@ -257,6 +267,7 @@ end
 local counters = pairs_of('counters')
 local function counter(field) return tonumber(counters[field]) or 0 end
 local expected = counter('enqueued') - counter('discarded') - counter('dropped') - counter('trimmed') + counter('restored')
+  + counter('moved_in') - counter('moved_out')
 if expected ~= total then report('count_of_tasks', total .. ' kept, counters say ' .. expected) end
 local sums = {}
 local first, last, STEP = math.floor(now / 60000) - 2880, math.floor(now / 60000) + 1, 100

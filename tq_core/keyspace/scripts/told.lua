@@ -10,7 +10,16 @@
 --@include chunks
 local messages, due = {}, {}
 for i = 3, #ARGV do messages[i - 2] = ARGV[i] end
-if ARGV[2] == '' then remove_members('outbox', messages)
+if ARGV[2] == '' then
+  remove_members('outbox', messages)
+  -- Tasks that have arrived elsewhere go in the step that forgets where they went.
+  if call('EXISTS', Q .. 'leaving') == 1 then
+    for i = 1, #messages do
+      local is_json, read = pcall(cjson.decode, messages[i])
+      local ids = is_json and type(read) == 'table' and (read.kind == 'move' or read.kind == 'return') and read.ids or {}
+      for at = 2, #ids, 2 do call('HDEL', Q .. 'leaving', ids[at]) end
+    end
+  end
 else
   local due_ms = string.format('%.0f', now + tonumber(ARGV[2]))
   for i = 1, #messages do

@@ -8,6 +8,7 @@
 --       6 after       the last id that the call before looked at; "" to begin
 --       7 limit       tasks a call
 --       8 force       1: tasks whose parents cannot be put back are put back all the same
+--       then ids      only these; they come back from the queue that they were moved to
 -- Reply {"OK", restored ids, words, last, n deferred}   words: one for each task that stays in the trash, "<id> IS:<state>"
 --        it is there again or went on, "<id> GONE" it was cancelled and is gone, "<id> U:<id that holds its unique key>";
 --        last: the last id that was looked at, "" at the end; deferred: tasks whose parents come first, for another round
@@ -32,9 +33,16 @@ if not until_ms or tonumber(until_ms) <= now then return {'GONE'} end
 -- First write: refused whole when memory is full, since what is put back needs some.
 call('HINCRBY', Q .. 'counters', 'seq', 0)
 local TERMINAL = {completed = true, failed = true, cancelled = true}
+local SECONDS_A_DAY = 86400
+local day = math.floor(now / 1000 / SECONDS_A_DAY)
 local after = ARGV[6] == '' and '[' .. undone .. ' "' or '(' .. undone .. ' ' .. ARGV[6]
 local to = '(' .. undone .. '!'
-local names = call('ZRANGEBYLEX', Q .. 'trashed', after, to, 'LIMIT', 0, tonumber(ARGV[7]))
+local names = {}
+if #ARGV == 8 then names = call('ZRANGEBYLEX', Q .. 'trashed', after, to, 'LIMIT', 0, tonumber(ARGV[7])) end
+for i = 9, #ARGV do
+  local name = undone .. ' ' .. ARGV[i]
+  if call('ZSCORE', Q .. 'trashed', name) then names[#names + 1] = name end
+end
 local packed = get_fields('trash', names)
 
 local restored, words, deleted, left, waiting = {}, {}, 0, {}, {}
@@ -127,6 +135,11 @@ local function restore(task)
     if task.key_until ~= '' then call('HSET', Q .. 'until', id, task.key_until) end
   end
   if task.expiry ~= '' then call('ZADD', Q .. 'expiries', task.expiry, id) end
+  if #ARGV > 8 then
+    -- It came back from another queue, and is not to come again (arrive.lua).
+    call('HSET', Q .. 'arrived:' .. day, id .. ' ' .. undone, place_of(task.body))
+    call('EXPIRE', Q .. 'arrived:' .. day, 2 * SECONDS_A_DAY)
+  end
   if task.state == 'blocked' then block_again(task)
   else call('ZADD', Q .. task.state, task.score, id) end
   call('HDEL', Q .. 'trash', task.name)
@@ -143,7 +156,7 @@ for i = 1, #names do
   }
   waiting[i] = task
 end
-local last = waiting[tonumber(ARGV[7])] and waiting[#waiting].id or ''
+local last = #ARGV == 8 and waiting[tonumber(ARGV[7])] and waiting[#waiting].id or ''
 -- Parents before their children: nearly always they are in that order already, so one round does it.
 local is_moving = true
 while #waiting > 0 and is_moving do
