@@ -105,6 +105,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     timeout_s: float | None = None
     """Hard limit of one attempt."""
+    soft_timeout_s: float | None = None
+    """When SoftTimeoutError is raised inside the handler."""
     retry: RetryPolicy | None = None
     """Overrides the delays of the type's policy."""
     linked_to: str | None = None

@@ -246,6 +246,9 @@ class _Session:
         except Exception as error:  # noqa: BLE001 - converting arguments may run users' code
             return Outcome(error=error), None
         timeout_s = header.options.timeout_s if header.options.timeout_s is not None else definition.timeout_s
+        soft_s = (
+            header.options.soft_timeout_s if header.options.soft_timeout_s is not None else definition.soft_timeout_s
+        )
         run = Run(task, time.monotonic() + self._lease_ms / 1000)
         run.definition = definition
         run.context = context = TaskContext(
@@ -257,7 +260,7 @@ class _Session:
             token=task.token.decode("ascii", "replace").rstrip("|"),
             worker_id=self._worker_id,
             timeout_s=timeout_s,
-            soft_timeout_s=definition.soft_timeout_s,
+            soft_timeout_s=soft_s,
             task_queue=definition.task_queue if isinstance(definition, Task) else None,
         )
         if definition.context_parameter is not None:
@@ -268,8 +271,8 @@ class _Session:
             run.execution = CoroutineExecution(run, kwargs, self._ended)
         else:
             run.execution = self._threads.start(run, kwargs)
-        if definition.soft_timeout_s is not None:
-            run.timer = asyncio.get_running_loop().call_later(definition.soft_timeout_s, run.execution.warn)
+        if soft_s is not None:
+            run.timer = asyncio.get_running_loop().call_later(soft_s, run.execution.warn)
         keeper = asyncio.create_task(self._keep_lease(task, stop))
         try:
             await asyncio.wait({end, stop.is_forced}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

@@ -220,11 +220,12 @@ def test_a_task_that_is_held_by_a_limit_is_moved_out_of_its_line(q: QueueDriver,
 def test_a_job_moves_what_a_filter_fits(q: QueueDriver, slow: QueueDriver) -> None:
     q.put_many(3)
     job = Job(action="move", states=(TaskState.PENDING,), to="slow", by="ann")
-    job_id = q.run(jobs.start(["mail"], job))
-    while q.run(jobs.advance("mail", job_id)):
-        pass
-    (part,) = q.run(jobs.jobs(job_id=job_id))
-    assert (part.status, part.done, part.skipped) == ("done", 3, 0)
+    job_id = q.run(jobs.start(["mail", "slow"], job))
+    for queue in ("mail", "slow"):
+        while q.run(jobs.advance(queue, job_id)):
+            pass
+    parts = {p.queue: (p.status, p.done, p.skipped) for p in q.run(jobs.jobs(job_id=job_id))}
+    assert parts == {"mail": ("done", 3, 0), "slow": ("done", 0, 3)}
     assert slow.depths() == {"completed": 1, "pending": 3}
     assert undone(q, job_id) == Bulk(3)
     assert q.depths() == {"completed": 1, "pending": 3}

@@ -163,5 +163,8 @@ def test_a_handler_can_tidy_up_when_its_time_is_nearly_over(site: Site) -> None:
     site.start()
 
     ids = {kind: site.put(kind) for kind in kinds}
+    of_task = TaskOptions(soft_timeout_s=0.2)
+    ids |= {f"own_{kind}": site.put_with({"options": of_task}, f"own_{kind}") for kind in kinds}
 
-    assert {kind: site.ended(task_id).result for kind, task_id in ids.items()} == dict.fromkeys(kinds, "tidy")
+    ended = {kind: site.ended(task_id).result for kind, task_id in ids.items()}
+    assert ended == dict.fromkeys([*kinds, *(f"own_{kind}" for kind in kinds)], "tidy")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.waiting import wait_until
 from tq_core import InvalidArgumentsError, RetryPolicy, TaskContext, TaskQueue, TaskState, current_context
-from tq_core.errors import RefusedError, SoftTimeoutError, TaskInterruptedError
+from tq_core.errors import InvalidInputError, RefusedError, SoftTimeoutError, TaskInterruptedError
 from tq_core.roles import consumer as claims
 from tq_core.roles.limits import Rate, set_limits
 from tq_core.roles.operator import cancel, pause_queue
@@ -374,6 +374,20 @@ def test_the_soft_timeout_lets_a_handler_finish_tidily(memory_tq: TaskQueue, is_
     InlineWorker(memory_tq).run_until_empty()
 
     assert handle.result_sync() == "tidy"
+
+
+def test_a_task_may_have_a_soft_timeout_of_its_own_and_its_history_says_that_it_fired(memory_tq: TaskQueue) -> None:
+    @memory_tq.task(soft_timeout_s=20)
+    async def work() -> None:
+        await asyncio.sleep(20)
+
+    handle = work.options(soft_timeout_s=0.02, max_attempts=1).enqueue_sync()
+    InlineWorker(memory_tq).run_until_empty()
+    assert handle.status_sync().history[0].detail["type"] == "tq_core.errors.SoftTimeoutError"
+    with pytest.raises(InvalidInputError, match=r"soft timeout of 9 s: must be below the timeout of 9 s"):
+        work.options(soft_timeout_s=9, timeout_s=9)
+    with pytest.raises(InvalidInputError, match="soft timeout of 0 s: must be above 0"):
+        work.options(soft_timeout_s=0)
 
 
 @pytest.mark.parametrize("kill", [True, False])

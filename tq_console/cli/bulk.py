@@ -107,8 +107,8 @@ def run_job(
     jobs.check(job)
     found = invocation.run(inspector.stats(named, minutes=1))
     depths = {queue.queue: sum(queue.depths[state] for state in job.states) for queue in found}
-    meant = [queue for queue, depth in depths.items() if depth]
-    total = sum(depths.values())
+    meant = [queue for queue, depth in depths.items() if depth and queue != to]
+    total = sum(depths[queue] for queue in meant)
     out = invocation.out
     if not meant:
         out.talk("tq: no task is in such a state: nothing to do")

@@ -45,6 +45,7 @@ MAX_DATA_BYTES = 8 * 1024 * 1024
 @click.option("--at", type=MOMENT, help="Not before this time: 2030-01-31T18:00, or 18:00 for the next one.")
 @click.option("--max-attempts", type=click.IntRange(1, 1000), help="How often it is tried in all.")
 @click.option("--timeout", type=DURATION, help="Longest time that one attempt may take.")
+@click.option("--soft-timeout", type=DURATION, help="When an attempt is told to finish tidily; below --timeout.")
 @click.option("--unique", metavar="KEY", help="Refuse while an unfinished task of the queue holds this key.")
 @click.option(
     "--unique-until",
@@ -195,6 +196,7 @@ def _line(options: dict[str, Any], **fields: Any) -> TaskLine:
         at=None if at_ms is None else at_ms / 1000,
         max_attempts=options["max_attempts"],
         timeout=options["timeout"],
+        soft_timeout=options["soft_timeout"],
         unique=options["unique"],
         unique_until=options["unique_until"],
         unique_for=options["unique_for"],

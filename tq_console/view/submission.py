@@ -33,7 +33,8 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Seconds since 1970, or a date and time."""
     max_attempts: int | None = None
     timeout: float | str | None = None
-    """Seconds, or a duration like 5m."""
+    """Seconds, or a duration like 5m; so is the soft one."""
+    soft_timeout: float | str | None = None
     unique: str | None = None
     unique_until: str | None = None
     """started or finished."""
@@ -73,6 +74,7 @@ def line_of(task: TaskView) -> TaskLine:
         priority=task.priority,
         max_attempts=task.max_attempts,
         timeout=task.options.timeout_s,
+        soft_timeout=task.options.soft_timeout_s,
         expires=task.options.expires_in_s,
         limit_key=task.options.limit_key,
         linked_to=task.id,
@@ -158,6 +160,7 @@ class SubmissionRules:
             unique_key=line.unique,
             options=TaskOptions(
                 timeout_s=_seconds("timeout", line.timeout),
+                soft_timeout_s=_seconds("soft_timeout", line.soft_timeout),
                 linked_to=line.linked_to,
                 depends_on=tuple(dict.fromkeys(line.depends_on or ())),
                 on_parent_failure=line.on_parent_failure,

@@ -1,6 +1,6 @@
 """Moves tasks to another queue, where each gets a new id, and back again.
 
-No script can write in two queues. The step that takes tasks out of the old one keeps them in `leaving` and posts a message;
+No script can write in two queues. The step that takes tasks out of the old one keeps them in `leaving`, with a message;
 whoever comes first brings them (`arrivals`), so nothing is lost or doubled if the mover dies at any point.
 """
 

@@ -36,8 +36,8 @@ class Done(msgspec.Struct, frozen=True):
 
     task_id: str
     word: str
-    """cancelled, asked (it runs and was told to stop), requeued, deleted, reprioritised, restored, moved; or why nothing
-    was done: gone, is:STATE, unique:ID, same (it has that priority), waits (for other tasks), awaited (others wait for it),
+    """cancelled, asked (it runs and was told to stop), requeued, deleted, reprioritised, restored, moved; or why
+    nothing was done: gone, is:STATE, unique:ID, same (it has that priority), waits (for others), awaited (by others),
     went:ID STATE (what was moved went on under this id)."""
     worker_id: str = ""
     new_id: str = ""

@@ -26,6 +26,7 @@ from tq_core.transport.steps import Arg, Flow, Script
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_BATCH = 500
 MAX_PARENTS = 1000
+MAX_TIMEOUT_S = 31_536_000
 MAX_DELAY_MS = 10 * 365 * 86_400_000
 
 _encode = msgspec.json.Encoder().encode
@@ -73,6 +74,15 @@ def encode_payload(args: dict[str, Any] | bytes, *, max_bytes: int = MAX_PAYLOAD
     return payload
 
 
+def _check_timeouts(options: TaskOptions) -> None:
+    hard_s, soft_s = options.timeout_s, options.soft_timeout_s
+    for word, limit_s in (("timeout", hard_s), ("soft timeout", soft_s)):
+        if limit_s is not None and not 0 < limit_s <= MAX_TIMEOUT_S:
+            raise InvalidInputError(f"a {word} of {limit_s} s: must be above 0 and at most one year")
+    if hard_s is not None and soft_s is not None and soft_s >= hard_s:
+        raise InvalidInputError(f"a soft timeout of {soft_s} s: must be below the timeout of {hard_s} s")
+
+
 def _too_large(size: int, limit: int) -> PayloadTooLargeError:
     return PayloadTooLargeError(
         f"the arguments take {size} bytes, the limit is {limit}: store the data elsewhere and pass its name"
@@ -109,11 +119,10 @@ def new_task(
         raise InvalidInputError(f"a due time of {at_ms} ms: must be milliseconds since 1970")
     if isinstance(max_attempts, bool) or not 1 <= max_attempts <= 1000:
         raise InvalidInputError(f"max_attempts {max_attempts}: must be from 1 to 1000")
-    if options and options.timeout_s is not None and not 0 < options.timeout_s <= 31_536_000:
-        raise InvalidInputError(f"a timeout of {options.timeout_s} s: must be above 0 and at most one year")
     if unique_key is not None:
         names.encode_unique_key(unique_key)
     if options:
+        _check_timeouts(options)
         _check_parents(options)
         _check_times(options, delay_s=delay_s)
         _check_unique(options, is_unique=unique_key is not None)

@@ -48,6 +48,7 @@ class TaskContext:
         "deadline",
         "max_attempts",
         "queue",
+        "soft_timeout_s",
         "task_id",
         "task_type",
         "token",
@@ -78,6 +79,8 @@ class TaskContext:
         self.worker_id = worker_id
         self.deadline = now + timeout_s if timeout_s is not None else None
         """When the attempt is ended, by time.monotonic(); None = never."""
+        self.soft_timeout_s = soft_timeout_s
+        """After so long SoftTimeoutError is raised inside the handler; None = never."""
         self.cancel_reason = ""
         self._soft_deadline = now + soft_timeout_s if soft_timeout_s is not None else None
         self._task_queue = task_queue

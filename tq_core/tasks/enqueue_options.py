@@ -33,6 +33,8 @@ class EnqueueOptions(TypedDict, total=False):
     max_attempts: int
     timeout_s: float
     """Hard limit of one attempt."""
+    soft_timeout_s: float
+    """When SoftTimeoutError is raised inside the handler, so that it can finish tidily."""
     unique: str | bool
     """A key that only one unfinished task of the queue may hold; True = the type and its arguments."""
     unique_until: str
@@ -123,6 +125,7 @@ def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) 
         unique_key=unique if isinstance(unique, str) else task_type[:100] if unique else None,
         options=TaskOptions(
             timeout_s=options.get("timeout_s"),
+            soft_timeout_s=options.get("soft_timeout_s"),
             retry=retry,
             linked_to=options.get("linked_to"),
             depends_on=_parent_ids(options.get("depends_on", ())),

@@ -17,7 +17,6 @@ from tq_core.model import DEFAULT_PRIORITY, RetryPolicy, parse_priority
 from tq_core.roles import producer, registry
 from tq_core.tasks.arguments import Arguments, return_hint
 
-MAX_TIMEOUT_S = 31_536_000
 MAX_DOC_CHARS = 4_000
 
 _encode = msgspec.json.Encoder().encode
@@ -63,7 +62,7 @@ class TaskDefinition:
     timeout_s: float | None = None
     """Hard limit of one attempt; a task's own option beats it."""
     soft_timeout_s: float | None = None
-    """When SoftTimeoutError is raised inside the handler."""
+    """When SoftTimeoutError is raised inside the handler; a task's own option beats it."""
     priority: int = DEFAULT_PRIORITY
     is_unique: bool = False
     """Whether the same arguments may be live only once."""
@@ -171,7 +170,7 @@ def describe(handler: Any, settings: TaskSettings, *, local_names: Mapping[str, 
         )
     hard_s, soft_s = settings.get("timeout_s"), settings.get("soft_timeout_s")
     for word, limit_s in (("timeout_s", hard_s), ("soft_timeout_s", soft_s)):
-        if limit_s is not None and not 0 < limit_s <= MAX_TIMEOUT_S:
+        if limit_s is not None and not 0 < limit_s <= producer.MAX_TIMEOUT_S:
             raise InvalidInputError(f"the task {task_type!r}, {word} {limit_s}: must be above 0 and at most one year")
     if hard_s is not None and soft_s is not None and soft_s >= hard_s:
         raise InvalidInputError(

@@ -62,6 +62,7 @@ class Spec(_Message, frozen=True, tag="spec"):
     token: str
     worker_id: str
     timeout_s: float | None
+    soft_timeout_s: float | None
     payload: bytes
     retry: dict[str, Any] | None
     """The task's own policy."""

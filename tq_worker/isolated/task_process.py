@@ -75,7 +75,7 @@ class TaskProcess:
             token=spec.token,
             worker_id=spec.worker_id,
             timeout_s=spec.timeout_s,
-            soft_timeout_s=definition.soft_timeout_s,
+            soft_timeout_s=spec.soft_timeout_s,
             task_queue=definition.task_queue if isinstance(definition, Task) else None,
             progress=lambda fraction, text: self._send(messages.Progress(fraction=fraction, text=text)),
             log=lambda text: self._send(messages.Said(text=text)),
@@ -86,8 +86,8 @@ class TaskProcess:
         if definition.is_async:
             return asyncio.run(self._call_async(definition, kwargs, context))
         self._listen()
-        if definition.soft_timeout_s is not None:
-            self._after(definition.soft_timeout_s, lambda: self._interrupt(SoftTimeoutError))
+        if spec.soft_timeout_s is not None:
+            self._after(spec.soft_timeout_s, lambda: self._interrupt(SoftTimeoutError))
         with running_in(context):
             return definition.encode_result(definition.handler(**kwargs))
 
@@ -95,13 +95,13 @@ class TaskProcess:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         self._listen()
         with running_in(context):
-            if definition.soft_timeout_s is None:
+            if context.soft_timeout_s is None:
                 return definition.encode_result(await definition.handler(**kwargs))
             from tq_worker.worker.coroutines import Warnable
 
             assert self._task is not None
             coroutine = Warnable(definition.handler(**kwargs), self._task)
-            self._loop.call_later(definition.soft_timeout_s, coroutine.warn)
+            self._loop.call_later(context.soft_timeout_s, coroutine.warn)
             return definition.encode_result(await coroutine)
 
     # --- what the worker says meanwhile ---

@@ -51,7 +51,7 @@ class CoroutineExecution:
             # The asyncio task has its own copy of the context variables, so nothing needs to be set back.
             with running_in(context):
                 coroutine = definition.handler(**kwargs)
-                if definition.soft_timeout_s is not None:
+                if context.soft_timeout_s is not None:
                     coroutine = self._warnable = Warnable(coroutine, self.task)
                 outcome = Outcome(result=definition.encode_result(await coroutine))
         except BaseException as error:  # noqa: BLE001 - a handler's seam: what it raises ends the attempt, not the process

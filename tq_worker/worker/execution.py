@@ -116,6 +116,9 @@ class Floor:
                 self._reports.failed(run, classify(error, definition, task.attempt, retry=header.options.retry))
                 return
         timeout_s = header.options.timeout_s if header.options.timeout_s is not None else definition.timeout_s
+        soft_s = (
+            header.options.soft_timeout_s if header.options.soft_timeout_s is not None else definition.soft_timeout_s
+        )
         run.context = context = TaskContext(
             task_id=task.id,
             task_type=header.task_type,
@@ -125,7 +128,7 @@ class Floor:
             token=task.token.decode("ascii", "replace").rstrip("|"),
             worker_id=self._worker_id,
             timeout_s=timeout_s,
-            soft_timeout_s=definition.soft_timeout_s,
+            soft_timeout_s=soft_s,
             task_queue=definition.task_queue if isinstance(definition, Task) else None,
             progress=functools.partial(_note_progress, run),
             log=functools.partial(self._log.said, run),
@@ -154,10 +157,8 @@ class Floor:
         else:
             execution = self._threads.start(run, kwargs)
         run.execution = execution
-        if definition.soft_timeout_s is not None:
-            run.ladder = asyncio.get_running_loop().call_later(
-                definition.soft_timeout_s, execution.warn, context=self._context
-            )
+        if soft_s is not None:
+            run.ladder = asyncio.get_running_loop().call_later(soft_s, execution.warn, context=self._context)
 
     # --- stopping ---
 

@@ -284,6 +284,7 @@ def _spec(run: Run) -> messages.Spec:
         token=context.token,
         worker_id=context.worker_id,
         timeout_s=context.remaining_s,
+        soft_timeout_s=context.soft_timeout_s,
         payload=task.payload,
         retry=msgspec.to_builtins(task.header.options.retry) if task.header.options.retry is not None else None,
     )

@@ -249,6 +249,10 @@ def _use_soft_time_plainly() -> str:
     return "not reached"
 
 
+tq.task(name="own_soft_async", retry=once)(_use_soft_time)
+tq.task(name="own_soft_plain", retry=once)(_use_soft_time_plainly)
+tq.task(name="own_soft_async_isolated", retry=once, isolate=True)(_use_soft_time)
+tq.task(name="own_soft_plain_isolated", retry=once, isolate=True)(_use_soft_time_plainly)
 tq.task(name="soft_async", retry=once, soft_timeout_s=0.3)(_use_soft_time)
 tq.task(name="soft_plain", retry=once, soft_timeout_s=0.3)(_use_soft_time_plainly)
 tq.task(name="soft_async_isolated", retry=once, soft_timeout_s=0.3, isolate=True)(_use_soft_time)

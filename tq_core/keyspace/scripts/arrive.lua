@@ -58,6 +58,7 @@ if #accepted > 0 then
   wake()
   count('moved_in', #accepted)
   event('e', 'enqueued', 'i', table.concat(accepted, ','))
-  audit(ARGV[3], ARGV[4], 'move', #accepted, ARGV[5], accepted)
+  -- Where the op is a job's, what it did was counted where they left.
+  write_down(ARGV[3], ARGV[4], 'move', #accepted, ARGV[5], accepted)
 end
 return {'OK', #accepted}
