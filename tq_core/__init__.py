@@ -15,12 +15,14 @@ if TYPE_CHECKING:
         WaitTimeoutError,
     )
     from tq_core.model import RetryPolicy, TaskState, TaskView
+    from tq_core.roles.limits import Breaker
     from tq_core.tasks.context import TaskContext, current_context
     from tq_core.tasks.handle import ChainHandle, GroupHandle, TaskHandle
     from tq_core.tasks.task_queue import TaskQueue
     from tq_core.tasks.workflow import TaskSignature
 
 _HOMES = {
+    "Breaker": "roles.limits",
     "ChainHandle": "tasks.handle",
     "FatalError": "errors",
     "GroupHandle": "tasks.handle",
@@ -41,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Breaker",
     "ChainHandle",
     "FatalError",
     "GroupHandle",

@@ -27,7 +27,7 @@ import msgspec
 
 from tq_core.errors import BrokerError, HardTimeoutError, RefusedError
 from tq_core.model import TaskState
-from tq_core.roles import consumer, inspector, maintenance, outbox, registry, schedules
+from tq_core.roles import consumer, inspector, limits, maintenance, outbox, registry, schedules
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.tasks.context import TaskContext
 from tq_core.tasks.registered_task import Task
@@ -155,6 +155,8 @@ class _Session:
         declared = self._task_queue.schedules.values()
         if declared:
             await self._task_queue.run(schedules.declare(declared, is_start=True))
+        published = [task.published() for task in self._task_queue.tasks.values()]
+        await self._task_queue.run(limits.declare_breakers(published))
         # Once, at the start: a schedule that fires faster than its tasks run would never let this end.
         await self._task_queue.run(schedules.tick(queues or self._task_queue.queues))
         skipped_to_ms = 0

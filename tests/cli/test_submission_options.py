@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tests.cli.conftest import Tq
 from tests.queue_driver import QueueDriver
 from tq_core.model import TaskState
-from tq_core.roles import operator
+from tq_core.roles import operator, registry
 
 
 def test_expiry_is_shown_and_carried_over_by_from(tq: Tq, published: QueueDriver) -> None:
@@ -70,3 +70,13 @@ def test_a_batch_goes_on_as_room_comes_and_prints_what_is_in(
     assert "2 enqueued" in ran.err
     mail.run(operator.configure_queue("mail", {"max_size": None}, actor="ann"))
     assert "2 took the place of one that waited" in tq.ok("submit", "--batch", lines).err
+
+
+def test_a_type_says_the_limit_key_of_what_is_submitted_by_hand(tq: Tq, mail: QueueDriver) -> None:
+    mail.run(registry.publish_types([registry.PublishedType(name="work", queue="mail", limit_key="{tenant}")]))
+    for words, key in ((["tenant=acme"], "acme"), (["tenant=acme", "--limit-key", "own"], "own")):
+        task_id = tq.ok("submit", "work", *words, "--timeout", "9s", "--soft-timeout", "5s").out.strip()
+        task = mail.view(task_id)
+        assert (task.options.limit_key, task.options.soft_timeout_s) == (key, 5)
+    assert tq("submit", "work", "other=1").code == 2
+    assert tq("submit", "work", "tenant=a", "--timeout", "5s", "--soft-timeout", "5s").code == 2

@@ -11,7 +11,7 @@ import pytest
 from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
 from tq_core.keyspace import keys, script_loader
-from tq_core.roles import doctor, operator, registry
+from tq_core.roles import doctor, limits, operator, registry
 from tq_core.roles.doctor import CODES, Finding
 from tq_core.roles.registry import Fleet, Member, NodeInfo
 
@@ -102,6 +102,12 @@ def queue_full(q: QueueDriver) -> None:
     q.run(operator.configure_queue(q.queue, {"max_size": 2}, actor="ann"))
 
 
+def breaker_open(q: QueueDriver) -> None:
+    beat(q)
+    q.run(limits.set_breaker(q.queue, "work", limits.Breaker(), actor="ann"))
+    q.run(limits.open_breaker(q.queue, "work", actor="ann"))
+
+
 def large_payloads(q: QueueDriver) -> None:
     beat(q)
     q.put_one({"text": "x" * doctor.LARGE_BYTES})
@@ -155,7 +161,7 @@ def inbox_grows(q: QueueDriver) -> None:
 IN_REDIS = (
     *(no_worker, no_handler, paused_long, leases_overdue, untold, ghosts, dlq_full, dlq_nearly_full, queue_full),
     *(large_payloads, schema_too_new, schema_old, number_conflict, node_lost, node_late, node_unreadable, crash_loop),
-    *(versions_differ, inbox_grows),
+    *(versions_differ, inbox_grows, breaker_open),
 )
 
 

@@ -117,6 +117,12 @@ def ids(queues: list[QueueStats], found: Fleet) -> list[str]:
             "workers",
         ),
         (
+            msgspec.structs.replace(queue("mail"), rules={"breaker:work": "open"}),
+            fleet(node("n")),
+            "the breaker of work in mail is open: its tasks are held back",
+            "queues",
+        ),
+        (
             queue("mail", depths={TaskState.FAILED: 31}),
             fleet(node("n")),
             "31 tasks in the dead letter queue",

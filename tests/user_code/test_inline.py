@@ -14,7 +14,8 @@ from tests.waiting import wait_until
 from tq_core import InvalidArgumentsError, RetryPolicy, TaskContext, TaskQueue, TaskState, current_context
 from tq_core.errors import InvalidInputError, RefusedError, SoftTimeoutError, TaskInterruptedError
 from tq_core.roles import consumer as claims
-from tq_core.roles.limits import Rate, set_limits
+from tq_core.roles.limits import Breaker, Rate, set_breaker, set_limits
+from tq_core.roles.limits import read as read_limits
 from tq_core.roles.operator import cancel, pause_queue
 from tq_core.roles.registry import register_queue
 from tq_core.transport.steps import Command
@@ -573,3 +574,33 @@ def test_what_a_rate_holds_back_does_not_keep_an_inline_worker_for_ever(tq: Task
 
         assert report.completed == 2
         assert [h.status_sync().options.limit_key for h in handles] == ["acme"] * 3
+
+
+def test_a_type_has_a_limit_key_of_its_arguments_and_a_breaker(memory_tq: TaskQueue) -> None:
+    breaker = Breaker(failures_percent=20, min_runs=1)
+
+    @memory_tq.task(limit_key="{tenant}-{n}", breaker=breaker, retry=RetryPolicy(max_attempts=1), unique=True)
+    def work(tenant: str, n: int) -> int:
+        return len(tenant) // n
+
+    handles = [
+        work.enqueue_sync("acme", 1),
+        work.enqueue_sync(tenant="a|b", n=-2),
+        work.options(limit_key="own").enqueue_sync("a", 3),
+    ]
+    assert [h.status_sync().options.limit_key for h in handles] == ["acme-1", "a|b--2", "own"]
+    scheduled = memory_tq.schedule("nightly", work, {"tenant": "acme", "n": 7}, cron="0 8 * * *")
+    assert scheduled.limit_key == "acme-7"
+    InlineWorker(memory_tq).run_until_empty()
+    (view,) = memory_tq.run_sync(read_limits("default")).breakers
+    assert (view.type, view.breaker) == ("work", breaker)
+    # A person's change holds until workers start again.
+    memory_tq.run_sync(set_breaker("default", "work", Breaker(min_runs=9), actor="ann"))
+    InlineWorker(memory_tq).run_until_empty()
+    assert memory_tq.run_sync(read_limits("default")).breakers[0].breaker == breaker
+
+    for template, why in (("{m}", "'m' is no argument"), ("{x}", "'x' is no argument"), ("{n.a}", "braces hold")):
+        with pytest.raises(InvalidInputError, match=why):
+
+            @memory_tq.task(name="bad", limit_key=template)
+            def bad(n: int, x: str = "") -> None: ...

@@ -94,6 +94,11 @@ def _queue_facts(queue: QueueStats, *, is_served: bool) -> Iterable[Fact]:
     elif pending and not is_served:
         text = f"queue {name} has {plural(pending, 'pending task')} and no live worker"
         yield Fact("unserved", name, text, Urgency.NOW, "queues", name)
+    for rule, state in queue.rules.items():
+        if rule.startswith("breaker:") and state == "open":
+            task_type = rule.removeprefix("breaker:")
+            text = f"the breaker of {task_type} in {name} is open: its tasks are held back"
+            yield Fact("breaker", f"{name}:{task_type}", text, Urgency.NOW, "queues", name)
     limit = queue.limits.get("max_size")
     if limit is not None and queue.waiting >= limit:
         text = f"queue {name} is full: {queue.waiting:,} of {limit:,} waiting tasks"

@@ -169,7 +169,7 @@ class SubmissionRules:
                 unique_for_s=_seconds("unique_for", line.unique_for),
                 debounce_s=_seconds("debounce", line.debounce),
                 debounce_max_s=_seconds("debounce_max", line.debounce_max),
-                limit_key=line.limit_key,
+                limit_key=line.limit_key or _limit_key(found, line.args),
                 submitted_by=self._submitted_by,
             ),
         )
@@ -214,6 +214,12 @@ def _default_attempts(found: PublishedType | None) -> int:
     from tq_core.settings import retry_defaults
 
     return retry_defaults().max_attempts
+
+
+def _limit_key(found: PublishedType | None, args: Mapping[str, Any]) -> str | None:
+    from tq_core.tasks.limit_key_template import limit_key_of
+
+    return limit_key_of(found.limit_key, args) if found and found.limit_key else None
 
 
 def _default_expiry(found: PublishedType | None) -> float | None:

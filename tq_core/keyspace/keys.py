@@ -30,7 +30,7 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{mail}:watchers               HASH    id -> who is told when it ends, "queue watch queue watch"; live ones only
     tq:{mail}:outbox                 ZSET    messages to other queues -> not before (ms)
     tq:{mail}:posted                 ZSET    one marker: something may be in the outbox
-    tq:{mail}:leaving                HASH    new id -> all of a task that is on its way to another queue, or back (move.lua)
+    tq:{mail}:leaving                HASH    new id -> all of a task on its way to another queue, or back (move.lua)
     tq:{mail}:moved:N                HASH    id -> its id in the queue that it was moved to; two days
     tq:{mail}:arrived:N              HASH    id of a task that was moved here -> place|trail it arrived with; two days
     tq:{mail}:waiters                HASH    id -> clients that wait for its end, separated by blanks

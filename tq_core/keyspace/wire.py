@@ -18,7 +18,7 @@
     operated at_ms|action|actor|detail JSON
     leaving  state|due_ms|expiry|key|body|trail|attempts
 
-In trash, operated and leaving each value stands after its length and a colon, not before a separator: it may be one of these.
+In trash, operated and leaving each value stands after its length and a colon, not before a separator: it may be one.
 
 Only the last field of each may contain the separator; every other is a number, a checked name, percent-encoded or JSON
 whose `|` is written as an escape. A token ends with the separator, so that a record begins with the token that wrote

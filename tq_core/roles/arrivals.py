@@ -1,7 +1,7 @@
 """Brings tasks that were moved to their new queue, or back to the old one; see `tq_core.roles.moves`.
 
-A task lies in its old queue's `leaving` until it has arrived, and that step also takes the message out which says where it
-goes. So a death at any point makes it be brought twice, and the second time its queue knows it.
+A task lies in the `leaving` of its old queue until it has arrived, and the step that takes it out takes the message out
+that says where it goes. So a death at any point makes it be brought twice, and the second time its queue knows it.
 """
 
 from __future__ import annotations

@@ -81,6 +81,7 @@ CODES = {
     "number_conflict": "a queue's number is not the one on the register",
     "no_worker": "tasks wait and no live worker serves their queue",
     "no_handler": "tasks wait and no live worker of their queue knows their type",
+    "breaker_open": "the tasks of a type are held back, since too many of them failed",
     "paused_long": "a queue has been paused for long",
     "leases_overdue": "running tasks whose lease ran out are not taken back",
     "untold": "other queues are not told what happened",
@@ -360,6 +361,12 @@ def _served(queue: QueueStats, sample: Sample, nodes: Sequence[NodeInfo]) -> Ite
 
 
 def _stuck(queue: QueueStats, sample: Sample) -> Iterable[_Words]:
+    for rule, state in queue.rules.items():
+        if rule.startswith("breaker:") and state == "open":
+            task_type = rule.removeprefix("breaker:")
+            what = f"holds back all tasks of {task_type}: its breaker is open"
+            cure = f"`tq queues breaker {queue.queue} {task_type}` says why: mend that, or `--close` it"
+            yield "breaker_open", WARNING, what, cure
     if sample.overdue:
         ms = queue.now_ms - (sample.oldest_overdue_ms or queue.now_ms)
         what = f"has {sample.overdue} running tasks whose lease ran out up to {ms // 1000} s ago, and nobody takes them"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import msgspec
@@ -195,6 +195,22 @@ def set_limits(
             fields[field] = "" if value is None else str(value)
     told = {"set": {name: str(value) for name, value in settings.items()}, **({"key": key} if key is not None else {})}
     yield from _set(queue, fields, actor, {"by": actor, "why": why, **told})
+
+
+def declare_breakers(types: Iterable[registry.PublishedType]) -> Flow[None]:
+    """Sets the breakers that code gives its types, where they are not so already; for workers, at their start.
+
+    What a person changes holds until the next start; what code says no longer stays until a person takes it away.
+    """
+    wanted = {(t.queue, t.name): breaker for t in types if (breaker := Breaker.stored(t.breaker))}
+    if not wanted:
+        return
+    found = yield Batch(
+        [Command(("HMGET", keys.queue_prefix(queue) + "limits", f"breaker:{name}")) for queue, name in wanted]
+    )
+    for ((queue, name), breaker), (known,) in zip(wanted.items(), found, strict=True):
+        if known != breaker.encode().encode():
+            yield from set_breaker(queue, name, breaker, actor="code", why="its task type says so")
 
 
 def set_breaker(queue: str, task_type: str, breaker: Breaker | None, *, actor: str, why: str = "") -> Flow[None]:

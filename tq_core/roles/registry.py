@@ -96,6 +96,10 @@ class PublishedType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     timeout_s: float | None = None
     is_isolated: bool = False
     expires_in_s: float | None = None
+    limit_key: str = ""
+    """What the limit key of its tasks is made of."""
+    breaker: str = ""
+    """As it lies in Redis (tq_core.roles.limits)."""
     seen_at_ms: int = 0
 
 

@@ -68,6 +68,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     timeout_s: float | None = None
     expires_in_s: float | None = None
     """No attempt of a task starts so long after it was enqueued, or later."""
+    limit_key: str | None = None
+    """Whose limits its tasks count to."""
 
     def delay_ms(self, fire_ms: int) -> int:
         """How long the task of a fire waits: drawn from the fire itself, so that all workers draw the same."""
@@ -155,6 +157,7 @@ def new_schedule(
     max_attempts: int = 4,
     timeout_s: float | None = None,
     expires_in_s: float | None = None,
+    limit_key: str | None = None,
 ) -> Schedule:
     """A checked schedule.
 
@@ -187,7 +190,7 @@ def new_schedule(
         priority=priority,
         max_attempts=max_attempts,
         delay_s=jitter_s,
-        options=TaskOptions(timeout_s=timeout_s, expires_in_s=expires_in_s),
+        options=TaskOptions(timeout_s=timeout_s, expires_in_s=expires_in_s, limit_key=limit_key),
         max_payload_bytes=MAX_ARGS_BYTES,
     )
     return Schedule(
@@ -203,6 +206,7 @@ def new_schedule(
         max_attempts=max_attempts,
         timeout_s=timeout_s,
         expires_in_s=expires_in_s,
+        limit_key=limit_key,
     )
 
 
@@ -455,7 +459,10 @@ def _now_ms(queue: str) -> Flow[int]:
 def _task_args(schedule: Schedule) -> tuple[int, str, bytes]:
     unique = schedule.unique_key
     options = TaskOptions(
-        timeout_s=schedule.timeout_s, expires_in_s=schedule.expires_in_s, submitted_by=f"cron {schedule.name}"
+        timeout_s=schedule.timeout_s,
+        expires_in_s=schedule.expires_in_s,
+        limit_key=schedule.limit_key,
+        submitted_by=f"cron {schedule.name}",
     )
     tail = wire.body_tail(
         task_type=schedule.task_type,

@@ -13,6 +13,7 @@ from tq_core import ids, names
 from tq_core.errors import InvalidInputError
 from tq_core.model import DEFAULT_PRIORITY, NewTask, RetryPolicy, TaskOptions
 from tq_core.roles import producer
+from tq_core.tasks.limit_key_template import limit_key_of
 
 if TYPE_CHECKING:
     from tq_core.tasks.handle import TaskHandle
@@ -74,6 +75,8 @@ class TypeDefaults(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 4
     is_unique: bool = False
     expires_in_s: float | None = None
+    limit_key: str = ""
+    """A template of arguments, or a fixed text."""
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -84,6 +87,8 @@ class Submission(msgspec.Struct, frozen=True):
     is_unique: bool
     """Whether the unique key is made of the arguments."""
     wait_for_room_s: float | None = None
+    limit_key: str = ""
+    """What the limit key is made of, where it is made of the arguments."""
 
     def task(self, payload: bytes) -> NewTask:
         """The task of these arguments.
@@ -91,6 +96,11 @@ class Submission(msgspec.Struct, frozen=True):
         Args:
             payload: As `producer.encode_payload` makes it.
         """
+        if self.limit_key:
+            key = limit_key_of(self.limit_key, msgspec.json.decode(payload))
+            options = msgspec.structs.replace(self.template.options, limit_key=key)
+            own = msgspec.structs.replace(self, template=msgspec.structs.replace(self.template, options=options))
+            return msgspec.structs.replace(own, limit_key="").task(payload)
         if not self.is_unique:
             return msgspec.structs.replace(self.template, payload=payload)
         key = unique_key_of(self.template.task_type, payload)
@@ -143,7 +153,8 @@ def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) 
     if template.chosen_name is not None:
         ids.chosen_id(template.chosen_name, queue)
     is_of_arguments = unique is True and "debounce_s" not in options
-    return Submission(queue, template, is_of_arguments, wait_for_room_s)
+    limit_key = defaults.limit_key if "limit_key" not in options else ""
+    return Submission(queue, template, is_of_arguments, wait_for_room_s, limit_key)
 
 
 def unique_key_of(task_type: str, payload: bytes) -> str:

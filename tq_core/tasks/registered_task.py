@@ -92,6 +92,7 @@ class Task(TaskDefinition, Generic[P, C, R]):
             max_attempts=self.retry.max_attempts,
             is_unique=self.is_unique,
             expires_in_s=self.expires_in_s,
+            limit_key=self.limit_key,
         )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from tq_core.errors import InvalidInputError
 from tq_core.roles.schedules import Missed, Schedule, new_schedule
 from tq_core.tasks.enqueue_options import unique_key_of
+from tq_core.tasks.limit_key_template import limit_key_of
 from tq_core.tasks.task import TaskDefinition
 
 
@@ -33,6 +34,8 @@ class ScheduleOptions(TypedDict, total=False):
     max_attempts: int
     timeout_s: float
     expires_in_s: float | None
+    limit_key: str
+    """Whose limits its tasks count to; the type's, made of `args`, by default."""
 
 
 def declared_schedule(
@@ -66,6 +69,7 @@ def declared_schedule(
     if definition is None:
         return new_schedule(name, task_type, args, **given)
     payload = definition.arguments.encode(dict(args))
+    own_key = limit_key_of(definition.limit_key, dict(args)) if definition.limit_key else None
     schedule = new_schedule(
         name,
         task_type,
@@ -75,6 +79,7 @@ def declared_schedule(
             "priority": definition.priority,
             "max_attempts": definition.retry.max_attempts,
             "expires_in_s": definition.expires_in_s,
+            "limit_key": own_key,
             **given,
         },
     )

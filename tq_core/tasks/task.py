@@ -15,7 +15,9 @@ from tq_core.errors import InvalidInputError, InvalidResultError
 from tq_core.keyspace import sealing
 from tq_core.model import DEFAULT_PRIORITY, RetryPolicy, parse_priority
 from tq_core.roles import producer, registry
+from tq_core.roles.limits import Breaker
 from tq_core.tasks.arguments import Arguments, return_hint
+from tq_core.tasks.limit_key_template import check_template
 
 MAX_DOC_CHARS = 4_000
 
@@ -40,6 +42,10 @@ class TaskSettings(TypedDict, total=False):
     expires_in_s: float | None
     """No attempt of a task starts so long after it was enqueued, or later."""
     priority: str | int
+    limit_key: str
+    """Whose limits its tasks count to: a text, with arguments in braces, such as {tenant}."""
+    breaker: Breaker
+    """Holds its tasks back while too many fail; workers set it at their start where it differs."""
     unique: bool
     """Let the same arguments be live only once."""
     cron: str
@@ -64,6 +70,9 @@ class TaskDefinition:
     soft_timeout_s: float | None = None
     """When SoftTimeoutError is raised inside the handler; a task's own option beats it."""
     priority: int = DEFAULT_PRIORITY
+    limit_key: str = ""
+    """As `limit_key_template` fills it in; a task's own option beats it."""
+    breaker: Breaker | None = None
     is_unique: bool = False
     """Whether the same arguments may be live only once."""
     expires_in_s: float | None = None
@@ -139,6 +148,8 @@ class TaskDefinition:
             timeout_s=self.timeout_s,
             is_isolated=self.is_isolated,
             expires_in_s=self.expires_in_s,
+            limit_key=self.limit_key,
+            breaker=self.breaker.encode() if self.breaker else "",
         )
 
 
@@ -176,10 +187,18 @@ def describe(handler: Any, settings: TaskSettings, *, local_names: Mapping[str, 
         raise InvalidInputError(
             f"the task {task_type!r}: its soft_timeout_s {soft_s} must be below its timeout_s {hard_s}"
         )
+    arguments = Arguments(handler, task_type=task_type, local_names=local_names)
+    breaker = settings.get("breaker")
+    if breaker is not None and not isinstance(breaker, Breaker):
+        raise InvalidInputError(f"the task {task_type!r}, breaker {breaker!r}: give a Breaker(...)")
     return {
         "name": task_type,
         "handler": handler,
-        "arguments": Arguments(handler, task_type=task_type, local_names=local_names),
+        "arguments": arguments,
+        "limit_key": check_template(settings.get("limit_key", ""), arguments.schema, task_type=task_type)
+        if "limit_key" in settings
+        else "",
+        "breaker": breaker,
         "queue": names.check_queue(settings.get("queue", "default")),
         "retry": settings.get("retry") or RetryPolicy(),
         "timeout_s": hard_s,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tq_core.errors import BrokerError, RefusedError
-from tq_core.roles import registry, schedules
+from tq_core.roles import limits, registry, schedules
 from tq_core.roles.registry import NodeInfo, PublishedType
 from tq_core.roles.schedules import Schedule
 
@@ -52,6 +52,8 @@ class NodeHeartbeat:
         if self._published_at is None or now - self._published_at >= PUBLISH_EVERY_S:
             await self._runner.run(registry.publish_types(self._types))
             await self._runner.run(schedules.declare(self._schedules, is_start=self._published_at is None))
+            if self._published_at is None:
+                await self._runner.run(limits.declare_breakers(self._types))
             self._published_at = now
 
     async def run(self) -> None:
