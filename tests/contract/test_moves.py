@@ -10,7 +10,7 @@ import pytest
 from tests.contract.test_out_of_memory import full_q  # noqa: F401 - a fixture
 from tests.contract.test_undo import everything
 from tests.queue_driver import QueueDriver
-from tq_core.errors import BrokerRefusedError, NotFoundError, QueueFullError, RefusedError
+from tq_core.errors import BrokerError, BrokerRefusedError, NotFoundError, QueueFullError, RefusedError
 from tq_core.model import TaskOptions, TaskState
 from tq_core.roles import audit, ends, jobs, limits, moves, operator, outbox, undo
 from tq_core.roles.jobs import Job
@@ -205,6 +205,17 @@ def test_a_task_whose_key_was_taken_while_it_was_on_its_way_arrives_without_it(
     q.tell()
     assert slow.view(acted[0].new_id).unique_key is None
     assert q.raw.hget(slow.key("unique"), "k").decode() == twin
+
+
+@pytest.mark.parametrize("name", ["leaving", "outbox", "trashed", "wake"])
+def test_where_a_stranger_has_taken_a_key_nothing_leaves(q: QueueDriver, slow: QueueDriver, name: str) -> None:
+    task = q.put_one()
+    q.raw.delete(q.key(name))
+    q.raw.set(q.key(name), "strange")
+    with pytest.raises(BrokerError):
+        q.ask(Script("move", q.key(""), ("ann", "abcdef", "{}", "slow", "", task, "new")))
+    q.raw.delete(q.key(name))
+    assert q.state(task) is TaskState.PENDING
 
 
 def test_a_task_that_is_held_by_a_limit_is_moved_out_of_its_line(q: QueueDriver, slow: QueueDriver) -> None:

@@ -13,6 +13,7 @@
 -- The limit of the queue's length does not hold for them, nor does a unique key that another holds by now: they have left
 -- their queue, so refusing them would lose them. Such a one arrives without its key.
 --@include prelude
+--@include sound
 --@include chunks
 --@include schema
 --@include audit

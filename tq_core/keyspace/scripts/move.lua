@@ -12,6 +12,7 @@
 -- Moves pending, scheduled, retrying, failed or held by a limit -> nothing. Emits moved. Cost O(n log N).
 -- The tasks lie in `leaving` until arrive.lua has them and told.lua takes the message out: a death in between repeats both.
 --@include prelude
+--@include sound
 --@include selection
 --@include audit
 --@include lines
@@ -22,10 +23,13 @@ local A_MESSAGE = 20 -- payloads may be large
 local STATES = {'pending', 'scheduled', 'retrying', 'failed', 'blocked'}
 local SECONDS_A_DAY = 86400
 local is_back = ARGV[6] ~= ''
+local day = math.floor(now / 1000 / SECONDS_A_DAY)
+-- Where a stranger's value is in the place of what is written last, nothing may be taken first (sound.lua).
+for _, hash in ipairs({'leaving', 'moved:' .. day, 'trash', 'operated', 'until'}) do call('HEXISTS', Q .. hash, '') end
+for _, zset in ipairs({'outbox', 'posted', 'trashed', 'operations', 'locks', 'expiries'}) do call('ZSCORE', Q .. zset, '') end
 -- First write: refused whole when memory is full, since what is left needs some.
 call('HINCRBY', Q .. 'counters', 'seq', 0)
 if not is_back then open_trash(ARGV[3]) end
-local day = math.floor(now / 1000 / SECONDS_A_DAY)
 
 local function known_of(memory, id)
   return call('HGET', Q .. memory .. ':' .. day, id) or call('HGET', Q .. memory .. ':' .. (day - 1), id)
