@@ -207,8 +207,9 @@ def test_a_task_whose_key_was_taken_while_it_was_on_its_way_arrives_without_it(
     assert q.raw.hget(slow.key("unique"), "k").decode() == twin
 
 
+@pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("name", ["leaving", "outbox", "trashed", "wake"])
-def test_where_a_stranger_has_taken_a_key_nothing_leaves(q: QueueDriver, slow: QueueDriver, name: str) -> None:
+def test_where_a_stranger_has_taken_a_key_nothing_leaves(q: QueueDriver, name: str) -> None:
     task = q.put_one()
     q.raw.delete(q.key(name))
     q.raw.set(q.key(name), "strange")
