@@ -190,6 +190,15 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """When its rate has its whole burst again."""
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """How far a handler said that it is."""
+
+    at_ms: int
+    fraction: float
+    """From 0 to 1."""
+    text: str
+
+
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     """A task as readers see it, put together from its queue's structures in one script call."""
 
@@ -236,5 +245,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     """pending: how many are served before it."""
     blocked_by: tuple[str, ...] = ()
     """blocked: the tasks that it still waits for."""
+    progress: Progress | None = None
+    """The last that a handler said, of this attempt or an earlier one."""
     gate: Gate | None = None
     """pending and blocked: the limit or the breaker that it waits for."""

@@ -357,6 +357,16 @@ def with_limits_that_no_claim_looks_at(q: QueueDriver, _ids: dict[str, str]) -> 
     return q.key("")
 
 
+def leaving_without_a_message(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.hset(q.key("leaving"), ID, "x")
+    return ID
+
+
+def announced_and_not_kept(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.zadd(q.key("outbox"), {f'{{"kind":"move","id":1,"at":1,"to":"x","ids":["old","{ID}"]}}': 1})
+    return ID
+
+
 DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "two_states": [in_two_states],
     "in_no_state": [in_no_state],
@@ -369,6 +379,8 @@ DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "orphan_record": [with_an_orphan_in("records")],
     "orphan_trail": [with_an_orphan_in("trail")],
     "orphan_attempts": [with_an_orphan_in("attempts")],
+    "orphan_progress": [with_an_orphan_in("progress")],
+    "orphan_logs": [with_an_orphan_in("logs")],
     "orphan_cancels": [with_an_orphan_in("cancels")],
     "cancel_of_idle_task": [with_a_cancel_of_an_idle_task],
     "waiter_of_ended": [with_a_waiter_of_an_ended_task],
@@ -394,6 +406,8 @@ DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "watched_but_ended": [watched_though_ended],
     "message_unreadable": [with_a_message_that_is_none],
     "waits_but_is_not_blocked": [waiting_though_pending, with_an_edge_of_a_pending_task],
+    "leaving_for_nowhere": [leaving_without_a_message],
+    "moved_and_not_kept": [announced_and_not_kept],
     "waits_in_a_circle": [waiting_in_a_circle],
     "child_that_does_not_wait": [with_a_child_that_does_not_wait],
     "parent_that_does_not_know": [with_a_parent_that_does_not_know],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,9 @@ from tq_console.cli.filters import FILTER
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.output import state_cell
 from tq_console.cli.values import DURATION, PRIORITY, STATE
-from tq_console.view.formats import age, plural
+from tq_console.view.formats import age, plural, time_of_day
 from tq_console.view.tables import Column
-from tq_console.view.text import fit
+from tq_console.view.text import fit, visible
 
 if TYPE_CHECKING:
     from tq_console.cli.exit_codes import ExitCode
@@ -195,6 +196,44 @@ def tree(invocation: Invocation, task_id: str) -> None:
             out.line(line)
     if not found.is_whole:
         out.talk(f"there are more; these are the nearest {len(found.relatives)}")
+
+
+@tasks.command(
+    examples="""
+        tq tasks logs 01jd7q0v3k0a19c8x7v6b5n4m2
+        tq tasks logs 01jd7q0v3k0a19c8x7v6b5n4m2 -f      # go on until it has ended
+    """,
+)
+@click.argument("task_id", metavar="ID")
+@click.option("--follow", "-f", "is_following", is_flag=True, help="Go on until the task has ended, or Ctrl-C.")
+@click.pass_obj
+def logs(invocation: Invocation, task_id: str, *, is_following: bool) -> None:
+    """Print the last lines that a task's handlers wrote with context.log(), of all its attempts."""
+    from tq_console.cli.task_reading import reveal
+    from tq_core.roles import inspector, task_logs
+
+    out, masker = invocation.out, invocation.masker
+    task = invocation.run(inspector.show_one(task_id, payload_max=0))
+    reveal(invocation, [task])
+
+    def show(lines: Sequence[task_logs.Line]) -> None:
+        for line in lines:
+            text = masker.masked(line.text)
+            if out.is_json:
+                out.record({"at_ms": line.at_ms, "text": text})
+            else:
+                out.line(f"{time_of_day(line.at_ms)}  {visible(text)}")
+        sys.stdout.flush()
+
+    lines = invocation.run(task_logs.read(task_id))
+    show(lines)
+    if not lines and not is_following:
+        out.talk(f"tq: {task_id} has no lines: its handler writes them with context.log()")
+    has_ended = not is_following
+    while not has_ended:
+        more = invocation.run(task_logs.follow(task_id, lines))
+        show(more.new)
+        lines, has_ended = more.lines, more.has_ended
 
 
 _IDS = click.argument("task_ids", metavar="[ID]...", nargs=-1)

@@ -59,6 +59,7 @@ def task_detail(task: TaskView, why: str, masker: Masker) -> dict[str, Any]:
     return {
         **task_record(task, masker),
         "result_note": task.result_note or None,
+        "progress": msgspec.structs.asdict(task.progress) if task.progress else None,
         "why": masker.masked(why),
         "due_at_ms": task.due_at_ms,
         "expires_at_ms": task.expires_at_ms,

@@ -29,6 +29,7 @@ def facts(task: TaskView, why: str, masker: Masker) -> list[Fact]:
         ("arguments", arguments_text(task, masker)),
         ("result", result_text(task, masker) if task.state == "completed" else None),
         ("error", error_text(task.error, masker) or None),
+        ("progress", progress_text(task) if task.state == "running" else None),
         ("worker", task.worker_id),
         ("enqueued", clock(task.created_at_ms)),
         ("due", clock(task.due_at_ms) if task.due_at_ms else None),
@@ -71,6 +72,11 @@ def arguments_text(task: TaskView, masker: Masker) -> str:
         return f"({size(task.payload_bytes)}, {task.payload_text})"
     what = "not read whole" if len(task.payload_text.encode()) < task.payload_bytes else "no JSON object"
     return f"({size(task.payload_bytes)}, {what})"
+
+
+def progress_text(task: TaskView) -> str | None:
+    """How far its handler said that it is."""
+    return f"{task.progress.fraction:.0%} {task.progress.text}".strip() if task.progress else None
 
 
 def result_text(task: TaskView, masker: Masker) -> str:

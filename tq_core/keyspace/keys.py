@@ -10,6 +10,8 @@ as their one declared key and append these names. The fleet's keys share a tag t
     tq:{mail}:records                HASH    id -> how it ended; terminal tasks only
     tq:{mail}:trail                  HASH    id -> failures|crashes|alone|lost|unknown; only where one is not zero
     tq:{mail}:attempts               HASH    id -> history, one line an attempt; only where there is one
+    tq:{mail}:progress               HASH    id -> ms|fraction|text, the last that a handler said of how far it is
+    tq:{mail}:logs                   HASH    id -> the last lines of its handlers (tq_core.keyspace.wire)
     tq:{mail}:cancels                HASH    id -> who asked a running task to stop, and why
     tq:{mail}:unique                 HASH    unique key -> id of the live task that holds it
     tq:{mail}:until                  HASH    id -> unique key that its claim frees; only tasks that were never claimed
@@ -106,6 +108,10 @@ def audit(queue: str) -> str:
 
 def answers(queue: str, client: str) -> str:
     return f"{queue_prefix(queue)}answers:{client}"
+
+
+def logs(queue: str) -> str:
+    return queue_prefix(queue) + "logs"
 
 
 def inbox(node_id: str) -> str:

@@ -16,7 +16,7 @@ replaced by putting a new one before it. Sealing is a setting of the process, as
     TQ_PAYLOAD_MODE=encrypt         or sign; encrypt where there are keys and nothing is said
     TQ_PAYLOAD_ACCEPT_PLAIN=1       run tasks that are not sealed as well: for the time of a change
 
-What is not sealed: names, ids, unique keys, schedules' arguments, and the errors of failed tasks.
+What is not sealed: names, ids, unique keys, schedules' arguments, the errors of failed tasks, and what handlers log.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@
                                                                   with "+" where those that have ended count as done
     outbox   {kind, id, at, ...}                              ended: to, parent, how, last; watch: watch, again, ids;
                                                               move, return: to, op, by, undid, ids (id, new id, ...)
+    logs     fence-nonce seq, then one line each: at_ms|text as JSON
     attempts at_ms|token outcome|attempt|duration_ms|detail JSON  one line each, oldest first
     expiry   ms; of a task that runs on past it 2^52 more, so that no range of what is due finds it until it waits again
     rate     starts/period_ms/burst
@@ -28,14 +29,17 @@ it. Payloads and results may be sealed (tq_core.keyspace.sealing).
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
 from tq_core import names
 from tq_core.errors import InvalidInputError, PayloadRefusedError
 from tq_core.keyspace import sealing
-from tq_core.model import Attempt, Gate, TaskOptions, TaskState, TaskView
+from tq_core.model import Attempt, Gate, Progress, TaskOptions, TaskState, TaskView
+
+T = TypeVar("T")
 
 PRIORITY_BAND = 2**45
 NO_TOKEN = "|"
@@ -283,6 +287,7 @@ class View(msgspec.Struct, frozen=True):
     blocked_by: list[bytes] | None = None
     expiry: bytes | None = None
     gate: list[Any] | None = None
+    progress: bytes | None = None
 
 
 def task_view(queue: str, raw: View) -> TaskView:
@@ -347,7 +352,28 @@ def task_view(queue: str, raw: View) -> TaskView:
         position=raw.position,
         blocked_by=tuple(p.partition(b">")[2].decode("utf-8", "replace") for p in raw.blocked_by or ()),
         gate=_gate(raw.gate) if raw.gate else None,
+        progress=_progress(raw.progress) if raw.progress else None,
     )
+
+
+def _progress(raw: bytes) -> Progress | None:
+    at_ms, _, rest = raw.partition(b"|")
+    fraction, _, text = rest.partition(b"|")
+    try:
+        return Progress(int(at_ms), float(fraction), text.decode("utf-8", "replace"))
+    except ValueError:
+        return None
+
+
+def log_lines(raw: bytes, line: Callable[[int, str], T]) -> list[T]:
+    """The lines of a task's log; those that cannot be read are left out."""
+    out = []
+    for part in raw.split(b"\n")[1:]:
+        at_ms, _, text = part.partition(b"|")
+        said = _json(text)
+        if at_ms.isdigit() and isinstance(said, str):
+            out.append(line(int(at_ms), said))
+    return out
 
 
 def _gate(raw: list[Any]) -> Gate:

@@ -26,6 +26,8 @@ MEANINGS = {
     "orphan_record": "a final record of a task that is gone",
     "orphan_trail": "counts of a task that is gone",
     "orphan_attempts": "a history of a task that is gone",
+    "orphan_progress": "how far a task was that is gone",
+    "orphan_logs": "lines of a task that is gone",
     "orphan_cancels": "a request to stop a task that is gone",
     "waiter_of_ended": "somebody is said to wait for a task that has ended or is gone",
     "cancel_of_idle_task": "a request to stop a task that is not running",

@@ -374,6 +374,14 @@ def _expiry(task: TaskView, now: int) -> str:
     return f"; expires in {span(left_ms)}" if left_ms > 0 else "; its time is over: it expires at the next upkeep"
 
 
+def _how_far(task: TaskView) -> str:
+    """What this attempt last said of its progress; what an earlier one said is no news."""
+    said = task.progress
+    if said is None or said.at_ms < (task.started_at_ms or 0):
+        return ""
+    return f"{said.fraction:.0%} done{': ' + said.text if said.text else ''}; "
+
+
 def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes: Mapping[str, str]) -> str:
     now = numbers.now_ms
     if task.state is TaskState.PENDING:
@@ -400,7 +408,9 @@ def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes
         if task.lease_end_ms is not None and task.lease_end_ms < now:
             return f"its worker {task.worker_id} has not renewed the lease: it goes back to pending at the next upkeep"
         asked = f"; {task.cancel_asked.get('by', 'somebody')} asked it to stop" if task.cancel_asked else ""
-        return f"taken {ran} ago by {task.worker_id}, attempt {task.attempt} of {task.max_attempts}{asked}"
+        return (
+            f"{_how_far(task)}taken {ran} ago by {task.worker_id}, attempt {task.attempt} of {task.max_attempts}{asked}"
+        )
     if task.state is TaskState.SCHEDULED:
         return f"due in {span((task.due_at_ms or now) - now)}"
     if task.state is TaskState.RETRYING:

@@ -19,6 +19,7 @@ from tq_worker.verdict import Verdict, classify
 from tq_worker.worker import crash_points
 from tq_worker.worker.coroutines import CoroutineExecution
 from tq_worker.worker.hold import Hold
+from tq_worker.worker.notes import Notes
 from tq_worker.worker.reports import Reports
 from tq_worker.worker.run import Ending, Execution, Outcome, Run, Stage
 from tq_worker.worker.task_log import TaskLog
@@ -53,13 +54,14 @@ class Floor:
         hold: Hold,
         board: Board,
         reports: Reports,
+        notes: Notes,
         log: TaskLog,
         wake: Callable[[], None],
         stuck: Callable[[Run], None],
     ) -> None:
         self._tasks, self._worker_id = tasks, worker_id
         self._hold, self._board, self._reports, self._log = hold, board, reports, log
-        self._wake, self._stuck = wake, stuck
+        self._notes, self._wake, self._stuck = notes, wake, stuck
         # What the users' code has set while it was loaded; each handler gets a copy. Without it a task that is started
         # because another ended would inherit what that one has set.
         self._context = contextvars.copy_context()
@@ -88,6 +90,10 @@ class Floor:
         hold = self._hold
         while hold.waiting and hold.running < hold.slots and self._board.has_room:
             self._start(hold.waiting.popleft())
+
+    def _said(self, run: Run, text: str) -> None:
+        self._log.said(run, text)
+        self._notes.said(run, text)
 
     def give_back_stranded(self) -> None:
         """Gives back what has waited too long for a slot here: another worker may have one."""
@@ -130,8 +136,8 @@ class Floor:
             timeout_s=timeout_s,
             soft_timeout_s=soft_s,
             task_queue=definition.task_queue if isinstance(definition, Task) else None,
-            progress=functools.partial(_note_progress, run),
-            log=functools.partial(self._log.said, run),
+            progress=functools.partial(self._notes.progressed, run),
+            log=functools.partial(self._said, run),
         )
         if definition.context_parameter is not None and not is_alone:
             kwargs[definition.context_parameter] = context
@@ -292,7 +298,3 @@ class Floor:
 
 def _cancelled(ending: Ending) -> Verdict:
     return Verdict("cancel", _ASKED.get(ending.kind, ending.kind), {"message": ending.why}, 0)
-
-
-def _note_progress(run: Run, fraction: float, text: str) -> None:
-    run.progress = (fraction, text)

@@ -99,7 +99,8 @@ class IsolatedExecution:
             case messages.Begun():
                 self._pid = message.pid
             case messages.Progress():
-                self.run.progress = (message.fraction, message.text)
+                if self.run.context is not None:
+                    self.run.context.progress(message.fraction, message.text)
             case messages.Said():
                 if self.run.context is not None:
                     self.run.context.log(message.text)

@@ -25,6 +25,7 @@ from tq_worker.worker.hold import Hold
 from tq_worker.worker.isolation import ProcessIsolation
 from tq_worker.worker.leases import LeaseKeeper, LeaseNews, Meter, rss_bytes
 from tq_worker.worker.leaving import Leaving
+from tq_worker.worker.notes import Notes
 from tq_worker.worker.orders import Orders, wish
 from tq_worker.worker.outbox import Outbox
 from tq_worker.worker.pump import Pump
@@ -82,13 +83,15 @@ class WorkerProcess:
         self.hold = Hold(setup.slots)
         self._outbox = Outbox()
         task_log = TaskLog(self.log, setup.worker_id)
-        reports = Reports(hold=self.hold, board=self._board, outbox=self._outbox, log=task_log)
+        notes = Notes(self._outbox, loop)
+        reports = Reports(hold=self.hold, board=self._board, outbox=self._outbox, notes=notes, log=task_log)
         self.floor = Floor(
             self._tasks,
             worker_id=setup.worker_id,
             hold=self.hold,
             board=self._board,
             reports=reports,
+            notes=notes,
             log=task_log,
             wake=self._outbox.changed.set,
             stuck=self._retire,

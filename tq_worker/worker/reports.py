@@ -11,6 +11,7 @@ from tq_core.transport.steps import Flow
 from tq_worker.board import Board
 from tq_worker.verdict import Verdict
 from tq_worker.worker.hold import Hold
+from tq_worker.worker.notes import Notes
 from tq_worker.worker.outbox import Delivery, Outbox
 from tq_worker.worker.run import Run, Stage
 from tq_worker.worker.task_log import TaskLog
@@ -19,14 +20,15 @@ from tq_worker.worker.task_log import TaskLog
 class Reports:
     """Tells each end once; a task stays on the board and in the hold until the broker has heard of it."""
 
-    def __init__(self, *, hold: Hold, board: Board, outbox: Outbox, log: TaskLog) -> None:
-        self._hold, self._board, self._outbox, self._log = hold, board, outbox, log
+    def __init__(self, *, hold: Hold, board: Board, outbox: Outbox, notes: Notes, log: TaskLog) -> None:
+        self._hold, self._board, self._outbox, self._notes, self._log = hold, board, outbox, notes, log
         outbox.recorded = self._recorded
 
     def succeeded(self, run: Run, result: bytes) -> None:
         """Its handler returned."""
         task = run.task
         run.stage = Stage.ENDED
+        self._notes.ending(run)
         waited_ms = 0
         if task.header is not None and not task.trail.failures:
             waited_ms = max(0, task.claimed_at_ms - task.header.created_at_ms)
@@ -35,6 +37,7 @@ class Reports:
     def failed(self, run: Run, verdict: Verdict) -> None:
         """It has no result, and a verdict says what follows."""
         run.stage = Stage.ENDED
+        self._notes.ending(run)
         if verdict.verdict != "cancel":
             self._hold.failed += 1
             self._log.failed(run, verdict)
@@ -54,6 +57,7 @@ class Reports:
     def crashed(self, run: Run, detail: dict[str, Any]) -> None:
         """It took its own process down."""
         run.stage = Stage.ENDED
+        self._notes.ending(run)
         self._hold.failed += 1
         self._log.crashed(run, detail)
         self._decide(
@@ -103,6 +107,7 @@ class Reports:
 
     def _give_back(self, run: Run, flow: Callable[[list[consumer.ClaimedTask]], Flow[list[str]]], why: str) -> None:
         run.stage = Stage.ENDED
+        self._notes.ending(run)
 
         def told(words: list[str]) -> None:
             self.forget(run)

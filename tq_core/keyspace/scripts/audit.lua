@@ -55,7 +55,7 @@ end
 for id in pairs(records) do
   if not bodies[id] then report('orphan_record', id) end
 end
-for _, hash in ipairs({'trail', 'attempts', 'cancels'}) do
+for _, hash in ipairs({'trail', 'attempts', 'cancels', 'progress', 'logs'}) do
   for _, id in ipairs(call('HKEYS', Q .. hash)) do
     if not bodies[id] then report('orphan_' .. hash, id) end
     if hash == 'cancels' and state_of[id] ~= 'running' then report('cancel_of_idle_task', id) end

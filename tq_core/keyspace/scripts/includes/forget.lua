@@ -12,10 +12,13 @@ local function forget(ids)
   end
   remove_fields('bodies', ids)
   remove_fields('records', ids)
-  if call('EXISTS', Q .. 'trail', Q .. 'attempts', Q .. 'cancels', Q .. 'waiters', Q .. 'expiries') > 0 then
+  if call('EXISTS', Q .. 'trail', Q .. 'attempts', Q .. 'cancels', Q .. 'waiters', Q .. 'expiries', Q .. 'progress',
+    Q .. 'logs') > 0 then
     remove_fields('trail', ids)
     remove_fields('attempts', ids)
     remove_fields('cancels', ids)
+    remove_fields('progress', ids)
+    remove_fields('logs', ids)
     remove_members('expiries', ids)
     for i = 1, #ids do tell_waiters(ids[i]) end
   end

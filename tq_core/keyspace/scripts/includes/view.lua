@@ -61,5 +61,6 @@ local function view(id, state, score, payload_max, with_history)
     state == 'blocked' and call('ZRANGEBYLEX', Q .. 'parents', '[' .. id .. '>', '(' .. id .. '?') or false,
     call('ZSCORE', Q .. 'expiries', id),
     with_history and (state == 'blocked' or state == 'pending') and call('EXISTS', Q .. 'limits') == 1
-      and gate_view(id, state, body)}
+      and gate_view(id, state, body),
+    with_history and call('HGET', Q .. 'progress', id) or false}
 end
