@@ -10,17 +10,23 @@ from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
 from tq_core.errors import BrokerRefusedError, InvalidInputError
 from tq_core.keyspace import keys
-from tq_core.model import TaskOptions
+from tq_core.model import TaskOptions, TaskState
 from tq_core.roles import (
+    audit,
     consumer,
     ends,
     events,
+    family,
     inspector,
+    jobs,
+    limits,
     maintenance,
     operator,
+    outbox,
     producer,
     registry,
     schedules,
+    undo,
     waking,
 )
 from tq_core.roles.acl import Role, acl_line
@@ -157,6 +163,10 @@ def test_a_viewer_reads_everything_and_writes_nothing(user: UserOf, admin: Queue
     assert viewer.run(registry.fleet()).nodes == ()
     assert viewer.run(schedules.schedules(["mail"])) == []
     assert viewer.run(inspector.why(viewer.view(task_id)))
+    assert viewer.run(family.tree(task_id)).is_whole
+    assert viewer.run(jobs.jobs()) == []
+    assert viewer.run(undo.undoable()) == []
+    assert viewer.run(limits.read("mail"))
 
     for refused in (
         producer.enqueue("mail", [producer.new_task("work", {})]),
@@ -171,6 +181,24 @@ def test_a_viewer_reads_everything_and_writes_nothing(user: UserOf, admin: Queue
         with pytest.raises(BrokerRefusedError, match=r"does not allow this user to do that .*`tq broker acl"):
             viewer.run(refused)
     assert sorted(admin.raw.keys("*")) == before
+
+
+def test_upkeep_and_audit_reach_what_waits_for_other_queues_and_what_is_undone(
+    user: UserOf, admin: QueueDriver
+) -> None:
+    other = admin.beside("files")
+    parent = other.put_one()
+    (child,) = admin.put(producer.new_task("work", {}, options=TaskOptions(depends_on=(parent,))))
+    worker, steward = user(Role.WORKER), user(Role.OPERATOR)
+
+    assert worker.run(outbox.ask_again("mail")) == 0
+    other.complete(other.take_one())
+    assert worker.run(outbox.deliver(["files"])) == 1
+    job_id = steward.run(jobs.start(["mail"], jobs.Job(action="delete", states=(TaskState.PENDING,), by="ann")))
+    assert not worker.run(jobs.advance("mail", job_id))
+    assert steward.run(undo.undo(job_id, actor="ann")).done == 1
+    assert steward.run(family.tree(child.task_id)).is_whole
+    assert steward.run(audit.audit()) == []
 
 
 def test_names_that_would_change_the_line_are_refused() -> None:

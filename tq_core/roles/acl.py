@@ -20,7 +20,7 @@ _CALL = re.compile(r"\bp?call\('([A-Z]+)'")
 _USER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 _CONNECTION = ("ping", "select", "evalsha", "script|load", "client|setname", "cluster|slots", "time")
-_READS = ("around", "examine", "fleet", "groups", "page", "schedules", "show", "stats")
+_READS = ("around", "examine", "fleet", "groups", "jobs", "operations", "page", "schedules", "show", "stats")
 _READ_COMMANDS = ("hgetall", "hmget", "info", "llen", "xread", "xrevrange", "zrange", "zrevrange")
 _SENDS = ("adopt_queue", "enqueue", "register_queue")
 _STEERS = frozenset(
@@ -53,9 +53,9 @@ class Role(enum.StrEnum):
 
 _OF_ROLE: dict[Role, tuple[Sequence[str], Sequence[str]]] = {
     Role.PRODUCER: (("blpop", "hdel", "hgetall"), (*_SENDS, "show", "watch_end")),
-    Role.WORKER: ((*_READ_COMMANDS, "blpop", "bzpopmin", "hdel", "zadd"), ()),
+    Role.WORKER: ((*_READ_COMMANDS, "blpop", "bzpopmin", "hdel", "hscan", "zadd"), ()),
     Role.VIEWER: (_READ_COMMANDS, _READS),
-    Role.OPERATOR: ((*_READ_COMMANDS, "blpop", "hdel", "set", "slowlog", "xadd"), ()),
+    Role.OPERATOR: ((*_READ_COMMANDS, "blpop", "hdel", "hscan", "set", "slowlog", "xadd"), ()),
 }
 """What each sends by itself, and the scripts that it sends; none = all, of workers all but _STEERS."""
 
