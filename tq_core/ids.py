@@ -78,6 +78,15 @@ def home_of(task_id: str) -> str | int:
     raise InvalidInputError(f"{task_id!r} is no task id: expected 26 letters and digits, or NAME@QUEUE")
 
 
+def is_id(text: str) -> bool:
+    """Whether this could be a task's id."""
+    try:
+        home_of(text)
+    except InvalidInputError:
+        return False
+    return True
+
+
 def created_at_ms(task_id: str) -> int | None:
     """The time in a generated id, by the clock of the machine that made it; None for a chosen id."""
     if len(task_id) != 26 or "@" in task_id:

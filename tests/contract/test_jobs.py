@@ -181,3 +181,38 @@ def test_a_new_priority_keeps_the_age_and_leaves_what_runs_or_ended(q: QueueDriv
     q.clock.advance(60_000)
     assert {t.id for t in q.take(9)} == {scheduled, retrying}
     assert [(a["do"], a["n"]) for a in q.audited()] == [("reprioritise", "4")]
+
+
+def test_a_state_that_is_named_twice_is_gone_through_once(q: QueueDriver) -> None:
+    q.put_many(2)
+    job_id = start(q, Job(action="delete", states=(TaskState.PENDING, TaskState.PENDING), by="ann"))
+
+    found = finish(q, job_id)
+
+    assert (found.status, found.looked, found.done) == ("done", 2, 2)
+
+
+def test_a_job_that_one_of_its_queues_refuses_is_on_none(q: QueueDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "OPEN_MAX", 1)
+    job = Job(action="delete", states=(TaskState.FAILED,), by="ann")
+    other = q.beside("other")
+    for driver in (q, other):
+        driver.put_one()
+    start(other, job)
+
+    with pytest.raises(RefusedError, match="'other' has 1 open jobs"):
+        q.run(jobs.start([q.queue, "other"], job))
+
+    assert q.run(jobs.jobs([q.queue])) == []
+
+
+def test_what_is_no_task_is_left_and_holds_up_no_job(damaged_q: QueueDriver) -> None:
+    q = damaged_q
+    task_id = q.put_one()
+    q.fail(q.take_one(), verdict="fatal")
+    q.raw.zadd(q.key("failed"), {"no task": 1, b"\xff": 2})
+
+    found = finish(q, start(q, Job(action="delete", states=(TaskState.FAILED,), by="ann")))
+
+    assert (found.status, found.done, found.skipped) == ("done", 1, 2)
+    assert q.state(task_id) is None

@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from tq_core import names
+from tq_core import ids, names
 from tq_core.errors import InvalidInputError, NotFoundError, RefusedError
 from tq_core.keyspace import keys, wire
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView, parse_priority
 from tq_core.roles import inspector, moves, operator, registry
 from tq_core.roles.operator import Done
 from tq_core.roles.task_filter import TaskFilter, parse_filter
-from tq_core.transport.steps import Batch, Flow, Script
+from tq_core.transport.steps import Batch, Command, Flow, Script
 
 Action = Literal["cancel", "kill", "retry", "delete", "reprioritise", "move"]
 ALL_STATES: dict[str, tuple[TaskState, ...]] = {
@@ -107,16 +107,34 @@ def start(queues: Sequence[str], job: Job) -> Flow[str]:
         RefusedError: a queue has too many open jobs.
     """
     check(job)
+    # A state that is named twice would be gone through for ever: where a part goes on is known by the state alone.
+    job = msgspec.structs.replace(job, states=tuple(dict.fromkeys(job.states)))
     job_id, spec = operator.new_op(), msgspec.json.encode(job)
-    for queue in queues:
+    # No step reaches two queues: all are asked before the first is written.
+    open_jobs = yield Batch([Command(("ZCARD", keys.queue_prefix(queue) + "job_leases")) for queue in queues])
+    for queue, count in zip(queues, open_jobs, strict=True):
+        if count >= OPEN_MAX:
+            raise _too_many(queue)
+    for at, queue in enumerate(queues):
         word, *_ = yield Script(
             "put_job",
             keys.queue_prefix(queue),
             (job_id, spec, _cursor(job.states[0]), OPEN_MAX, KEPT),
         )
         if word == b"FULL":
-            raise RefusedError(f"{queue!r} has {OPEN_MAX} open jobs: wait, or cancel one; see `tq jobs list`")
+            yield from _withdraw(queues[:at], job_id, job.by)
+            raise _too_many(queue)
     return job_id
+
+
+def _too_many(queue: str) -> RefusedError:
+    return RefusedError(f"{queue!r} has {OPEN_MAX} open jobs: wait, or cancel one; see `tq jobs list`")
+
+
+def _withdraw(queues: Sequence[str], job_id: str, actor: str) -> Flow[None]:
+    detail = operator.encode_audit_detail({"by": actor, "why": "another queue has too many", "job": job_id})
+    for queue in queues:
+        yield Script("cancel_job", keys.queue_prefix(queue), (job_id, actor, operator.new_op(), detail))
 
 
 def _cursor(state: TaskState, score: str = "-inf", task_id: str = "") -> str:
@@ -153,8 +171,11 @@ def advance(queue: str, job_id: str, *, parts: int = 1) -> Flow[bool]:
             for place, task in page
             if _is_meant(task, place, int(until_ms), job_id) and (words is None or words.matches(task))
         ]
-        acted: list[Done] = (yield from _act(job, chosen, int(until_ms), job_id)) if chosen else []
-        skipped = sum(not d.is_done and d.word not in ("gone", "same") for d in acted)
+        # What no program of ours wrote must not end the job, nor whoever does it.
+        named = [task_id for task_id in chosen if ids.is_id(task_id)]
+        acted: list[Done] = (yield from _act(job, named, int(until_ms), job_id)) if named else []
+        skipped = len(chosen) - len(named)
+        skipped += sum(not d.is_done and d.word not in ("gone", "same") for d in acted)
         status = ""
         if page and not is_last:
             score, task_id = page[-1][0], page[-1][1].id
