@@ -356,3 +356,70 @@ def test_a_child_that_an_undo_puts_back_waits_again_or_learns_at_once_how_its_pa
         far.complete(far.take_one())
         far.tell()
     assert q.state(child) is TaskState.PENDING
+
+
+def test_tasks_of_two_queues_come_back_together_whatever_is_told_between(q: QueueDriver, far: QueueDriver) -> None:
+    # The children's queue is undone first or last; a node tells whatever was posted at once.
+    here, there = q.put_one(), far.put_one()
+    child, far_child = put_child(q, there), put_child(far, here)
+    acted = q.run(operator.discard([child, far_child, here, there], actor="ann"))
+    assert q.state(child) is None
+
+    flow, reply = undo.undo(acted.undo_op, actor="ann"), None
+    with pytest.raises(StopIteration) as end:
+        while True:
+            reply = q.ask(flow.send(reply))
+            q.tell()
+            far.tell()
+
+    assert end.value.value.done == 4
+    assert [driver.state(i) for driver, i in ((q, child), (far, far_child))] == [TaskState.BLOCKED] * 2
+    assert [q.complete(q.take_one()), far.complete(far.take_one())] == [["K"], ["K"]]
+    q.tell()
+    far.tell()
+    assert [q.take_one().id, far.take_one().id] == [child, far_child]
+
+
+def test_an_undo_that_dies_leaves_a_question_that_is_put_later(q: QueueDriver, far: QueueDriver) -> None:
+    parent = far.put_one()
+    child = put_child(q, parent)
+    acted = q.run(operator.cancel([child], actor="ann"))
+    far.complete(far.take_one())
+    far.tell()
+
+    flow, reply = undo.undo(acted.undo_op, actor="ann"), None
+    while q.state(child) is not TaskState.BLOCKED:
+        reply = q.ask(flow.send(reply))
+    flow.close()
+    assert q.tell() == 0
+    q.clock.advance(10_000)
+    q.tell()
+
+    assert q.take_one().id == child
+
+
+def test_a_task_that_a_person_had_run_again_comes_back_as_such(q: QueueDriver, far: QueueDriver) -> None:
+    bad = far.put_one()
+    far.fail(far.take_one(), verdict="fatal")
+    child = put_child(q, bad)
+    assert q.state(child) is TaskState.FAILED
+    stop_after(operator.requeue([child], actor="ann"), "requeue", q)
+    live = far.put_one()
+    other = put_child(q, live)
+    acted = q.run(operator.cancel([child, other], actor="ann"))
+    far.fail(far.take_one(), verdict="fatal")
+
+    q.run(undo.undo(acted.undo_op, actor="ann"))
+
+    assert [q.state(child), q.state(other)] == [TaskState.PENDING, TaskState.FAILED]
+    q.tell()
+
+
+def stop_after(flow: Flow[object], name: str, q: QueueDriver) -> None:
+    """As `stop_before`, but that the script has run."""
+    reply, was_sent = None, False
+    while not was_sent:
+        step = flow.send(reply)
+        was_sent = isinstance(step, Script) and step.name == name
+        reply = q.ask(step)
+    flow.close()

@@ -121,6 +121,15 @@ def deliver_soon(queues: Sequence[str]) -> Flow[None]:
         return
 
 
+def tell_soon(messages: Sequence[Message]) -> Flow[None]:
+    """As `tell`, for whoever caused the messages: where it fails, upkeep does it a little later."""
+    try:
+        for first in range(0, len(messages), TOLD_AT_ONCE):
+            yield from tell(messages[first : first + TOLD_AT_ONCE])
+    except TqError:
+        return
+
+
 def wait_posted(queues: Sequence[str], *, timeout_s: float) -> Flow[str | None]:
     """Waits until one of the queues may have something to tell; returns which, None when the time was up."""
     by_key = {keys.posted(queue).encode(): queue for queue in queues}

@@ -106,6 +106,7 @@ def undo(
     detail, own_op = encode_audit_detail({"by": actor, "why": why, "undid": op}), new_op()
     restored = 0
     left: dict[str, Done] = {}
+    questions: list[outbox.Message] = []
     for queue in found[0].tasks:
         if found[0].action == "move":
             back = yield from moves.move_back(queue, op, actor=actor, why=why)
@@ -122,7 +123,8 @@ def undo(
             )
             if word == b"GONE":
                 break
-            ids, words, last, later = rest
+            ids, words, last, later, asks = rest
+            questions += (outbox.Message(queue, raw) for raw in asks)
             restored += len(ids)
             in_round += len(ids)
             deferred += int(later)
@@ -135,5 +137,7 @@ def undo(
                     break
                 # Parents first: a round that could put nothing back will never find them.
                 force, in_round, deferred = int(in_round == 0), 0, 0
+    # Only now are the parents there that this operation had taken from other queues.
+    yield from outbox.tell_soon(questions)
     yield from outbox.deliver_soon(tuple(found[0].tasks))
     return Bulk(restored, tuple(left.values()))

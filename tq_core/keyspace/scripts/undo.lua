@@ -9,9 +9,10 @@
 --       7 limit       tasks a call
 --       8 force       1: tasks whose parents cannot be put back are put back all the same
 --       then ids      only these; they come back from the queue that they were moved to
--- Reply {"OK", restored ids, words, last, n deferred}   words: one for each task that stays in the trash, "<id> IS:<state>"
+-- Reply {"OK", restored ids, words, last, n deferred, questions}   words: one for each task that stays in the trash, "<id> IS:<state>"
 --        it is there again or went on, "<id> GONE" it was cancelled and is gone, "<id> U:<id that holds its unique key>";
---        last: the last id that was looked at, "" at the end; deferred: tasks whose parents come first, for another round
+--        last: the last id that was looked at, "" at the end; deferred: tasks whose parents come first, for another round;
+--        questions: messages about parents in other queues, to be told when all queues of the operation are done
 --       {"GONE"}      there is no such operation, or it was kept long enough
 -- Moves nothing, cancelled, failed -> the state the task was in; a blocked one whose parents have ended meanwhile goes on or
 -- gives up, as it would have. Emits restored, unblocked, failed, cancelled. Cost O(n log N).
@@ -72,17 +73,20 @@ local function comes_later(task)
   end
 end
 
--- Of parents in other queues it is asked anew how they are: what was told meanwhile found nobody waiting.
-local watch, watched = nil, {}
+-- Of parents in other queues it is asked anew how they are: what was told meanwhile found nobody waiting. Not at once: this
+-- operation may have taken them too, and they are put back after this; should whoever does so die, the questions are put late.
+local ASKED_AFTER_MS = 10000
+local watches, watched = {}, {[true] = {}, [false] = {}}
 local function block_again(task)
   local policy, due_ms = string.match(task.waits, '^(%l+)|(%d*)')
+  local again = string.sub(task.waits, -1) == '+'
   local live, is_far, bad, how = {}, false, nil, nil
   for parent in string.gmatch(task.parents, '[^>]+') do
     local record = call('HGET', Q .. 'records', parent)
     if is_foreign(parent) then
       is_far = true
       live[#live + 1] = parent
-      watched[#watched + 1] = parent
+      table.insert(watched[again], parent)
     elseif record then
       local outcome = string.match(record, '^[^|]*|(%l+)') or 'failed'
       if outcome ~= 'ok' then bad, how = bad or parent, how or outcome end
@@ -94,8 +98,9 @@ local function block_again(task)
     return
   end
   call('ZADD', Q .. 'blocked', task.score, task.id)
-  if is_far then watch = watch or next_number() end
-  if #live > 0 then wait_for(task.id, live, policy or 'fail', due_ms or '', is_far and watch)
+  -- A number for each kind of question: by it is known who is settled by the answer.
+  if is_far then watches[again] = watches[again] or next_number() end
+  if #live > 0 then wait_for(task.id, live, policy or 'fail', due_ms or '', is_far and watches[again] .. (again and '+' or ''))
   else unblock(task.id, tonumber(due_ms or '')) end
 end
 
@@ -178,7 +183,8 @@ while #waiting > 0 and is_moving do
   waiting = later
 end
 tell_settled()
-ask_for(watched, watch, false)
+local questions = ask_for(watched[false], watches[false], false, ASKED_AFTER_MS)
+for _, message in ipairs(ask_for(watched[true], watches[true], true, ASKED_AFTER_MS)) do questions[#questions + 1] = message end
 if call('ZLEXCOUNT', Q .. 'trashed', '[' .. undone .. ' "', to) == 0 then
   local groups = call('ZRANGEBYLEX', Q .. 'trashed', '[' .. undone .. ' ', to)
   remove_fields('trash', groups)
@@ -192,4 +198,4 @@ if #restored > 0 then
   event('e', 'restored', 'i', table.concat(restored, ','), 'by', ARGV[2])
   audit(ARGV[2], ARGV[3], 'undo', #restored, ARGV[4], restored)
 end
-return {'OK', restored, words, last, #waiting}
+return {'OK', restored, words, last, #waiting, questions}

@@ -5,8 +5,11 @@ local function next_number()
 end
 
 -- `message`: what its kind needs. Gets a number, so that no two are alike, and the time, so that a stuck one is noticed.
-local function post(kind, message)
+-- With `delay_ms` it is told no sooner by those who come first; returns it as it stands there.
+local function post(kind, message, delay_ms)
   message.kind, message.id, message.at = kind, next_number(), now
-  call('ZADD', Q .. 'outbox', now_ms, cjson.encode(message))
-  call('ZADD', Q .. 'posted', 0, '0')
+  local text = cjson.encode(message)
+  call('ZADD', Q .. 'outbox', string.format('%.0f', now + (delay_ms or 0)), text)
+  if not delay_ms then call('ZADD', Q .. 'posted', 0, '0') end
+  return text
 end
