@@ -10,7 +10,7 @@ from tests.contract.test_out_of_memory import full_q  # noqa: F401 - a fixture
 from tests.queue_driver import QueueDriver
 from tq_core.errors import BrokerRefusedError, InvalidInputError, NotFoundError
 from tq_core.model import TaskOptions, TaskState
-from tq_core.roles import inspector, maintenance, operator, undo
+from tq_core.roles import inspector, jobs, maintenance, operator, undo
 from tq_core.roles.operator import Bulk, Done
 from tq_core.roles.producer import new_task
 
@@ -294,3 +294,32 @@ def test_with_memory_full_tasks_go_for_good_and_an_undo_is_refused_whole(full_q:
         undone(q, op)
     q.raw.config_set("maxmemory", 0)
     assert undone(q, op) == Bulk(1)
+
+
+@pytest.mark.parametrize("how", ["purge", "cancel", "job"])
+def test_a_chain_longer_than_a_part_is_taken_whole_and_none_of_it_fails(
+    q: QueueDriver, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operator, "PURGE_CHUNK", 20)
+    monkeypatch.setattr(operator, "CHUNK", 20)
+    monkeypatch.setattr(jobs, "PAGE", 20)
+    ids = [q.put_one(name="c0", delay_s=99)]
+    tasks = [new_task("work", {}, name=f"c{n}", options=TaskOptions(depends_on=(f"c{n - 1}@mail",))) for n in range(1, 51)]
+    ids += [e.task_id for e in q.put(*tasks)]
+    before = everything(q)
+
+    if how == "purge":
+        bulk = q.run(operator.purge(q.queue, actor="ann", state=TaskState.BLOCKED))
+        op = bulk.undo_op
+        assert bulk.done == 50
+    elif how == "cancel":
+        acted = q.run(operator.cancel(ids, actor="ann"))
+        assert ({d.word for d in acted}, [d.task_id for d in acted]) == ({"cancelled"}, ids)
+        op = acted.undo_op
+    else:
+        op = q.run(jobs.start([q.queue], jobs.Job(action="cancel", states=jobs.ALL_STATES["cancel"], by="ann")))
+        while q.run(jobs.advance(q.queue, op)):
+            pass
+    assert q.depths() == ({"scheduled": 1} if how == "purge" else {"cancelled": 51})
+    assert undone(q, op).done == (50 if how == "purge" else 51)
+    assert everything(q) == before

@@ -119,7 +119,7 @@ def start(queues: Sequence[str], job: Job) -> Flow[str]:
         word, *_ = yield Script(
             "put_job",
             keys.queue_prefix(queue),
-            (job_id, spec, _cursor(job.states[0]), OPEN_MAX, KEPT),
+            (job_id, spec, _cursor(job.states[0], _first_score(job.states[0])), OPEN_MAX, KEPT),
         )
         if word == b"FULL":
             yield from _withdraw(queues[:at], job_id, job.by)
@@ -137,8 +137,13 @@ def _withdraw(queues: Sequence[str], job_id: str, actor: str) -> Flow[None]:
         yield Script("cancel_job", keys.queue_prefix(queue), (job_id, actor, operator.new_op(), detail))
 
 
-def _cursor(state: TaskState, score: str = "-inf", task_id: str = "") -> str:
+def _cursor(state: TaskState, score: str, task_id: str = "") -> str:
     return f"{state}|{score}|{task_id}"
+
+
+def _first_score(state: TaskState) -> str:
+    # Blocked ones from the last on: a child that its parent's part made give up would be ended instead of acted on.
+    return "+inf" if state is TaskState.BLOCKED else "-inf"
 
 
 def due(queues: Sequence[str], *, limit: int = 5) -> Flow[list[tuple[str, str]]]:
@@ -183,7 +188,7 @@ def advance(queue: str, job_id: str, *, parts: int = 1) -> Flow[bool]:
             place = job.states.index(state) + 1
             status = "done" if place == len(job.states) else ""
             state = job.states[min(place, len(job.states) - 1)]
-            score, task_id = "-inf", ""
+            score, task_id = _first_score(state), ""
         lease_ms = LEASE_MS if left > 1 else 0
         (word,) = yield Script(
             "advance_job",
@@ -201,7 +206,7 @@ def _page(queue: str, state: TaskState, score: str, task_id: str) -> Flow[tuple[
     _, _, _, _, views = yield Script(
         "around",
         keys.queue_prefix(queue),
-        (state, "asc", score, task_id, "after", 0, PAGE, inspector.SHOW_BYTES),
+        (state, "desc" if state is TaskState.BLOCKED else "asc", score, task_id, "after", 0, PAGE, inspector.SHOW_BYTES),
     )
     found = []
     for raw in views:

@@ -82,7 +82,7 @@ def cancel(
     detail = encode_audit_detail({"by": actor, "why": why, "mode": mode, "job": job})
     op, kept = job or new_op(), 0
     done: dict[str, Done] = {}
-    chunks = list((yield from _chunks(task_ids)))
+    chunks = _last_first((yield from _chunks(task_ids)))
     for queue, chunk in chunks:
         _, words, count = yield Script("cancel", keys.queue_prefix(queue), (actor, op, mode, detail, *chunk))
         kept += int(count)
@@ -239,7 +239,7 @@ def discard(
     """
     detail, op, kept = encode_audit_detail({"by": actor, "why": why}), job or new_op(), 0
     done: dict[str, Done] = {}
-    chunks = list((yield from _chunks(task_ids)))
+    chunks = _last_first((yield from _chunks(task_ids)))
     for queue, chunk in chunks:
         _, _, skipped, count = yield Script(
             "discard", keys.queue_prefix(queue), (actor, op, action, detail, "", 0, 0, int(can_undo), *chunk)
@@ -413,6 +413,11 @@ def _chunks(task_ids: Sequence[str]) -> Flow[Iterator[tuple[str, list[str]]]]:
     for task_id, queue in homes.items():
         by_queue.setdefault(queue, []).append(task_id)
     return ((q, some[i : i + CHUNK]) for q, some in by_queue.items() for i in range(0, len(some), CHUNK))
+
+
+def _last_first(chunks: Iterator[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
+    # Parents are mostly named before their children, which would give up, and end in the DLQ, when those go in a call before.
+    return list(reversed(list(chunks)))
 
 
 def skipped_of(raw: bytes) -> Done:

@@ -5,8 +5,8 @@
 --       3 op          id of the operation, shared by its calls
 --       4 action      discard | delete | purge, for the audit
 --       5 detail      JSON: by, why
---       6 state       to take the first of it; "" for named ids
---       7 until_ms    with a state: only scores up to it (pending: all)
+--       6 state       to take the first of it, of blocked the last; "" for named ids
+--       7 until_ms    with a state: only scores up to it (pending, blocked: all)
 --       8 limit       with a state
 --       9 keep        1: into the trash, unless memory is full; 0: for good
 --       then ids

@@ -1,10 +1,12 @@
 -- selection: the tasks that an operator's call is about, taken out of the index they were in.
 -- Either named ids, or the first `limit` of one state whose score is at most `until_ms`: so a loop of calls ends even
--- while tasks come back to that state.
+-- while tasks come back to that state. Of blocked ones the last: children mostly stand behind their parents, and would give
+-- up, and be ended instead of taken, when those go before them in an earlier call.
 --@include chunks
 local function take(state, until_ms, limit)
   local found, ids, scores
-  if state == 'pending' then found = call('ZRANGE', Q .. state, 0, limit - 1, 'WITHSCORES')
+  if state == 'blocked' then found = call('ZREVRANGE', Q .. state, 0, limit - 1, 'WITHSCORES')
+  elseif state == 'pending' then found = call('ZRANGE', Q .. state, 0, limit - 1, 'WITHSCORES')
   else found = call('ZRANGEBYSCORE', Q .. state, '-inf', until_ms, 'WITHSCORES', 'LIMIT', 0, limit) end
   ids, scores = {}, {}
   for i = 1, #found, 2 do ids[#ids + 1], scores[#scores + 1] = found[i], found[i + 1] end
