@@ -304,7 +304,9 @@ def test_a_chain_longer_than_a_part_is_taken_whole_and_none_of_it_fails(
     monkeypatch.setattr(operator, "CHUNK", 20)
     monkeypatch.setattr(jobs, "PAGE", 20)
     ids = [q.put_one(name="c0", delay_s=99)]
-    tasks = [new_task("work", {}, name=f"c{n}", options=TaskOptions(depends_on=(f"c{n - 1}@mail",))) for n in range(1, 51)]
+    tasks = [
+        new_task("work", {}, name=f"c{n}", options=TaskOptions(depends_on=(f"c{n - 1}@mail",))) for n in range(1, 51)
+    ]
     ids += [e.task_id for e in q.put(*tasks)]
     before = everything(q)
 

@@ -21,7 +21,7 @@ from tq_core import (
     TaskState,
     WaitTimeoutError,
 )
-from tq_core.errors import InvalidInputError, NotFoundError
+from tq_core.errors import BrokerUnreachableError, InvalidInputError, NotFoundError
 from tq_core.keyspace import keys
 from tq_core.roles.operator import cancel, discard, requeue
 from tq_core.transport.steps import Command, Flow
@@ -223,3 +223,44 @@ async def test_many_results_are_awaited_over_few_connections(redis_url: str) -> 
 
 def _ask(step: Command) -> Flow[Any]:
     return (yield step)
+
+
+async def test_word_of_an_earlier_end_does_not_end_a_wait(tq: TaskQueue) -> None:
+    task = await tq.enqueue("anything", {}, queue="default")
+    with pytest.raises(WaitTimeoutError):
+        await task.result(timeout_s=0.01)
+    # Told while nobody read, and run again since.
+    (watch,) = tq._end_watches.values()  # noqa: SLF001 - its client's name is random
+    answers = keys.answers("default", watch._client)  # noqa: SLF001
+    await wait_until_async(lambda: not watch._readers, 5, "somebody reads still")  # noqa: SLF001
+    await tq.run(tell(answers, task.id))
+
+    wait = asyncio.ensure_future(task.result())
+    await wait_until_async(lambda: tq.run_sync(length(answers)) == 0, 5, "nobody read it")
+    await task.cancel(why="enough")
+
+    with pytest.raises(TaskCancelledError, match="enough"):
+        await asyncio.wait_for(wait, 10)
+
+
+async def test_a_wait_ends_when_its_queue_is_closed(tq: TaskQueue) -> None:
+    task = await tq.enqueue("anything", {}, queue="default")
+    wait = asyncio.ensure_future(task.result())
+    await wait_until_async(lambda: bool(tq.run_sync(waiters("default"))), 5, "it is not waited for")
+
+    await tq.aclose()
+
+    with pytest.raises(BrokerUnreachableError, match="closed"):
+        await asyncio.wait_for(wait, 10)
+
+
+def tell(key: str, task_id: str) -> Flow[object]:
+    return (yield Command(("RPUSH", key, task_id)))
+
+
+def length(key: str) -> Flow[object]:
+    return (yield Command(("LLEN", key)))
+
+
+def waiters(queue: str) -> Flow[object]:
+    return (yield Command(("HGETALL", keys.queue_prefix(queue) + "waiters")))

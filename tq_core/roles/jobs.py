@@ -206,7 +206,16 @@ def _page(queue: str, state: TaskState, score: str, task_id: str) -> Flow[tuple[
     _, _, _, _, views = yield Script(
         "around",
         keys.queue_prefix(queue),
-        (state, "desc" if state is TaskState.BLOCKED else "asc", score, task_id, "after", 0, PAGE, inspector.SHOW_BYTES),
+        (
+            state,
+            "desc" if state is TaskState.BLOCKED else "asc",
+            score,
+            task_id,
+            "after",
+            0,
+            PAGE,
+            inspector.SHOW_BYTES,
+        ),
     )
     found = []
     for raw in views:
