@@ -365,14 +365,18 @@ def test_tasks_of_two_queues_come_back_together_whatever_is_told_between(q: Queu
     acted = q.run(operator.discard([child, far_child, here, there], actor="ann"))
     assert q.state(child) is None
 
-    flow, reply = undo.undo(acted.undo_op, actor="ann"), None
-    with pytest.raises(StopIteration) as end:
+    def step_by_step() -> Flow[operator.Bulk]:
+        flow, reply = undo.undo(acted.undo_op, actor="ann"), None
         while True:
-            reply = q.ask(flow.send(reply))
-            q.tell()
-            far.tell()
+            try:
+                step = flow.send(reply)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            reply = yield step
+            for queue in (q.queue, far.queue):
+                yield from outbox.deliver([queue])
 
-    assert end.value.value.done == 4
+    assert q.run(step_by_step()).done == 4
     assert [driver.state(i) for driver, i in ((q, child), (far, far_child))] == [TaskState.BLOCKED] * 2
     assert [q.complete(q.take_one()), far.complete(far.take_one())] == [["K"], ["K"]]
     q.tell()

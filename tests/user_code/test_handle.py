@@ -230,9 +230,9 @@ async def test_word_of_an_earlier_end_does_not_end_a_wait(tq: TaskQueue) -> None
     with pytest.raises(WaitTimeoutError):
         await task.result(timeout_s=0.01)
     # Told while nobody read, and run again since.
-    (watch,) = tq._end_watches.values()  # noqa: SLF001 - its client's name is random
-    answers = keys.answers("default", watch._client)  # noqa: SLF001
-    await wait_until_async(lambda: not watch._readers, 5, "somebody reads still")  # noqa: SLF001
+    (watch,) = tq._end_watches.values()
+    answers = keys.answers("default", watch._client)
+    await wait_until_async(lambda: not watch._readers, 5, "somebody reads still")
     await tq.run(tell(answers, task.id))
 
     wait = asyncio.ensure_future(task.result())
@@ -250,7 +250,7 @@ async def test_a_wait_ends_when_its_queue_is_closed(tq: TaskQueue) -> None:
 
     await tq.aclose()
 
-    with pytest.raises(BrokerUnreachableError, match="closed"):
+    with pytest.raises(BrokerUnreachableError):
         await asyncio.wait_for(wait, 10)
 
 

@@ -203,19 +203,11 @@ def advance(queue: str, job_id: str, *, parts: int = 1) -> Flow[bool]:
 
 def _page(queue: str, state: TaskState, score: str, task_id: str) -> Flow[tuple[list[tuple[str, TaskView]], bool]]:
     """The tasks of a state after a place, each with its score, and whether these are the last."""
+    order = "desc" if state is TaskState.BLOCKED else "asc"
     _, _, _, _, views = yield Script(
         "around",
         keys.queue_prefix(queue),
-        (
-            state,
-            "desc" if state is TaskState.BLOCKED else "asc",
-            score,
-            task_id,
-            "after",
-            0,
-            PAGE,
-            inspector.SHOW_BYTES,
-        ),
+        (state, order, score, task_id, "after", 0, PAGE, inspector.SHOW_BYTES),
     )
     found = []
     for raw in views:

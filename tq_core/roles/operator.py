@@ -416,7 +416,7 @@ def _chunks(task_ids: Sequence[str]) -> Flow[Iterator[tuple[str, list[str]]]]:
 
 
 def _last_first(chunks: Iterator[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
-    # Parents are mostly named before their children, which would give up, and end in the DLQ, when those go in a call before.
+    # Parents are mostly named before their children, which would give up, and end in the DLQ, when those go first.
     return list(reversed(list(chunks)))
 
 

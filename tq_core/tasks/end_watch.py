@@ -64,6 +64,8 @@ class EndWatch:
     def _leave(self, queue: str, task_id: str, future: asyncio.Future[None]) -> None:
         waits = self._waits[queue]
         waits[task_id].discard(future)
+        if future.done() and not future.cancelled():
+            future.exception()  # whoever waited may have had an error of its own
         if not waits[task_id]:
             del waits[task_id]
         if not waits:
