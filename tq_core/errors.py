@@ -103,6 +103,14 @@ class SchemaTooNewError(RefusedError):
 
     code = "schema_too_new"
 
+    @classmethod
+    def of(cls, queue: str, version: int, known: int) -> SchemaTooNewError:
+        """The error that says which queue it is, and what to do."""
+        return cls(
+            f"the queue {queue!r} was written by a newer tq (schema {version}, this one knows {known}): "
+            "upgrade this program"
+        )
+
 
 class NotFoundError(TqError):
     """No such task, queue, worker or node."""

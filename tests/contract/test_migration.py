@@ -9,7 +9,8 @@ import pytest
 from tests.queue_driver import QueueDriver
 from tq_core.errors import BrokerUnreachableError, RefusedError, SchemaTooNewError
 from tq_core.keyspace import keys, script_loader
-from tq_core.roles import audit, doctor, inspector, migration, registry
+from tq_core.model import TaskState
+from tq_core.roles import audit, doctor, inspector, jobs, migration, operator, registry, undo
 from tq_core.roles.producer import enqueue, new_task
 from tq_core.roles.registry import NodeInfo
 
@@ -22,7 +23,8 @@ def test_scripts_and_python_know_the_same_version() -> None:
 
 
 def test_a_queue_that_a_newer_tq_wrote_is_refused_before_anything_is_written(q: QueueDriver) -> None:
-    q.put_one()
+    task_id, gone = q.put_many(2)
+    taken = q.run(operator.discard([gone], actor="ann"))
     number = q.run(registry.register_queue(q.queue))
     q.raw.hset(q.key("meta"), "schema", NEWER)
     before = {key: q.raw.type(key) for key in q.raw.keys("*")}, q.depths()
@@ -34,6 +36,18 @@ def test_a_queue_that_a_newer_tq_wrote_is_refused_before_anything_is_written(q: 
             q.run(enqueue(q.queue, [new_task("work", {})], number=known))
     with pytest.raises(SchemaTooNewError):
         q.run(migration.migrate(actor="ann", is_forced=True))
+    for asked in (
+        operator.cancel([task_id], actor="ann"),
+        operator.discard([task_id], actor="ann"),
+        operator.purge(q.queue, actor="ann"),
+        operator.requeue([task_id], actor="ann"),
+        operator.reprioritise([task_id], 1, actor="ann"),
+        operator.pause_queue(q.queue, actor="ann"),
+        undo.undo(taken.undo_op, actor="ann"),
+        jobs.start([q.queue], jobs.Job(action="delete", states=(TaskState.PENDING,), by="ann")),
+    ):
+        with pytest.raises(SchemaTooNewError, match=rf"'mail' was written by a newer tq \(schema {NEWER}"):
+            q.run(asked)
     claim = q.claim()
 
     assert (claim.tasks, claim.too_new) == ((), NEWER)

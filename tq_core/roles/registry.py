@@ -53,10 +53,7 @@ def register_queue(queue: str) -> Flow[int]:
 
 def too_new(queue: str, version: int) -> SchemaTooNewError:
     """The error that says that a newer tq wrote a queue."""
-    return SchemaTooNewError(
-        f"the queue {queue!r} was written by a newer tq (schema {version}, this one knows {keys.SCHEMA_VERSION}): "
-        "upgrade this program"
-    )
+    return SchemaTooNewError.of(queue, version, keys.SCHEMA_VERSION)
 
 
 def schemas(queues: Iterable[str]) -> Flow[dict[str, int]]:

@@ -20,7 +20,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tq_core.broker_url import parse_hosts
-from tq_core.errors import BrokerConfigError, BrokerError, BrokerRefusedError, BrokerTooOldError, BrokerUnreachableError
+from tq_core.errors import (
+    BrokerConfigError,
+    BrokerError,
+    BrokerRefusedError,
+    BrokerTooOldError,
+    BrokerUnreachableError,
+    SchemaTooNewError,
+    TqError,
+)
 
 OLDEST_REDIS = (6, 2)
 CONNECT_TIMEOUT_S = 2.0
@@ -230,9 +238,12 @@ def is_script_missing(error: object) -> bool:
     return isinstance(error, redis_errors.NoScriptError)
 
 
-def translate(error: BaseException, display: str) -> BrokerError:
-    """What a client's error means to the user of tq: which broker, what is wrong, what to do."""
+def translate(error: BaseException, display: str) -> TqError:
+    """What a client's error means to the user of tq: which broker or queue, what is wrong, what to do."""
     text = reply_of(error)
+    if text.startswith("TQSCHEMA "):
+        _, queue, version, known = text.split()[:4]
+        return SchemaTooNewError.of(queue, int(version), int(known))
     if _is_unwelcome(error):
         return BrokerRefusedError(
             f"{display} does not accept this user and password ({text}): put them into the URL, redis://USER:PASSWORD@HOST"

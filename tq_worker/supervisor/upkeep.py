@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tq_core.errors import BrokerError
+from tq_core.errors import TqError
 from tq_core.keyspace import keys
 from tq_core.roles import jobs, maintenance, outbox, registry, schedules
 from tq_worker.flows import together
@@ -73,7 +73,7 @@ async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog)
                 held_up = dict(fired.held_up)
             for queue, job_id in open_jobs:
                 await runner.run(jobs.advance(queue, job_id, parts=JOB_PARTS))
-        except BrokerError as error:
+        except TqError as error:
             log.write("debug", "upkeep", text=error.message)
             await asyncio.sleep(AFTER_ERROR_S)
         passes += 1
@@ -88,6 +88,6 @@ async def carry(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog) -
             queue = await runner.run(outbox.wait_posted(queues, timeout_s=WAIT_POSTED_S))
             if queue:
                 await runner.run(outbox.deliver([queue]))
-        except BrokerError as error:
+        except TqError as error:
             log.write("debug", "outbox", text=error.message)
             await asyncio.sleep(AFTER_ERROR_S)

@@ -9,6 +9,7 @@
 -- Reply {"OK"}   {"FULL"} so many are open
 -- Moves none. Emits job. Cost O(kept).
 --@include prelude
+--@include newer
 local job = ARGV[2]
 if call('HEXISTS', Q .. 'jobs', job) == 1 then return {'OK'} end
 if call('ZCARD', Q .. 'job_leases') >= tonumber(ARGV[5]) then return {'FULL'} end

@@ -1,5 +1,6 @@
 -- audit: writes down what a person changed: who, what, how many and the first of their ids; in the same step as the change.
 -- The calls of one operation on many tasks share `op`, so readers add them up.
+--@include newer
 local AUDITED_IDS = 20
 local function write_down(actor, op, action, n, detail, ids)
   call('XADD', Q .. 'audit', 'MAXLEN', '~', 10000, '*',
