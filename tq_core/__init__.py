@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tq_core.errors import (
+        DuplicateTaskError,
         FatalError,
         InvalidArgumentsError,
+        NotFoundError,
+        QueueFullError,
         TaskCancelledError,
         TaskExpiredError,
         TaskFailedError,
         TqError,
+        UnknownParentError,
         WaitTimeoutError,
     )
     from tq_core.model import RetryPolicy, TaskState, TaskView
@@ -24,9 +28,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "Breaker": "roles.limits",
     "ChainHandle": "tasks.handle",
+    "DuplicateTaskError": "errors",
     "FatalError": "errors",
     "GroupHandle": "tasks.handle",
     "InvalidArgumentsError": "errors",
+    "NotFoundError": "errors",
+    "QueueFullError": "errors",
     "RetryPolicy": "model",
     "TaskCancelledError": "errors",
     "TaskContext": "tasks.context",
@@ -38,6 +45,7 @@ _HOMES = {
     "TaskState": "model",
     "TaskView": "model",
     "TqError": "errors",
+    "UnknownParentError": "errors",
     "WaitTimeoutError": "errors",
     "current_context": "tasks.context",
 }
@@ -45,9 +53,12 @@ _HOMES = {
 __all__ = [
     "Breaker",
     "ChainHandle",
+    "DuplicateTaskError",
     "FatalError",
     "GroupHandle",
     "InvalidArgumentsError",
+    "NotFoundError",
+    "QueueFullError",
     "RetryPolicy",
     "TaskCancelledError",
     "TaskContext",
@@ -59,6 +70,7 @@ __all__ = [
     "TaskState",
     "TaskView",
     "TqError",
+    "UnknownParentError",
     "WaitTimeoutError",
     "current_context",
 ]

@@ -6,8 +6,9 @@ import pytest
 
 from tests.cli.conftest import Tq
 from tests.queue_driver import QueueDriver
-from tq_core.roles import jobs, operator
+from tq_core.roles import jobs, operator, registry
 from tq_core.roles.producer import new_task
+from tq_core.transport.steps import Flow
 
 
 def test_what_takes_tasks_away_says_how_to_undo_it(tq: Tq, mail: QueueDriver) -> None:
@@ -139,3 +140,19 @@ def test_tasks_are_named_or_chosen_by_a_filter(tq: Tq, mail: QueueDriver) -> Non
     ran = tq.ok("tasks", "reprioritise", task_id, "--priority", "high")
     assert ran.out == f"{task_id}  reprioritised\n"
     assert "it has that priority" in tq("tasks", "reprioritise", task_id, "-p", "50").err
+
+
+def test_a_job_whose_queue_is_emptied_meanwhile_is_said_to_be_gone(
+    tq: Tq, mail: QueueDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail.put_one()
+
+    def forgotten(*_: object) -> Flow[str]:
+        yield from registry.queue_numbers()
+        return "abcdef"
+
+    monkeypatch.setattr(jobs, "start", forgotten)
+
+    ran = tq("tasks", "cancel", "--filter", "type:work", "--yes")
+
+    assert (ran.code, "is gone" in ran.err) == (3, True), ran.err

@@ -272,9 +272,15 @@ def with_an_operation_that_is_forgotten(q: QueueDriver, _ids: dict[str, str]) ->
     return "op"
 
 
+def with_an_operation_that_nobody_describes(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.zadd(q.key("operations"), {"op": 1})
+    return "op"
+
+
 def deleted_and_still_there(q: QueueDriver, ids: dict[str, str]) -> str:
     body = q.raw.hget(q.key("bodies"), ids["pending"])
     q.raw.hset(q.key("trash"), f"op {ids['pending']}", b"7:deleted%d:%s" % (len(body), body))
+    q.raw.hset(q.key("operated"), "op", "x")
     q.raw.zadd(q.key("trashed"), {f"op {ids['pending']}": 0})
     q.raw.zadd(q.key("operations"), {"op": q.clock.now_ms + 1000})
     return f"op {ids['pending']}"
@@ -288,6 +294,11 @@ def with_a_job_in_no_list(q: QueueDriver, _ids: dict[str, str]) -> str:
 def with_a_note_of_no_job(q: QueueDriver, _ids: dict[str, str]) -> str:
     q.raw.hset(q.key("job_notes"), "done:job", 1)
     return "done:job"
+
+
+def with_an_end_of_no_job(q: QueueDriver, _ids: dict[str, str]) -> str:
+    q.raw.zadd(q.key("job_ends"), {"job": 1})
+    return "job"
 
 
 def with_a_line(q: QueueDriver) -> dict[str, str]:
@@ -412,10 +423,10 @@ DAMAGE: dict[str, list[Callable[[QueueDriver, dict[str, str]], str]]] = {
     "child_that_does_not_wait": [with_a_child_that_does_not_wait],
     "parent_that_does_not_know": [with_a_parent_that_does_not_know],
     "trash_disagrees": [with_trash_that_is_not_named, with_a_name_of_no_trash],
-    "trash_of_no_operation": [with_an_operation_that_is_forgotten],
+    "trash_of_no_operation": [with_an_operation_that_is_forgotten, with_an_operation_that_nobody_describes],
     "in_trash_and_there": [deleted_and_still_there],
     "job_neither_open_nor_ended": [with_a_job_in_no_list],
-    "orphan_job_note": [with_a_note_of_no_job],
+    "orphan_job_note": [with_a_note_of_no_job, with_an_end_of_no_job],
     "parked_but_is_not_blocked": [parked_though_unknown],
     "parked_and_waits": [parked_though_it_waits_for_another],
     "parked_in_wrong_line": [parked_at_another_place],

@@ -147,9 +147,12 @@ def _finish(invocation: Invocation, job_id: str, queues: list[str], *, total: in
 
 
 def _parts(invocation: Invocation, job_id: str, queues: list[str]) -> list[Part]:
+    from tq_core.errors import NotFoundError
     from tq_core.roles import jobs
 
-    return invocation.run(jobs.jobs(queues, job_id=job_id))
+    if parts := invocation.run(jobs.jobs(queues, job_id=job_id)):
+        return parts
+    raise NotFoundError(f"the job {job_id} is gone: were its queues emptied? See `tq jobs list`")
 
 
 def tell_job(invocation: Invocation, parts: Sequence[Part], *, undo_op: str = "") -> ExitCode:

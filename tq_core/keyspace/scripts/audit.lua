@@ -253,6 +253,9 @@ end
 for op in pairs(operated) do
   if not call('ZSCORE', Q .. 'operations', op) then report('trash_of_no_operation', op) end
 end
+for _, op in ipairs(call('ZRANGE', Q .. 'operations', 0, -1)) do
+  if not operated[op] then report('trash_of_no_operation', op) end
+end
 local jobs = pairs_of('jobs')
 for id in pairs(jobs) do
   local is_open, has_ended = call('ZSCORE', Q .. 'job_leases', id), call('ZSCORE', Q .. 'job_ends', id)
@@ -261,8 +264,10 @@ end
 for note in pairs(pairs_of('job_notes')) do
   if not jobs[string.match(note, '^%l+:(.*)$') or ''] then report('orphan_job_note', note) end
 end
-for _, id in ipairs(call('ZRANGE', Q .. 'job_leases', 0, -1)) do
-  if not jobs[id] then report('orphan_job_note', id) end
+for _, ids in ipairs({call('ZRANGE', Q .. 'job_leases', 0, -1), call('ZRANGE', Q .. 'job_ends', 0, -1)}) do
+  for _, id in ipairs(ids) do
+    if not jobs[id] then report('orphan_job_note', id) end
+  end
 end
 local counters = pairs_of('counters')
 local function counter(field) return tonumber(counters[field]) or 0 end
