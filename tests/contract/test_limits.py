@@ -342,3 +342,22 @@ def test_what_is_taken_out_of_a_line_and_put_back_stands_in_it_again(q: QueueDri
 
     assert ids_of(q.take(9)) == [first]
     assert q.state(second) is TaskState.BLOCKED
+
+
+def test_a_bucket_that_a_slower_rate_or_a_later_clock_left_holds_nothing_up_for_that_long(q: QueueDriver) -> None:
+    limit(q, key_rate=Rate.parse("1/365d"), rate=Rate.parse("9/s+9"))
+    ann = put_of(q, "ann", 3)
+    assert ids_of(q.take(9)) == ann[:1]
+    limit(q, key_rate=Rate.parse("10/s+1"))
+    assert q.take(9) == []
+    assert why(q, ann[1]) == "waits: the key 'ann' may start 10/s+1, the next in 100 ms; 0 before it"
+    q.clock.advance(100)
+    assert ids_of(q.take(9)) == ann[1:2]
+
+    ids = q.put_many(20)
+    limit(q, rate=Rate.parse("10/s+1"))
+    assert ids_of(q.take(9)) == ids[:1]
+    q.clock.advance(-3_600_000)  # another server took over, whose clock is behind
+    assert q.claim(9).next_due_ms == q.clock.now_ms + 100
+    q.clock.advance(100)
+    assert ids_of(q.take(9)) == ids[1:2]

@@ -334,7 +334,8 @@ def why_held(gate: Gate, *, now_ms: int) -> str:
         return f"waits: {gate.running} of at most {gate.running_max} tasks of {whose} run{filled}{before}"
     rate = Rate.stored(gate.rate)
     if rate is not None and gate.bucket_full_at_ms is not None:
-        next_ms = gate.bucket_full_at_ms - (rate.burst - 1) * rate.period_ms // rate.starts
+        full_ms = min(gate.bucket_full_at_ms, now_ms + rate.burst * rate.period_ms // rate.starts)
+        next_ms = full_ms - (rate.burst - 1) * rate.period_ms // rate.starts
         if next_ms > now_ms:
             return f"waits: {whose} may start {rate}, the next in {span(next_ms - now_ms)}{before}"
     if gate.limit_key is not None:

@@ -14,8 +14,14 @@ local general
 local function rate_of(text, member)
   local starts, period_ms, burst = string.match(text or '', '^(%d+)/(%d+)/(%d+)$')
   if not starts then return nil end
-  local full_ms = tonumber(call('ZSCORE', Q .. 'rates', member) or 0)
-  return {step = period_ms / starts, burst = tonumber(burst), full_ms = math.max(full_ms, now), member = member}
+  local step, full_ms = period_ms / starts, tonumber(call('ZSCORE', Q .. 'rates', member) or 0)
+  -- No bucket takes longer than an empty one: this is of a slower rate, or of a clock that has gone back since.
+  local emptied_ms = now + burst * step
+  if full_ms > emptied_ms + 1 then
+    full_ms = emptied_ms
+    call('ZADD', Q .. 'rates', string.format('%.3f', full_ms), member)
+  end
+  return {step = step, burst = tonumber(burst), full_ms = math.max(full_ms, now), member = member}
 end
 
 local function rate_room(rate)
