@@ -177,3 +177,33 @@ def test_what_is_no_breaker_is_refused() -> None:
     for bad in ({"failures_percent": 0}, {"min_runs": 0}, {"window_s": 0}, {"cooldown_s": -1}, {"probes": 0}):
         with pytest.raises(InvalidInputError):
             Breaker(**bad)
+
+
+def test_another_window_forgets_what_was_counted_by_the_old_one(q: QueueDriver) -> None:
+    set_breaker(q)
+    put_typed(q, "mail", 12)
+    fail(q, *q.take(3))
+    set_breaker(q, Breaker(failures_percent=50, min_runs=4, window_s=3600, cooldown_s=30))
+    assert (state(q).ok, state(q).failed) == (0, 0)
+    q.complete(*q.take(3))
+    fail(q, *q.take(1))
+    assert (state(q).state, state(q).ok, state(q).failed) == ("closed", 3, 1)
+    q.clock.advance(-7_200_000)  # another server took over, whose clock is behind
+    fail(q, *q.take(3))
+    assert state(q).state == "closed"
+
+
+def test_arguments_that_cannot_be_opened_say_nothing_about_the_type(q: QueueDriver) -> None:
+    set_breaker(q)
+    put_typed(q, "mail", 5)
+    for task in q.take(5):
+        q.fail(task, verdict="fatal", reason="payload_refused")
+    assert (state(q).state, state(q).failed) == ("closed", 0)
+
+
+@pytest.mark.parametrize(
+    "said", [{"failures_percent": 0.004}, {"min_runs": 2.5}, {"probes": True}, {"window_s": 0.5}, {"cooldown_s": 0.0001}]
+)
+def test_what_could_not_be_read_back_is_no_breaker(said: dict[str, float]) -> None:
+    with pytest.raises(InvalidInputError, match="breaker"):
+        Breaker(**said)  # type: ignore[arg-type]

@@ -361,3 +361,31 @@ def test_a_bucket_that_a_slower_rate_or_a_later_clock_left_holds_nothing_up_for_
     assert q.claim(9).next_due_ms == q.clock.now_ms + 100
     q.clock.advance(100)
     assert ids_of(q.take(9)) == ids[1:2]
+
+
+def test_a_debounced_task_in_a_line_takes_over_what_comes_after_it(q: QueueDriver) -> None:
+    limit(q, key_running=1)
+    late = TaskOptions(limit_key="ann", debounce_s=1, debounce_max_s=5)
+    put_of(q, "ann")
+    (running,) = q.take(9)
+    (held,) = q.put(producer.new_task("work", {"n": 1}, unique_key="k", options=late))
+    q.clock.advance(1_000)
+    promote(q)
+    last = put_of(q, "ann")
+    assert q.take(9) == []
+    assert q.state(held.task_id) is TaskState.BLOCKED
+
+    (again,) = q.put(producer.new_task("work", {"n": 2}, unique_key="k", options=late))
+    assert (again.task_id, again.duplicate_of) == (held.task_id, "replaced")
+    assert q.state(held.task_id) is TaskState.SCHEDULED
+    assert q.findings() == []
+    q.clock.advance(4_000)
+    promote(q)
+    assert q.take(9) == []
+    q.put(producer.new_task("work", {"n": 3}, unique_key="k", options=late))
+    assert q.findings() == []
+    q.complete(running)
+    (next_one,) = q.take(9)
+    assert next_one.id == last[0]
+    q.complete(next_one)
+    assert q.take_one().payload == b'{"n":3}'

@@ -159,6 +159,23 @@ def test_it_waits_no_longer_than_its_most_after_the_first(q: QueueDriver) -> Non
     assert q.take_one().payload == b'{"n":3}'
 
 
+def test_past_its_most_it_keeps_its_turn_however_often_it_is_asked_for(q: QueueDriver) -> None:
+    first = put(q, debounce_s=10, debounce_max_s=15).task_id
+    q.clock.advance(15_000)
+    q.run(maintenance.promote([q.queue]))
+    others = q.put_many(2)
+    put(q, {"n": 2}, debounce_s=10, debounce_max_s=15)
+    assert [t.id for t in q.take(1)] == [first]
+
+    second = put(q, debounce_s=10, debounce_max_s=15).task_id
+    q.clock.advance(15_000)
+    q.run(maintenance.promote([q.queue]))
+    q.put(task({"n": 3}, debounce_s=10, debounce_max_s=15), new_task("work", {}, priority="high"))
+    q.put(new_task("work", {"n": 4}, unique_key="k", priority=0, options=TaskOptions(debounce_s=10, debounce_max_s=15)))
+    assert [t.id for t in q.take(2)][0] == second
+    assert q.state(others[0]) is TaskState.PENDING
+
+
 def test_in_one_call_they_replace_one_another_too(q: QueueDriver) -> None:
     first, second, other = q.put(
         task({"n": 1}, debounce_s=10), task({"n": 2}, debounce_s=10), task({"n": 3}, key="l", debounce_s=10)
