@@ -87,10 +87,11 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     """How many run at once while it is half-open."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.failures_percent <= 100:
-            raise InvalidInputError(f"a breaker at {self.failures_percent} % of failures: use above 0 to 100")
-        if not (1 <= self.min_runs <= MAX_RUNNING and 1 <= self.probes <= MAX_RUNNING):
-            raise InvalidInputError("a breaker needs at least one run and at least one probe")
+        if not 0.01 <= self.failures_percent <= 100:
+            raise InvalidInputError(f"a breaker at {self.failures_percent} % of failures: use 0.01 to 100")
+        for count in (self.min_runs, self.probes):
+            if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_RUNNING:
+                raise InvalidInputError(f"a breaker needs whole numbers of runs and probes, 1 to {MAX_RUNNING}")
         if not (1 <= self.window_s <= 86_400 and 0.001 <= self.cooldown_s <= 86_400):
             raise InvalidInputError("a breaker's window must be from 1 s to one day, its cooldown at most one day")
 

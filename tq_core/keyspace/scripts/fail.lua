@@ -37,7 +37,8 @@ local attempt = trail.failures + 1
 local asked = call('HGET', Q .. 'cancels', id)
 local is_cancelled = verdict == 'cancel' or (asked and verdict == 'retry')
 -- What never reached the handler says nothing about the type.
-stop_running(id, not (is_cancelled or reason == 'corrupt' or reason == 'bad_arguments') and 'failed' or nil)
+local UNSTARTED = {corrupt = true, bad_arguments = true, payload_refused = true}
+stop_running(id, not (is_cancelled or UNSTARTED[reason]) and 'failed' or nil)
 local outcome, due_ms = nil, ''
 if is_cancelled then
   outcome = 'cancelled'

@@ -25,11 +25,15 @@ end
 local is_for_all = false
 for i = 5, #ARGV, 2 do
   local field, value = ARGV[i], ARGV[i + 1]
+  local before = call('HGET', Q .. 'limits', field) or ''
   if value == '' then call('HDEL', Q .. 'limits', field) else call('HSET', Q .. 'limits', field, value) end
   local name, of = string.match(field, '^([a-z_]+):?(.*)$')
   if name == 'rate' then call('ZREM', Q .. 'rates', '') end
   if name == 'breaker' then
-    if value == '' then call('HDEL', Q .. 'breakers', 'state:' .. of, 'tally:' .. of) end
+    local WINDOW = '^[^|]*|[^|]*|(%d+)|'
+    if value == '' then call('HDEL', Q .. 'breakers', 'state:' .. of, 'tally:' .. of)
+    -- Counts are kept by parts of the window, which are other ones now.
+    elseif string.match(before, WINDOW) ~= string.match(value, WINDOW) then call('HDEL', Q .. 'breakers', 'tally:' .. of) end
     look_again('!' .. of, now)
   elseif of ~= '' then
     if name == 'key_rate' then call('ZREM', Q .. 'rates', of) end

@@ -41,7 +41,8 @@ local function judge(task_type, how, is_probe)
   local ok, failed, older, kept = how == 'ok' and 1 or 0, how == 'failed' and 1 or 0, 0, {}
   local sum = failed
   for bucket, was_ok, was_failed in string.gmatch(known[2] or '', '(%d+),(%d+),(%d+);') do
-    if tonumber(bucket) > this - TALLIES then
+    -- What a clock that has gone back since has counted is left out: it would count until its time comes again.
+    if tonumber(bucket) > this - TALLIES and tonumber(bucket) <= this + 1 then
       sum = sum + tonumber(was_failed)
       if tonumber(bucket) == this then
         ok, failed = ok + tonumber(was_ok), failed + tonumber(was_failed)
