@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import random
+import re
 from typing import Any
 
 import msgspec
@@ -43,8 +44,8 @@ def parse_priority(value: str | int) -> int:
         InvalidInputError: it is neither a known name nor an integer from 0 to MAX_PRIORITY.
     """
     number = PRIORITIES.get(value) if isinstance(value, str) else value
-    if number is None and isinstance(value, str) and value.isascii() and value.isdigit():
-        number = int(value)
+    if number is None and isinstance(value, str) and re.fullmatch("0*[0-9]{1,3}", value):
+        number = int(value[-3:])
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_PRIORITY:
         raise InvalidInputError(
             f"priority {value!r}: use {', '.join(PRIORITIES)} or an integer from 0 (first) to {MAX_PRIORITY}"

@@ -79,6 +79,9 @@ def test_limits_of_running_and_rates_are_set_for_all_and_for_one_key(tq: Tq, mai
     ):
         assert tq("queues", "limit", "mail", *words).code == 2, words
     assert tq("queues", "limit", "mail", "--running", "0").code == 2
+    for words in (["--max-size", "9" * 19], ["--max-size", "9" * 5000], ["--keep", "9" * 400]):
+        assert tq("queues", "limit", "mail", "--running", "3", *words).code == 2, words
+    assert tq.ok("queues", "limit", "mail", "--json").record["running"] == 10
 
 
 def test_a_breaker_is_set_changed_steered_and_taken_away(tq: Tq, mail: QueueDriver) -> None:

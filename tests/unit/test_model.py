@@ -23,12 +23,12 @@ def test_every_state_is_waiting_running_or_ended() -> None:
     assert [s for s in TaskState if s.is_terminal] == [TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED]
 
 
-@pytest.mark.parametrize(("value", "number"), [*PRIORITIES.items(), (0, 0), (255, 255), ("7", 7), ("255", 255)])
+@pytest.mark.parametrize(("value", "number"), [*PRIORITIES.items(), (0, 0), (255, 255), ("7", 7), ("00255", 255)])
 def test_a_priority_has_a_name_or_a_number(value: str | int, number: int) -> None:
     assert parse_priority(value) == number
 
 
-@pytest.mark.parametrize("value", [-1, 256, "256", "-1", "urgent", "", " 7", "\uff17", "1.5", True, False, 1.5, None])
+@pytest.mark.parametrize("value", [-1, 256, "256", "-1", "urgent", "", " 7", "\uff17", "1.5", True, False, 1.5, None, "9" * 5000])
 def test_what_is_no_priority_is_refused_with_what_is(value: object) -> None:
     with pytest.raises(InvalidInputError, match="use critical, high, normal, low or an integer from 0"):
         parse_priority(value)  # type: ignore[arg-type]

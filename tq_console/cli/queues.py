@@ -181,6 +181,8 @@ def limit(invocation: Invocation, /, *, name: str, key: str | None, why: str, **
     gates = {field: value for field, value in chosen.items() if field not in operator.SETTINGS}
     if key is not None and (settings or not gates.keys() <= {"running", "rate"} or not gates):
         raise click.UsageError("--key goes with --running or --rate", click.get_current_context())
+    # Two writes: what one of them would be refused for is found before the other.
+    operator.check_settings(settings)
     if gates:
         change = limits.set_limits(check_queue(name), gates, key=key, actor=invocation.actor, why=why)
         invocation.change(change)

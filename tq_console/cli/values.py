@@ -12,6 +12,8 @@ from tq_core.errors import InvalidInputError
 STATES = ("blocked", "scheduled", "pending", "running", "retrying", "completed", "failed", "cancelled")
 PARENT_POLICIES = ("fail", "skip", "run")
 UNIQUE_UNTIL = ("finished", "started")
+MAX_DIGITS = 20
+"""Far beyond any limit: Python itself refuses to read numbers of some thousands."""
 ENDED_STATES = ("completed", "failed", "cancelled")
 
 
@@ -82,7 +84,7 @@ class CountOrNone(click.ParamType):  # type: ignore[type-arg]  # generic in newe
         text = str(value).strip().lower().replace("_", "").replace(",", "")
         if text == "none":
             return text
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit()) or len(text) > MAX_DIGITS:
             self.fail(f"{value!r} is neither a number from 0 nor none", param, ctx)
         return int(text)
 

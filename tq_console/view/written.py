@@ -6,6 +6,8 @@ import datetime as dt
 import re
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_TOO_LONG_S = 1e12
+"""Longer than anything that is asked for; what is much longer cannot be counted in ms."""
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
 
 
@@ -17,11 +19,14 @@ def parse_duration_s(text: str) -> float:
     """
     text = text.strip().replace(" ", "")
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        return float(text)
+        text += "s"
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(text)
-    return float(sum(float(number) * _UNITS_S[unit] for number, unit in parts))
+    seconds = float(sum(float(number) * _UNITS_S[unit] for number, unit in parts))
+    if not seconds < _TOO_LONG_S:
+        raise ValueError(text)
+    return seconds
 
 
 def parse_moment_ms(text: str, *, now: dt.datetime | None = None) -> int:

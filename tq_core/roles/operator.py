@@ -24,6 +24,7 @@ PURGE_CHUNK = 1_000
 AUDITED_IDS = 20
 """Ids that an entry of the audit names; the same number stands in its script."""
 SETTINGS = ("max_size", "keep_ms", "keep_completed", "keep_cancelled", "keep_failed", "keep_trash_ms")
+MAX_SETTING = 2**45 - 1
 
 Progress = Callable[[int], None]
 
@@ -318,6 +319,19 @@ def _pause(queue: str, actor: str, why: str, paused: int) -> Flow[bool]:
     return bool(word == b"changed")
 
 
+def check_settings(settings: dict[str, int | None]) -> None:
+    """Refuses what cannot be set for a queue.
+
+    Raises:
+        InvalidInputError: an unknown setting, or a value that is negative or too large.
+    """
+    for name, value in settings.items():
+        if name not in SETTINGS:
+            raise InvalidInputError(f"{name!r} is no setting of a queue: use {', '.join(SETTINGS)}")
+        if value is not None and (isinstance(value, bool) or not 0 <= value <= MAX_SETTING):
+            raise InvalidInputError(f"{name} = {value!r}: must be a number from 0 to {MAX_SETTING}")
+
+
 def configure_queue(queue: str, settings: dict[str, int | None], *, actor: str, why: str = "") -> Flow[None]:
     """Sets limits of a queue; None clears one.
 
@@ -326,14 +340,11 @@ def configure_queue(queue: str, settings: dict[str, int | None], *, actor: str, 
             can be undone (0 = not at all), the others count ended tasks.
 
     Raises:
-        InvalidInputError: an unknown setting or a negative value.
+        InvalidInputError: as `check_settings` says.
     """
+    check_settings(settings)
     args: list[Arg] = [actor, new_op(), encode_audit_detail({"by": actor, "why": why, "set": settings})]
     for name, value in settings.items():
-        if name not in SETTINGS:
-            raise InvalidInputError(f"{name!r} is no setting of a queue: use {', '.join(SETTINGS)}")
-        if value is not None and (isinstance(value, bool) or not 0 <= value < 2**45):
-            raise InvalidInputError(f"{name} = {value!r}: must be a number from 0")
         args += (name, "" if value is None else value)
     yield from registry.register_queue(queue)
     yield Script("configure", keys.queue_prefix(queue), args)
