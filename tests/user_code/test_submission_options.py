@@ -64,6 +64,12 @@ def test_a_type_that_is_unique_can_free_its_arguments_at_the_start_or_after_a_ti
         work.enqueue_sync(n=1)
 
 
+def test_what_is_not_debounced_after_all_is_unique_by_its_arguments(memory_tq: TaskQueue) -> None:
+    work = define_work(memory_tq, unique=True)
+    first, second = (work.options(debounce_s=None).enqueue_sync(n=n) for n in (1, 2))
+    assert first.id != second.id
+
+
 def test_a_debounced_type_runs_once_with_the_last_arguments(memory_tq: TaskQueue) -> None:
     debounced = define_work(memory_tq, unique=True).options(debounce_s=0.05, debounce_max_s=60)
     handles = [debounced.enqueue_sync(n=n) for n in range(3)]

@@ -152,7 +152,7 @@ def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) 
     )
     if template.chosen_name is not None:
         ids.chosen_id(template.chosen_name, queue)
-    is_of_arguments = unique is True and "debounce_s" not in options
+    is_of_arguments = unique is True and options.get("debounce_s") is None
     limit_key = defaults.limit_key if "limit_key" not in options else ""
     return Submission(queue, template, is_of_arguments, wait_for_room_s, limit_key)
 
