@@ -201,6 +201,18 @@ def test_arguments_that_cannot_be_opened_say_nothing_about_the_type(q: QueueDriv
     assert (state(q).state, state(q).failed) == ("closed", 0)
 
 
+def test_neighbours_of_a_task_that_takes_its_process_down_say_nothing_about_their_type(q: QueueDriver) -> None:
+    set_breaker(q)
+    ids = put_typed(q, "mail", 6)
+    q.take(6, worker_id="n.1")
+    q.run(consumer.give_back([q.queue], "n.1", started_ids=ids[:5], detail={}))
+    assert (state(q).state, state(q).failed) == ("closed", 0)
+    (alone,) = q.take(1, worker_id="n.2")
+    q.run(consumer.give_back([q.queue], "n.2", started_ids=[alone.id], detail={}))
+    q.run(consumer.crash(q.take_one(), detail={}))
+    assert state(q).failed == 2
+
+
 @pytest.mark.parametrize(
     "said", [{"failures_percent": 0.004}, {"min_runs": 2.5}, {"probes": True}, {"window_s": 0.5}, {"cooldown_s": 0.0001}]
 )
