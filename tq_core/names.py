@@ -54,6 +54,8 @@ def encode_unique_key(key: str) -> str:
     Raises:
         InvalidInputError: the key is empty, longer than MAX_UNIQUE_KEY_BYTES once encoded, or no text.
     """
+    if not isinstance(key, str):
+        raise InvalidInputError(f"the unique key {key!r} is no text")
     try:
         encoded = quote(key, safe=":/@.,+=-_~ ")
     except UnicodeEncodeError as error:

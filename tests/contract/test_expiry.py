@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
@@ -53,6 +55,8 @@ def test_in_every_waiting_state_it_ends_with_the_next_upkeep_even_of_a_paused_qu
 
     states = {task_id: q.state(task_id) for task_id in (retrying, scheduled, pending, blocked, both)}
     assert set(states.values()) == {TaskState.CANCELLED}
+    said = [(q.view(task_id).error or {})["message"] for task_id in (scheduled, retrying)]
+    assert [text.rpartition(" a worker took it")[2] for text in said] == ["", " again"]
     assert q.state(child) is TaskState.PENDING
     q.put_one(unique_key="k")
 
@@ -164,7 +168,7 @@ def test_what_is_deleted_or_ends_otherwise_leaves_no_expiry(q: QueueDriver) -> N
     assert q.raw.exists(q.key("expiries")) == 0
 
 
-@pytest.mark.parametrize("expires_s", [0, -1, 11 * 365 * 86_400, 5])
-def test_an_expiry_that_makes_no_sense_is_refused(expires_s: float) -> None:
+@pytest.mark.parametrize("expires_s", [0, -1, 11 * 365 * 86_400, 5, "10m", True])
+def test_an_expiry_that_makes_no_sense_is_refused(expires_s: Any) -> None:
     with pytest.raises(InvalidInputError, match="expire"):
         new_task("work", {}, delay_s=5, options=TaskOptions(expires_in_s=expires_s))

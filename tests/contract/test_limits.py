@@ -242,6 +242,9 @@ def test_why_names_the_limit_its_value_who_fills_it_and_the_turn(q: QueueDriver)
     )
     q.clock.advance(20_000)
     assert why(q, eve[1]) == "waits: the key 'eve' may start 1/m+1, the next in 40 s; 0 before it"
+    q.run(operator.pause_queue(q.queue, actor="bob"))
+    assert why(q, ann[4]).endswith("2 before it; bob paused the queue")
+    q.run(operator.resume_queue(q.queue, actor="bob"))
     gate = q.view(ann[4]).gate
     assert gate is not None
     assert (gate.limit_key, gate.before, gate.waiting) == ("ann|>!", 2, 3)
@@ -278,8 +281,12 @@ def test_what_is_no_limit_is_refused_before_anything_is_written(q: QueueDriver) 
                           ({"key_running": 1}, "ann"), ({"running": 1}, "")):  # fmt: skip
         with pytest.raises(InvalidInputError):
             q.run(limits.set_limits(q.queue, settings, key=key, actor="ann"))
-    with pytest.raises(InvalidInputError, match="limit key"):
-        of_key("x" * 201)
+    for key in ("x" * 201, 5):
+        with pytest.raises(InvalidInputError, match="limit key"):
+            of_key(key)  # type: ignore[arg-type]
+    for size in (-1, 1.5, "5", True):
+        with pytest.raises(InvalidInputError, match="max_size"):
+            q.run(operator.configure_queue(q.queue, {"max_size": size}, actor="ann"))  # type: ignore[dict-item]
     assert q.raw.keys("*") == []
 
 

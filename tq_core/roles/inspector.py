@@ -421,7 +421,9 @@ def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes
             f"attempt {task.failures} of {task.max_attempts} failed{tail}"
         )
     if task.state is TaskState.BLOCKED:
-        return (task.gate and limits.why_held(task.gate, now_ms=now)) or _waits_for(task, homes)
+        if held := task.gate and limits.why_held(task.gate, now_ms=now):
+            return held + (f"; {numbers.paused.by} paused the queue" if numbers.paused else "")
+        return _waits_for(task, homes)
     ended = span(now - (task.finished_at_ms or now))
     if task.state is TaskState.COMPLETED:
         return f"completed {ended} ago in {span(task.duration_ms or 0)} by {task.worker_id}"

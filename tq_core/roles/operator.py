@@ -328,7 +328,8 @@ def check_settings(settings: dict[str, int | None]) -> None:
     for name, value in settings.items():
         if name not in SETTINGS:
             raise InvalidInputError(f"{name!r} is no setting of a queue: use {', '.join(SETTINGS)}")
-        if value is not None and (isinstance(value, bool) or not 0 <= value <= MAX_SETTING):
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (is_whole and 0 <= value <= MAX_SETTING):
             raise InvalidInputError(f"{name} = {value!r}: must be a number from 0 to {MAX_SETTING}")
 
 

@@ -154,8 +154,10 @@ def _plain(options: TaskOptions) -> TaskOptions:
 def _check_times(options: TaskOptions, *, delay_s: float) -> None:
     for word in ("expires_in_s", "unique_for_s", "debounce_s", "debounce_max_s"):
         value_s = getattr(options, word)
-        if value_s is not None and not 1 <= value_s * 1000 <= MAX_DELAY_MS:
-            raise InvalidInputError(f"{word} {value_s}: must be from a millisecond to ten years")
+        if value_s is None:
+            continue
+        if isinstance(value_s, bool) or not isinstance(value_s, int | float) or not 1 <= value_s * 1000 <= MAX_DELAY_MS:
+            raise InvalidInputError(f"{word} {value_s!r}: must be seconds, from a millisecond to ten years")
     starts_s = max(delay_s, options.debounce_s or 0)
     if options.expires_in_s is not None and starts_s >= options.expires_in_s:
         raise InvalidInputError(

@@ -47,7 +47,7 @@ class EnqueueOptions(TypedDict, total=False):
     debounce_max_s: float
     """With debounce_s: waits so long at most after the first one."""
     expires_in_s: float | None
-    """No attempt starts so long from now or later: it ends as cancelled, or as failed where an attempt has failed."""
+    """No attempt starts so long from now or later: what waits then ends as cancelled, what fails then as failed."""
     wait_for_room_s: float
     """While the queue is full, waits so long for room instead of raising QueueFullError at once."""
     id: str

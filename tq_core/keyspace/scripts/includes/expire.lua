@@ -26,8 +26,10 @@ local function expire(ids)
     local id = taken[i]
     if bodies[i] then
       expired[#expired + 1] = id
-      end_cancelled(id, bodies[i], '|', 'expired', trail_of(id).failures, 0,
-        '{"type":"TaskExpiredError","message":"its time was over before a worker took it"}')
+      local failures = trail_of(id).failures
+      end_cancelled(id, bodies[i], '|', 'expired', failures, 0,
+        '{"type":"TaskExpiredError","message":"its time was over before a worker took it'
+          .. (failures > 0 and ' again' or '') .. '"}')
     else count('ghost', 1) end
   end
   if #expired > 0 then
