@@ -66,7 +66,9 @@ def test_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration_s(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "-5", "5x", "m5", "1h-5m", "1e3", "inf", "nan", "\u0665m", "5m5", "9" * 400, "9" * 306])
+@pytest.mark.parametrize(
+    "text", ["", "-5", "5x", "m5", "1h-5m", "1e3", "inf", "nan", "\u0665m", "5m5", "9" * 400, "9" * 306]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         parse_duration_s(text)

@@ -214,7 +214,8 @@ def test_neighbours_of_a_task_that_takes_its_process_down_say_nothing_about_thei
 
 
 @pytest.mark.parametrize(
-    "said", [{"failures_percent": 0.004}, {"min_runs": 2.5}, {"probes": True}, {"window_s": 0.5}, {"cooldown_s": 0.0001}]
+    "said",
+    [{"failures_percent": 0.004}, {"min_runs": 2.5}, {"probes": True}, {"window_s": 0.5}, {"cooldown_s": 0.0001}],
 )
 def test_what_could_not_be_read_back_is_no_breaker(said: dict[str, float]) -> None:
     with pytest.raises(InvalidInputError, match="breaker"):

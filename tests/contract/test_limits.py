@@ -281,9 +281,9 @@ def test_what_is_no_limit_is_refused_before_anything_is_written(q: QueueDriver) 
                           ({"key_running": 1}, "ann"), ({"running": 1}, "")):  # fmt: skip
         with pytest.raises(InvalidInputError):
             q.run(limits.set_limits(q.queue, settings, key=key, actor="ann"))
-    for key in ("x" * 201, 5):
+    for name in ("x" * 201, 5):
         with pytest.raises(InvalidInputError, match="limit key"):
-            of_key(key)  # type: ignore[arg-type]
+            of_key(name)  # type: ignore[arg-type]
     for size in (-1, 1.5, "5", True):
         with pytest.raises(InvalidInputError, match="max_size"):
             q.run(operator.configure_queue(q.queue, {"max_size": size}, actor="ann"))  # type: ignore[dict-item]

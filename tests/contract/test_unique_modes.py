@@ -172,7 +172,7 @@ def test_past_its_most_it_keeps_its_turn_however_often_it_is_asked_for(q: QueueD
     q.run(maintenance.promote([q.queue]))
     q.put(task({"n": 3}, debounce_s=10, debounce_max_s=15), new_task("work", {}, priority="high"))
     q.put(new_task("work", {"n": 4}, unique_key="k", priority=0, options=TaskOptions(debounce_s=10, debounce_max_s=15)))
-    assert [t.id for t in q.take(2)][0] == second
+    assert q.take(2)[0].id == second
     assert q.state(others[0]) is TaskState.PENDING
 
 

@@ -28,7 +28,9 @@ def test_a_priority_has_a_name_or_a_number(value: str | int, number: int) -> Non
     assert parse_priority(value) == number
 
 
-@pytest.mark.parametrize("value", [-1, 256, "256", "-1", "urgent", "", " 7", "\uff17", "1.5", True, False, 1.5, None, "9" * 5000])
+@pytest.mark.parametrize(
+    "value", [-1, 256, "256", "-1", "urgent", "", " 7", "\uff17", "1.5", True, False, 1.5, None, "9" * 5000]
+)
 def test_what_is_no_priority_is_refused_with_what_is(value: object) -> None:
     with pytest.raises(InvalidInputError, match="use critical, high, normal, low or an integer from 0"):
         parse_priority(value)  # type: ignore[arg-type]

@@ -89,7 +89,8 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0.01 <= self.failures_percent <= 100:
             raise InvalidInputError(f"a breaker at {self.failures_percent} % of failures: use 0.01 to 100")
-        for count in (self.min_runs, self.probes):
+        counts: tuple[Any, ...] = (self.min_runs, self.probes)
+        for count in counts:
             if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_RUNNING:
                 raise InvalidInputError(f"a breaker needs whole numbers of runs and probes, 1 to {MAX_RUNNING}")
         if not (1 <= self.window_s <= 86_400 and 0.001 <= self.cooldown_s <= 86_400):
