@@ -6,6 +6,7 @@ import pytest
 
 from tests.cli.conftest import Tq
 from tests.queue_driver import QueueDriver
+from tests.waiting import wait_until
 from tq_core.roles import jobs, operator, registry
 from tq_core.roles.producer import new_task
 from tq_core.transport.steps import Flow
@@ -28,6 +29,8 @@ def test_what_takes_tasks_away_says_how_to_undo_it(tq: Tq, mail: QueueDriver) ->
 def test_the_last_own_operation_is_undone_and_the_list_names_all(tq: Tq, mail: QueueDriver) -> None:
     one, two = mail.put_many(2)
     mail.run(operator.cancel([one], actor="ana@desk", why="\x1b[31mred"))
+    at_ms = mail.run(registry.server_time_ms())
+    wait_until(lambda: mail.run(registry.server_time_ms()) > at_ms, 5, "the clock to go on")
     mail.run(operator.discard([two], actor="bob"))
     listed = tq.ok("undo", "--list")
     assert [line.split()[4] for line in listed.lines[1:]] == ["discard", "cancel"]

@@ -220,6 +220,7 @@ def test_a_redrive_skips_what_cannot_run_and_goes_on_behind_it(q: QueueDriver) -
     assert q.depths() == {"pending": 125, "failed": 125}
 
 
+@pytest.mark.slow
 def test_tasks_that_fail_again_during_a_redrive_are_left_alone(q: QueueDriver) -> None:
     q.put_many(450)
     for task in q.take(450):

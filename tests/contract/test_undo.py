@@ -125,6 +125,7 @@ def test_what_limits_a_task_comes_back_with_it(q: QueueDriver) -> None:
 
 
 @pytest.mark.parametrize("state", ["pending", "failed"])
+@pytest.mark.slow
 def test_a_purge_of_thousands_comes_back_in_order(q: QueueDriver, state: str) -> None:
     ids = q.put_many(400) + q.put_many(400) + q.put_many(203)
     if state == "failed":

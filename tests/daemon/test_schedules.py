@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from tests.daemon.site import Site
 from tests.waiting import wait_until
 from tq_core.model import TaskState
@@ -23,6 +25,7 @@ def wait_for_fires(site: Site, count: int) -> list[int]:
     return fired(site)
 
 
+@pytest.mark.slow
 def test_every_fire_makes_one_task_whichever_nodes_live_and_die(site: Site) -> None:
     first = site.started(app="scheduled_tasks")
     second = site.started(app="scheduled_tasks")

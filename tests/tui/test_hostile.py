@@ -185,6 +185,7 @@ def damaged(redis_url: str) -> Any:
     driver.close()
 
 
+@pytest.mark.slow
 async def test_records_that_nobody_can_read_are_said_to_be_so_and_hide_nothing_else(damaged: QueueDriver) -> None:
     damage_everything(damaged)
     async with console_on(damaged) as console:

@@ -248,6 +248,7 @@ async def test_a_password_that_changes_under_our_feet_is_named_and_survived(new_
     q.close()
 
 
+@pytest.mark.slow
 async def test_an_address_where_nothing_listens_says_so_and_starts_when_it_does(new_redis_server: NewServer) -> None:
     server = new_redis_server()
     url = server.tcp_url
@@ -708,6 +709,7 @@ def test_a_signal_ends_the_console_whatever_is_open_and_however_often_it_comes(
     q.close()
 
 
+@pytest.mark.slow
 def test_a_storm_of_sizes_leaves_a_screen_that_is_whole(new_redis_server: NewServer, own_environment: Path) -> None:
     server = new_redis_server()
     q = QueueDriver(server.url, has_clock=False)

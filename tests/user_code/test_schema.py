@@ -149,6 +149,7 @@ def test_a_strange_schema_refuses_nothing_and_breaks_nothing(schema: dict[str, A
     assert check_against(schema, {"x": value}) == {}
 
 
+@pytest.mark.slow
 def test_a_schema_that_never_ends_is_given_up() -> None:
     again = {"$ref": "#/$defs/a"}
     schema = {"properties": {"x": again}, "$defs": {"a": {"anyOf": [again]}}}

@@ -588,6 +588,7 @@ def test_the_embedded_broker_is_the_default_and_is_named_once(caplog: pytest.Log
 
 
 @pytest.mark.server
+@pytest.mark.slow
 async def test_an_embedded_broker_that_died_is_started_again_by_the_next_use() -> None:
     async with TaskQueue("embedded://died") as tq:
         send_mail = define_mail(tq)

@@ -116,7 +116,7 @@ class Pump:
                 self._outbox.put_back(deliveries)
                 self._not_heard(error)
             else:
-                await self._one_by_one(deliveries, error, queue)
+                await self._one_by_one(deliveries, lost, error, queue)
             return
         except BaseException:
             self._outbox.put_back(deliveries)
@@ -163,8 +163,10 @@ class Pump:
             self._claiming.ripen_all()
             self._log.write("info", "broker", text="the broker is back")
 
-    async def _one_by_one(self, deliveries: list[Delivery], error: BrokerError, queue: str | None) -> None:
-        """Finds the one that the broker answers with an error, so that it does not hold up the others."""
+    async def _one_by_one(
+        self, deliveries: list[Delivery], lost: list[tuple[str, str, float]], error: BrokerError, queue: str | None
+    ) -> None:
+        """Finds what the broker answers with an error, so that it does not hold up the others."""
         is_found = False
         while deliveries:
             try:
@@ -179,6 +181,17 @@ class Pump:
             else:
                 deliveries[0].told(result[0])
             deliveries.pop(0)
+        for entry in lost:
+            try:
+                await self._runner.run(consumer.release_claim(entry[0], entry[1]))
+            except (BrokerUnreachableError, BrokerRefusedError) as away:
+                self._not_heard(away)
+                return
+            except BrokerError:
+                # Of a queue that is broken; the claims of the others must not wait for it.
+                is_found = True
+                self._lost.remove(entry)
+                self._lost.append((entry[0], entry[1], time.monotonic() + ASK_AGAIN_S))
         if queue is not None and not is_found:
             self._claiming.skip(queue)
             self._log.write("error", "broker", queue=queue, text=f"cannot claim: {error.message}")
