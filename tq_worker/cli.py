@@ -102,6 +102,13 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
     envvar="TQ_DRAIN_TIMEOUT_S",
     help="After SIGTERM: how long running tasks may take. What is left is given back.",
 )
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    envvar="TQ_HTTP",
+    help=f"Answer /healthz, /readyz and /metrics there; HOST alone means port {settings.HTTP_PORT}, "
+    ":PORT every address of the machine.  [default: off]",
+)
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True, envvar="TQ_LOG_FORMAT")
 @click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True, envvar="TQ_LOG_LEVEL")
 @click.version_option(package_name="tq-console", prog_name="tq-worker")
@@ -132,6 +139,7 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
         drain_timeout_s=given["drain_timeout"],
         log_format=given["log_format"],
         log_level=given["log_level"],
+        http=_http(given["http"]),
     )
     sys.exit(_run(node_settings))
 
@@ -150,11 +158,23 @@ def _queues(text: str | None) -> tuple[str, ...] | None:
         raise click.BadParameter(error.message, param_hint="--queues") from error
 
 
+def _http(text: str | None) -> settings.HttpAddress | None:
+    try:
+        return settings.http_address(text) if text else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--http") from error
+
+
 def _run(node_settings: settings.NodeSettings) -> int:
     from tq_worker.supervisor.node import Node
 
+    manager = None
+    if os.environ.get("NOTIFY_SOCKET"):
+        from tq_worker.supervisor.systemd import service_manager
+
+        manager = service_manager()
     log = LifecycleLog(STDERR, style=node_settings.log_format, level=node_settings.log_level)
-    code, said = asyncio.run(Node(node_settings, log).run())
+    code, said = asyncio.run(Node(node_settings, log, manager=manager).run())
     log.close()
     if said:
         click.echo(f"tq-worker: {escape(said)}", err=True)

@@ -41,6 +41,8 @@ class Setup(_Frame, frozen=True, tag="setup"):
     heartbeat_s: float
     log_format: str
     log_level: str
+    counts: bool = False
+    """Whether to say what the worker has counted."""
 
 
 class Go(_Frame, frozen=True, tag="go"):
@@ -89,6 +91,13 @@ class Alive(_Frame, frozen=True, tag="alive"):
     running: int
 
 
+class Counted(_Frame, frozen=True, tag="counted"):
+    """What the worker has counted so far, where the node exposes metrics: about once a second, and as it leaves."""
+
+    rows: list[tuple[str, str, list[float]]]
+    """Queue, task type and a row (tq_worker.counted), of all that have changed."""
+
+
 class Retiring(_Frame, frozen=True, tag="retiring"):
     """The process is about to end itself on purpose; its tasks are taken care of."""
 
@@ -105,11 +114,13 @@ class Answer(_Frame, frozen=True, tag="answer"):
 
 
 FromSupervisor: TypeAlias = Setup | Go | Order
-FromWorker: TypeAlias = Ready | Refused | Alive | Retiring | Answer
+FromWorker: TypeAlias = Ready | Refused | Alive | Counted | Retiring | Answer
 
 _encoder = msgspec.json.Encoder()
 _from_supervisor: msgspec.json.Decoder[FromSupervisor] = msgspec.json.Decoder(Setup | Go | Order)
-_from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(Ready | Refused | Alive | Retiring | Answer)
+_from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(
+    Ready | Refused | Alive | Counted | Retiring | Answer
+)
 
 
 def encode(frame: FromSupervisor | FromWorker) -> bytes:

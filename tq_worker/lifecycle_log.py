@@ -53,7 +53,7 @@ class Labels:
 
     __slots__ = ("_as_json", "_as_text", "_fields")
 
-    def __init__(self, **fields: str | int) -> None:
+    def __init__(self, **fields: str | int | None) -> None:
         self._fields = fields
         self._as_text: str | None = None
         self._as_json: bytes | None = None

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import socket
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,7 +18,21 @@ DEFAULT_QUEUE = "default"
 LEASE_S = 30.0
 HEARTBEAT_S = 5.0
 DRAIN_TIMEOUT_S = 25.0
+HTTP_PORT = 9464
+MAX_PORT = 65_535
 ORDERS = ("fair", "strict")
+
+
+class HttpAddress(NamedTuple):
+    """Where to answer over HTTP."""
+
+    host: str
+    """Empty for every address of the machine."""
+    port: int
+    """0 for any that is free."""
+
+    def __str__(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +52,31 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout_s: float = DRAIN_TIMEOUT_S
     log_format: str = "text"
     log_level: str = "info"
+    http: HttpAddress | None = None
+
+
+def http_address(text: str) -> HttpAddress:
+    """Reads HOST, HOST:PORT or :PORT; a host with colons, an IPv6 address, in brackets where a port follows.
+
+    Raises:
+        ValueError: it is none of these; says why.
+    """
+    text = text.strip()
+    host, colon, port = text, "", ""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or rest[:1] not in ("", ":"):
+            raise ValueError(f"{text!r} is not [ADDRESS]:PORT")
+        colon, port = rest[:1], rest[1:]
+    elif text.count(":") == 1:
+        host, colon, port = text.partition(":")
+    if host.isdigit():
+        raise ValueError(f"{text!r} has no host: say :{host} for that port on every address")
+    if not (text.isprintable() and text) or "/" in text or any(map(str.isspace, text)):
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    if colon and not (port.isascii() and port.isdigit() and int(port) <= MAX_PORT):
+        raise ValueError(f"{text!r} has no port from 0 to {MAX_PORT} behind its colon")
+    return HttpAddress(host, int(port) if port else HTTP_PORT)
 
 
 def default_processes() -> int:

@@ -25,6 +25,7 @@ from tq_worker.app_loading import load_apps
 from tq_worker.isolated import messages
 from tq_worker.isolated.lifeline import die_with_parent
 from tq_worker.isolated.task_process import TaskProcess
+from tq_worker.worker import log_records
 
 MAX_LOAD_BYTES = 65536
 
@@ -41,6 +42,7 @@ def serve(channel: socket.socket) -> None:
         channel.send(messages.line(messages.Loaded(can_fork=False, problem=error.message)))
         return
     tasks = apps.tasks
+    log_records.install_plain()
     can_fork = _count_threads() == 1
     gc.collect()
     gc.freeze()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tq_core.errors import BrokerError
-from tq_core.roles import consumer, registry
+from tq_core.roles import consumer, inspector, registry
 from tq_core.transport.steps import Flow
 from tq_worker.board import Noted
 from tq_worker.exits import describe_exit
@@ -16,6 +16,7 @@ from tq_worker.lifecycle_log import LifecycleLog
 
 if TYPE_CHECKING:
     from tq_core.transport.runner import AsyncRunner
+    from tq_worker.supervisor.node_metrics import NodeMetrics
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ async def give_back(
     queues: Sequence[str],
     noted: Sequence[Noted],
     exit_code: int,
+    metrics: NodeMetrics | None = None,
 ) -> None:
     """Returns a dead worker's tasks, however long the broker takes to be reached."""
     died = describe_exit(exit_code)
@@ -60,11 +62,22 @@ async def give_back(
                 log.write("error", "DLQ", task_id=task_id, reason="poison", worker_id=worker_id)
             else:
                 log.write("warning", "REQUEUED", task_id=task_id, reason="crash", worker_id=worker_id)
+        if metrics is not None and given.crashed:
+            await _count(runner, metrics, dict(given.crashed))
         if is_first:
             await _until_done(runner, lambda: registry.depart("worker", [worker_id], reason))
             if exit_code == 0:
                 return
             await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def _count(runner: AsyncRunner, metrics: NodeMetrics, words: dict[str, str]) -> None:
+    """Counts the runs that ended with the worker; what each of them was is asked, as the board knows ids only."""
+    from tq_core.metric_names import OTHER
+
+    for view in await _until_done(runner, lambda: inspector.show(list(words), payload_max=0)):
+        if view is not None:
+            metrics.crashed(view.queue, view.type or OTHER, is_dead_lettered=words[view.id] == "failed")
 
 
 async def _until_done(runner: AsyncRunner, flow: Callable[[], Flow[T]]) -> T:

@@ -50,6 +50,7 @@ class WorkerChild:
         self.is_working = False
         self.is_draining = False
         self.running = 0
+        self.loop_lag_s = 0.0
         self.started_at = time.monotonic()
         self.alive_at = time.monotonic()
 
@@ -184,7 +185,7 @@ class WorkerChild:
                 self.refused = frame
                 self.decided.set()
             case frames.Alive():
-                self.running = frame.running
+                self.running, self.loop_lag_s = frame.running, frame.loop_stalled_s
             case frames.Retiring():
                 self.retiring = frame.why
             case frames.Answer():

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tq_core.errors import BrokerError, RefusedError
+from tq_core.errors import BrokerError, BrokerUnreachableError, RefusedError
 from tq_core.roles import limits, registry, schedules
 from tq_core.roles.registry import NodeInfo, PublishedType
 from tq_core.roles.schedules import Schedule
+from tq_worker.supervisor.broker_pulse import BrokerPulse
 
 if TYPE_CHECKING:
     from tq_core.transport.runner import AsyncRunner
@@ -30,9 +31,11 @@ class NodeHeartbeat:
         describe: Callable[[], NodeInfo],
         types: Sequence[PublishedType],
         schedules: Sequence[Schedule],
+        pulse: BrokerPulse,
     ) -> None:
         self._runner, self._every_s, self._describe = runner, every_s, describe
         self._types, self._schedules = types, schedules
+        self._pulse = pulse
         self._changed = asyncio.Event()
         self._published_at: float | None = None
 
@@ -48,6 +51,7 @@ class NodeHeartbeat:
             RefusedError: a queue has too many schedules.
         """
         await self._runner.run(registry.heartbeat(self._describe()))
+        self._pulse.heard()
         now = time.monotonic()
         if self._published_at is None or now - self._published_at >= PUBLISH_EVERY_S:
             await self._runner.run(registry.publish_types(self._types))
@@ -63,5 +67,9 @@ class NodeHeartbeat:
                 async with asyncio.timeout(self._every_s):
                     await self._changed.wait()
             self._changed.clear()
-            with contextlib.suppress(BrokerError, RefusedError):
+            try:
                 await self.beat()
+            except BrokerUnreachableError:
+                self._pulse.missed()
+            except (BrokerError, RefusedError):
+                continue

@@ -25,14 +25,17 @@ from tq_worker.exits import describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import NodeSettings, new_node_id
 from tq_worker.supervisor import aftermath, upkeep
+from tq_worker.supervisor.broker_pulse import BrokerPulse
 from tq_worker.supervisor.child import WorkerChild
 from tq_worker.supervisor.control import ControlDesk
+from tq_worker.supervisor.exposure import Exposure, ListenError
 from tq_worker.supervisor.heartbeat import NodeHeartbeat
 from tq_worker.supervisor.seat import Seat
 from tq_worker.supervisor.signals import Signals
 
 if TYPE_CHECKING:
     from tq_core.transport.runner import AsyncRunner
+    from tq_worker.supervisor.systemd import ServiceManager
 
 LINK_MODULE = "tq_worker.supervisor.broker_link"
 SCALE_TIMEOUT_S = 9.0
@@ -44,7 +47,7 @@ HURRY_CLEANED_UP_S = 2.0
 class Node:
     """Starts workers, keeps them, and ends them."""
 
-    def __init__(self, settings: NodeSettings, log: LifecycleLog) -> None:
+    def __init__(self, settings: NodeSettings, log: LifecycleLog, *, manager: ServiceManager | None = None) -> None:
         self.settings, self.log = settings, log
         self.node_id = new_node_id(settings.name)
         self.processes, self.slots = settings.processes, settings.slots
@@ -64,10 +67,21 @@ class Node:
         self._left = asyncio.Event()
         self._opening = asyncio.Lock()
         self._failure: TqError | None = None
-        self._started_at_ms = int(time.time() * 1000)
+        self.started_at_ms = int(time.time() * 1000)
+        self.pulse = BrokerPulse()
+        self._exposure = Exposure(self, manager)
 
     async def run(self) -> tuple[int, str]:
         """Runs the node to its end; returns the exit code and what went wrong, one line, for stderr."""
+        try:
+            await self._exposure.open()
+            return await self._run()
+        except ListenError as error:
+            return exit_code_of(error), error.message
+        finally:
+            self._exposure.close()
+
+    async def _run(self) -> tuple[int, str]:
         Signals(leave=self._signalled, hurry=self.hurry).install()
         self._open_seat()
         loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, LINK_MODULE))
@@ -148,12 +162,13 @@ class Node:
             describe=self.describe,
             types=ready.types,
             schedules=ready.schedules,
+            pulse=self.pulse,
         )
         await self._heartbeat.beat()
         self._runner = runner
         self._services = [
             asyncio.create_task(self._heartbeat.run()),
-            asyncio.create_task(upkeep.keep_up(runner, kept_up, self.log)),
+            asyncio.create_task(upkeep.keep_up(runner, kept_up, self.log, self.pulse)),
             asyncio.create_task(upkeep.carry(runner, kept_up, self.log)),
             asyncio.create_task(ControlDesk(self, broker.endpoint).run()),
         ]
@@ -203,6 +218,7 @@ class Node:
             heartbeat_s=given.heartbeat_s,
             log_format=given.log_format,
             log_level=self.log_level,
+            counts=given.http is not None,
         )
 
     # --- seats ---
@@ -253,6 +269,7 @@ class Node:
 
     def said(self, child: WorkerChild, frame: frames.FromWorker) -> None:
         """Learns from a worker."""
+        self._exposure.heard(child, frame)
         if isinstance(frame, frames.Retiring):
             self.log.write("debug", "worker", text=frame.why, worker_id=child.worker_id)
 
@@ -260,6 +277,7 @@ class Node:
         """Gives back what a dead worker held, in the background."""
         if exit_code != 0 and not child.retiring:
             self.restarts += 1
+        self._exposure.gone(child)
         noted = child.close_board()
         child.exit_code = exit_code
         child.dead.set()
@@ -273,6 +291,7 @@ class Node:
                 queues=self._first.queues,
                 noted=noted,
                 exit_code=exit_code,
+                metrics=self._exposure.metrics,
             )
         )
         self._cleaning.add(cleaning)
@@ -307,7 +326,7 @@ class Node:
             worker_ids=tuple(seat.child.worker_id for seat in self.seats if seat.child and seat.child.is_working),
             queues=first.queues if first else (),
             types=tuple(published.name for published in first.types) if first else (),
-            started_at_ms=self._started_at_ms,
+            started_at_ms=self.started_at_ms,
             tq_version=_version(),
             code_version=first.code_version if first else "",
             python=platform.python_version(),
@@ -317,6 +336,7 @@ class Node:
 
     def beat_soon(self) -> None:
         """Shows a change at once."""
+        self._exposure.changed()
         if self._heartbeat is not None:
             self._heartbeat.beat_soon()
 
@@ -331,6 +351,7 @@ class Node:
             return None
         self.is_leaving = True
         self.log.write("info", "node", text=f"{why}: draining, at most {deadline_s:g} s")
+        self._exposure.changed(deadline_s)
         self.beat_soon()
         if not self.seats:
             self._left.set()
@@ -343,6 +364,7 @@ class Node:
             return
         self.is_leaving = self._is_hurried = True
         self.log.write("info", "node", text=f"{why}: stopping at once")
+        self._exposure.changed()
         for seat in list(self.seats):
             seat.hurry(why)
         if not self.seats:

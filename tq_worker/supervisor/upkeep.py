@@ -7,11 +7,12 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tq_core.errors import TqError
+from tq_core.errors import BrokerUnreachableError, TqError
 from tq_core.keyspace import keys
 from tq_core.roles import jobs, maintenance, outbox, registry, schedules
 from tq_worker.flows import together
 from tq_worker.lifecycle_log import LifecycleLog
+from tq_worker.supervisor.broker_pulse import BrokerPulse
 
 if TYPE_CHECKING:
     from tq_core.transport.runner import AsyncRunner
@@ -27,7 +28,7 @@ JOB_PARTS = 20
 """Pages of tasks of a job that one pass looks at: the next pass must not be late."""
 
 
-async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog) -> None:
+async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog, pulse: BrokerPulse) -> None:
     """Makes a pass about every second; never returns."""
     passes = 0
     held_up: dict[str, str] = {}
@@ -50,6 +51,7 @@ async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog)
                     ]
                 )
             )
+            pulse.heard()
             for queue, task_id in reclaimed:
                 log.write("warning", "REQUEUED", task_id=task_id, queue=queue, reason="lost")
             if untold:
@@ -74,6 +76,8 @@ async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog)
             for queue, job_id in open_jobs:
                 await runner.run(jobs.advance(queue, job_id, parts=JOB_PARTS))
         except TqError as error:
+            if isinstance(error, BrokerUnreachableError):
+                pulse.missed()
             log.write("debug", "upkeep", text=error.message)
             await asyncio.sleep(AFTER_ERROR_S)
         passes += 1

@@ -252,7 +252,8 @@ class Floor:
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Learns how a handler ended."""
         self._hold.running -= 1
-        run.duration_ms = int((time.monotonic() - run.started) * 1000)
+        run.ran_s = time.monotonic() - run.started
+        run.duration_ms = int(run.ran_s * 1000)
         for timer in (run.timer, run.ladder):
             if timer is not None:
                 timer.cancel()

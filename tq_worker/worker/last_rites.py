@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from tq_core.errors import TqError
 from tq_core.roles import consumer
@@ -13,6 +14,9 @@ from tq_worker.verdict import Verdict
 from tq_worker.worker.hold import Hold
 from tq_worker.worker.outbox import Outbox
 from tq_worker.worker.run import Run, Stage
+from tq_worker.worker.task_log import TaskLog
+
+T = TypeVar("T")
 
 
 def settle(
@@ -23,6 +27,7 @@ def settle(
     board: Board,
     victims: Mapping[Run, Verdict],
     blocker: Run | None,
+    log: TaskLog,
 ) -> None:
     """Tells the broker what became of each task of this process.
 
@@ -39,13 +44,21 @@ def settle(
         if run is blocker and run not in victims:
             continue
         if verdict := victims.get(run):
-            _try(runner, _failed(run, verdict))
+            _end(runner, run, verdict, log)
         elif run.stage in (Stage.WAITING, Stage.RUNNING):
             spared.setdefault(run.task.queue, []).append(run.task)
         if run.place is not None:
             board.wipe(run.place)
     for tasks in spared.values():
         _try(runner, consumer.release(tasks))
+
+
+def _end(runner: SyncRunner, run: Run, verdict: Verdict, log: TaskLog) -> None:
+    if verdict.verdict != "cancel":
+        log.failed(run, verdict)
+    outcome = _try(runner, _failed(run, verdict))
+    if outcome is not None:
+        log.decided(run, outcome, verdict.reason)
 
 
 def _failed(run: Run, verdict: Verdict) -> Flow[consumer.Outcome]:
@@ -59,8 +72,8 @@ def _failed(run: Run, verdict: Verdict) -> Flow[consumer.Outcome]:
     )
 
 
-def _try(runner: SyncRunner, flow: Flow[object]) -> None:
+def _try(runner: SyncRunner, flow: Flow[T]) -> T | None:
     try:
-        runner.run(flow)
+        return runner.run(flow)
     except TqError:
-        return  # the supervisor gives back what is left
+        return None  # the supervisor gives back what is left

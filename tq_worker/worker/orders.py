@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tq_worker import frames
 from tq_worker.lifecycle_log import LEVELS
-from tq_worker.worker import stacks
+from tq_worker.worker import log_records, stacks
 from tq_worker.worker.run import Ending, Run, Stage
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Orders:
             level = str(frame.args.get("level", ""))
             if level in LEVELS:
                 process.log.set_level(level)
+                log_records.follow(level)
             self._answer(frame, ok=level in LEVELS, text=f"log level {level}")
         else:
             if frame.do == "end_task" and frame.args.get("mode") == "kill":

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tq_core.roles.registry import SlotInfo, WorkerInfo
 from tq_core.tasks.task import TaskDefinition
@@ -17,7 +17,7 @@ from tq_worker import frames
 from tq_worker.board import Board
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import DRAIN_TIMEOUT_S
-from tq_worker.worker import last_rites
+from tq_worker.worker import last_rites, log_records
 from tq_worker.worker.channel import Channel
 from tq_worker.worker.claiming import Claiming
 from tq_worker.worker.execution import STRANDED_AFTER_S, Floor
@@ -33,6 +33,9 @@ from tq_worker.worker.reports import Reports
 from tq_worker.worker.run import Ending, Run
 from tq_worker.worker.task_log import TaskLog
 from tq_worker.worker.watchdog import Hanging, Watchdog
+
+if TYPE_CHECKING:
+    from tq_worker.worker.counting import CountingTaskLog
 
 EXIT_LEFT = 0
 EXIT_RETIRED = 3
@@ -72,6 +75,7 @@ class WorkerProcess:
         self.is_leaving = False
         self._last_alive = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._counting: CountingTaskLog | None = None
 
     # --- the event loop ---
 
@@ -82,7 +86,7 @@ class WorkerProcess:
         runner = AsyncRunner(self._endpoint, retry_for_s=RETRY_FOR_S)
         self.hold = Hold(setup.slots)
         self._outbox = Outbox()
-        task_log = TaskLog(self.log, setup.worker_id)
+        task_log = self._log_of_tasks = self._task_log()
         notes = Notes(self._outbox, loop)
         reports = Reports(hold=self.hold, board=self._board, outbox=self._outbox, notes=notes, log=task_log)
         self.floor = Floor(
@@ -129,6 +133,7 @@ class WorkerProcess:
             log=self.log,
         )
         self._left = asyncio.Event()
+        log_records.install(self.log, setup.log_level, lambda within: task_log.labels_in(within, self.hold.runs))
         loop.add_signal_handler(signal.SIGTERM, self.leave, DRAIN_TIMEOUT_S, "SIGTERM")
         self._watchdog.beat()
         self._look_after_stranded()
@@ -148,7 +153,20 @@ class WorkerProcess:
             if run.place is not None:
                 # This process ends on purpose: what it could not say about its tasks is no crash of theirs.
                 self._board.wipe(run.place)
+        self._tell_counts()
         return self._exit_code
+
+    def _task_log(self) -> TaskLog:
+        if not self._setup.counts:
+            return TaskLog(self.log, self._setup.worker_id)
+        from tq_worker.worker.counting import CountingTaskLog
+
+        self._counting = CountingTaskLog(self.log, self._setup.worker_id)
+        return self._counting
+
+    def _tell_counts(self) -> None:
+        if self._counting is not None and (news := self._counting.news()) is not None:
+            self.channel.send(news)
 
     def _look_after_stranded(self) -> None:
         self.floor.give_back_stranded()
@@ -257,6 +275,7 @@ class WorkerProcess:
         if now - self._last_alive >= 1.0:
             self._last_alive = now
             self.channel.send(frames.Alive(loop_stalled_s=self._watchdog.lag_s, running=self.hold.running))
+            self._tell_counts()
         if self._watchdog.should_warn():
             self._warn_of_hanging()
         hanging = self._watchdog.look()
@@ -288,7 +307,9 @@ class WorkerProcess:
             board=self._board,
             victims={run: self.floor.sentence(run) for run in hanging.overdue},
             blocker=None if is_leaving else hanging.blocker,
+            log=self._log_of_tasks,
         )
+        self._tell_counts()
         self.log.flush()
         os._exit(EXIT_RETIRED)
 

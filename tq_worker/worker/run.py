@@ -78,6 +78,7 @@ class Run:
         "ladder",
         "place",
         "progress",
+        "ran_s",
         "stage",
         "started",
         "started_at_ms",
@@ -100,6 +101,8 @@ class Run:
         self.started = 0.0
         self.started_at_ms = 0
         self.duration_ms = 0
+        self.ran_s = 0.0
+        """The same, not rounded."""
         self.hard_deadline: float | None = None
         self.kill_asked: float | None = None
         """When somebody asked to kill it; written by whichever thread hears of it first."""
@@ -110,6 +113,13 @@ class Run:
         """What every line of the log says of it."""
         self.answer: list[Any] = []
         """Who is to be told when it has ended."""
+
+    @property
+    def trace_id(self) -> str | None:
+        """The W3C trace that its producer was in; None when there is none."""
+        traceparent = self.task.header.options.traceparent if self.task.header else None
+        parts = traceparent.split("-") if traceparent else ()
+        return parts[1] if len(parts) >= 4 else None
 
     @property
     def type_name(self) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tq_core.roles.consumer import Outcome
+from tq_core.tasks.context import TaskContext
 from tq_worker.lifecycle_log import Labels, LifecycleLog
 from tq_worker.verdict import Verdict
 from tq_worker.worker.run import Run
@@ -72,7 +74,8 @@ class TaskLog:
         if self._log.shows_info:
             self._write("info", "LOG", run, text=text)
 
-    def _write(self, level: str, event: str, run: Run, **more: Any) -> None:
+    def labels_of(self, run: Run) -> Labels:
+        """What every line says of a task."""
         labels = run.labels
         if labels is None:
             task = run.task
@@ -82,5 +85,22 @@ class TaskLog:
                 queue=task.queue,
                 attempt=task.attempt,
                 worker_id=self._worker_id,
+                trace_id=run.trace_id,
             )
-        self._log.write(level, event, labels, **more)
+        return labels
+
+    def labels_in(self, context: TaskContext, runs: Mapping[str, Run]) -> Labels:
+        """What every line says of the task that some code runs in; it may have ended, and its code go on."""
+        run = runs.get(context.task_id)
+        if run is not None:
+            return self.labels_of(run)
+        return Labels(
+            type=context.task_type,
+            task_id=context.task_id,
+            queue=context.queue,
+            attempt=context.attempt,
+            worker_id=context.worker_id,
+        )
+
+    def _write(self, level: str, event: str, run: Run, **more: Any) -> None:
+        self._log.write(level, event, self.labels_of(run), **more)
