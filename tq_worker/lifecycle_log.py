@@ -190,20 +190,33 @@ def _pairs(fields: dict[str, Any]) -> str:
 
 def _members(fields: dict[str, Any]) -> bytes:
     shown = {n: v if isinstance(v, int) else _bounded(v) for n, v in fields.items() if v is not None}
-    return _json.encode(shown)[1:-1]
+    try:
+        return _json.encode(shown)[1:-1]
+    except UnicodeEncodeError:  # half a character, as in the name of a file that is not UTF-8
+        whole = {n: v if isinstance(v, int) else _whole(_as_words(v)) for n, v in shown.items()}
+        return _json.encode(whole)[1:-1]
 
 
 def _bounded(value: object) -> object:
-    text = value if isinstance(value, str) else _as_words(value)
+    text = _as_words(value)
     return value if len(text) <= _MAX_VALUE_CHARS else _short(text)
 
 
 def _as_words(value: object) -> str:
-    return _json.encode(value).decode() if isinstance(value, dict) else str(value)
+    try:
+        return (
+            value if isinstance(value, str) else _json.encode(value).decode() if isinstance(value, dict) else str(value)
+        )
+    except UnicodeEncodeError:
+        return _whole(str(value))
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else _as_words(value)
+    text = _as_words(value)
     return text if len(text) <= _MAX_VALUE_CHARS and text.isprintable() else escape(_short(text))
 
 

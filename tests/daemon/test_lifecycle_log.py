@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 
+import pytest
+
 from tests.waiting import wait_until
+from tq_core.tasks.context import TaskContext, running_in
 from tq_worker.lifecycle_log import Labels, LifecycleLog, escape
+from tq_worker.worker.log_records import RecordHandler, install
 
 
 def read_all(fd: int) -> bytes:
@@ -127,6 +132,62 @@ def test_a_reader_that_is_too_slow_holds_up_nobody() -> None:
     lines = found[0].decode().splitlines()
     assert len(lines) < 60_000
     assert sum("lines left out" in line for line in lines) >= 1
+
+
+def test_half_a_character_ends_no_log() -> None:
+    def write(log: LifecycleLog) -> None:
+        log.write("info", "LOG", Labels(type="a\udc80"), text="b\udc80", args={"c": "\udc80"})
+        log.write("info", "LOG", text="the next")
+
+    (first, second) = map(json.loads, lines_of(write, style="json"))
+    (text, _) = lines_of(write)
+
+    assert (first["type"], first["text"]) == ("a\\udc80", "b\\udc80")
+    assert "c" in first["args"]
+    assert second["text"] == "the next"
+    assert "args=" in text
+
+
+def test_a_record_of_logging_becomes_a_line_of_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError("not to be shown")
+
+    def write(log: LifecycleLog) -> None:
+        handler = RecordHandler(log, lambda context: Labels(task_id=context.task_id))
+        logger = logging.getLogger("shop")
+        monkeypatch.setattr(logger, "propagate", False)
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(handler)
+        with running_in(TaskContext(task_id="t1", task_type="t", queue="q")):
+            logger.warning("%d of %s", 3, "five", extra={"odd": Odd(), "big": 2**70})
+            logger.critical("%d", "no number")
+        logger.info("outside of a task")
+        logger.removeHandler(handler)
+
+    (first, second, third) = map(json.loads, lines_of(write, style="json"))
+
+    del first["time"]
+    assert first == {
+        "level": "warning",
+        "event": "LOG",
+        "task_id": "t1",
+        "text": "3 of five",
+        "logger": "shop",
+        "extra": {"odd": "<Odd>", "big": 2**70},
+    }
+    assert (second["level"], second["text"]) == ("error", "%d")
+    assert "task_id" not in third
+
+
+def test_logging_that_somebody_has_set_up_is_left_alone() -> None:
+    before = logging.getLogger().handlers.copy()
+    assert before, "pytest takes what is logged"
+
+    lines = lines_of(lambda log: install(log, "info", lambda _: Labels()))
+
+    assert lines == []
+    assert logging.getLogger().handlers == before
 
 
 def test_nobody_reading_at_all_is_no_error() -> None:

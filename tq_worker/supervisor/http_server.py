@@ -99,8 +99,6 @@ class HttpServer:
                 await writer.wait_closed()
         except (OSError, TimeoutError):
             pass  # a caller that left, or was too slow
-        except Exception as error:  # noqa: BLE001 - one request: it must not end the node
-            self._log.write("error", "fault", text=f"http: {type(error).__name__}: {error}")
         finally:
             del self._open[writer]
             writer.transport.abort()
@@ -134,4 +132,8 @@ class HttpServer:
     def _answer_to(self, request: h11.Request) -> Answer:
         if request.method not in (b"GET", b"HEAD"):
             return Answer(405, b"only GET and HEAD\n")
-        return self._answer(request.target.partition(b"?")[0].decode("ascii", "replace"))
+        try:
+            return self._answer(request.target.partition(b"?")[0].decode("ascii", "replace"))
+        except Exception as error:  # noqa: BLE001 - one request: it must not end the node
+            self._log.write("error", "fault", text=f"http: {type(error).__name__}: {error}")
+            return Answer(500, b"a fault of the node: see its log\n")

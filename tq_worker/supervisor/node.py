@@ -11,7 +11,6 @@ import platform
 import socket
 import time
 from collections.abc import Coroutine
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from tq_core.errors import BrokerError, SchemaTooNewError, TqError
@@ -32,6 +31,7 @@ from tq_worker.supervisor.exposure import Exposure, ListenError
 from tq_worker.supervisor.heartbeat import NodeHeartbeat
 from tq_worker.supervisor.seat import Seat
 from tq_worker.supervisor.signals import Signals
+from tq_worker.version import tq_version
 
 if TYPE_CHECKING:
     from tq_core.transport.runner import AsyncRunner
@@ -327,7 +327,7 @@ class Node:
             queues=first.queues if first else (),
             types=tuple(published.name for published in first.types) if first else (),
             started_at_ms=self.started_at_ms,
-            tq_version=_version(),
+            tq_version=tq_version(),
             code_version=first.code_version if first else "",
             python=platform.python_version(),
             restarts=self.restarts,
@@ -394,10 +394,3 @@ class Node:
         task = asyncio.create_task(work)
         self._services.append(task)
         task.add_done_callback(lambda done: self._services.remove(done) if done in self._services else None)
-
-
-def _version() -> str:
-    try:
-        return version("tq-console")
-    except PackageNotFoundError:
-        return ""

@@ -11,6 +11,7 @@ from tq_core.exposition import Exposition
 from tq_core.metric_names import MAX_LABELLED, OTHER, Metric
 from tq_worker import counted, frames
 from tq_worker.counted import Row, Series, new_row
+from tq_worker.version import tq_version
 
 if TYPE_CHECKING:
     from tq_worker.supervisor.node import Node
@@ -76,7 +77,7 @@ class NodeMetrics:
         for metric, first, total in _HISTOGRAMS:
             end = first + len(metric.bounds) + 1
             out.add_histogram(metric, [(key, row[first:end], row[total]) for key, row in self._totals.items()])
-        out.add(metric_names.BUILD_INFO, [((node.describe().tq_version, platform.python_version()), 1)])
+        out.add(metric_names.BUILD_INFO, [((tq_version(), platform.python_version()), 1)])
         for metric, number in _of_node(node):
             out.add(metric, [((), number)])
         return out.text()
