@@ -88,8 +88,6 @@ def test_a_node_counts_what_it_did_and_forgets_nothing_when_a_worker_dies(site: 
 
     assert found["tq_node_worker_restarts_total"] == 1
     assert found["task_completions_total{count}"] == 40
-    site.put_many("count", 2)
-    counted(node, "task_completions_total{count}", 42)
 
 
 def test_a_node_says_how_it_is_until_it_has_left(site: Site, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from tq_worker.verdict import Verdict
 from tq_worker.worker.run import Run
 from tq_worker.worker.task_log import TaskLog
 
+_COMPLETED, _STALE, _RAN_S, _RAN = counted.COMPLETED, counted.STALE, counted.RAN_S, counted.RAN
+_WAITED_S, _WAITED = counted.WAITED_S, counted.WAITED
 _ASKED = ("cancelled", "killed")
 _RAN_BOUNDS, _WAITED_BOUNDS = DURATION.bounds, WAIT.bounds
 
@@ -36,24 +38,26 @@ class CountingTaskLog(TaskLog):
     # --- what is counted ---
 
     def started(self, run: Run) -> None:
-        task = run.task
+        task, header = run.task, run.task.header
         trail = task.trail
-        if task.header is not None and not (trail.failures or trail.crashes or trail.lost):
+        if header is not None and not (trail.failures or trail.crashes or trail.lost):
+            row = self._rows.get((task.queue, header.task_type)) or self._row(run)
             # By the server's clock up to the claim, by ours since.
-            waited_s = (task.claimed_at_ms - task.header.created_at_ms) / 1000 + run.started - run.claimed_at
-            row = self._row(run)
+            waited_s = (task.claimed_at_ms - header.created_at_ms) / 1000 + run.started - run.claimed_at
             if waited_s > 0:
-                row[counted.WAITED_S] += waited_s
-            row[counted.WAITED + bisect_left(_WAITED_BOUNDS, waited_s)] += 1
-        super().started(run)
+                row[_WAITED_S] += waited_s
+            row[_WAITED + bisect_left(_WAITED_BOUNDS, waited_s)] += 1
+        if self._log.shows_info:
+            super().started(run)
 
     def completed(self, run: Run, word: str) -> None:
-        row = self._row(run)
-        row[counted.COMPLETED if word == "K" else counted.STALE] += 1
-        ran_s = run.ran_s
-        row[counted.RAN_S] += ran_s
-        row[counted.RAN + bisect_left(_RAN_BOUNDS, ran_s)] += 1
-        super().completed(run, word)
+        task, header, ran_s = run.task, run.task.header, run.ran_s
+        row = self._rows.get((task.queue, header.task_type if header else OTHER)) or self._row(run)
+        row[_COMPLETED if word == "K" else _STALE] += 1
+        row[_RAN_S] += ran_s
+        row[_RAN + bisect_left(_RAN_BOUNDS, ran_s)] += 1
+        if word != "K" or self._log.shows_info:
+            super().completed(run, word)
 
     def failed(self, run: Run, verdict: Verdict) -> None:
         self._row(run)[counted.FAILED] += 1

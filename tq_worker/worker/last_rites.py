@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -54,6 +55,8 @@ def settle(
 
 
 def _end(runner: SyncRunner, run: Run, verdict: Verdict, log: TaskLog) -> None:
+    run.ran_s = time.monotonic() - run.started
+    run.duration_ms = int(run.ran_s * 1000)
     if verdict.verdict != "cancel":
         log.failed(run, verdict)
     outcome = _try(runner, _failed(run, verdict))
