@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tq_core.errors import TqError
 from tq_worker import exit_codes, settings
 from tq_worker.lifecycle_log import FORMATS, LEVELS, LifecycleLog, escape
+
+if TYPE_CHECKING:
+    from tq_worker.supervisor.systemd import ServiceManager
 
 STDERR = 2
 
@@ -166,19 +169,24 @@ def _http(text: str | None) -> settings.HttpAddress | None:
 
 
 def _run(node_settings: settings.NodeSettings) -> int:
+    manager = _service_manager()  # first of all: no process that is made may inherit its variables
+
     from tq_worker.supervisor.node import Node
 
-    manager = None
-    if os.environ.get("NOTIFY_SOCKET"):
-        from tq_worker.supervisor.systemd import service_manager
-
-        manager = service_manager()
     log = LifecycleLog(STDERR, style=node_settings.log_format, level=node_settings.log_level)
     code, said = asyncio.run(Node(node_settings, log, manager=manager).run())
     log.close()
     if said:
         click.echo(f"tq-worker: {escape(said)}", err=True)
     return code
+
+
+def _service_manager() -> ServiceManager | None:
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return None
+    from tq_worker.supervisor.systemd import service_manager
+
+    return service_manager()
 
 
 def main() -> None:

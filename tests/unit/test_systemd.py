@@ -40,7 +40,6 @@ def test_a_service_manager_is_told_and_its_variables_are_gone(
         ]
         assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & set(os.environ)
     manager.alive()  # nobody listens any more
-    manager.close()
 
 
 @pytest.mark.parametrize("pid", ["1", "x"])
@@ -55,7 +54,6 @@ def test_a_watchdog_that_is_meant_for_another_process_is_not_answered(
 
     assert manager is not None
     assert manager.watchdog_s is None
-    manager.close()
 
 
 def test_without_a_service_manager_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,6 @@ class Exposure:
             self._watching.cancel()
         if self._server is not None:
             self._server.close()
-        if self._manager is not None:
-            self._manager.close()
 
     # --- what the node tells ---
 

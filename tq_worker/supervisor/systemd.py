@@ -20,8 +20,6 @@ class ServiceManager:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self.watchdog_s = watchdog_s
         """The node is taken for dead when it has said nothing for so long; None = nobody watches."""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(SENT_WITHIN_S)
         self._last = ""
 
     def ready(self, status: str) -> None:
@@ -44,14 +42,12 @@ class ServiceManager:
         """Answers the watchdog."""
         self._send("WATCHDOG=1")
 
-    def close(self) -> None:
-        """Says nothing more."""
-        self._socket.close()
-
     def _send(self, text: str) -> None:
-        # Nobody may listen any more; the tasks do not depend on it.
-        with contextlib.suppress(OSError):
-            self._socket.sendto(text.encode(), self._address)
+        # A socket for each: none is inherited by a process that is forked. Nobody may listen any more, and the tasks do
+        # not depend on it.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.settimeout(SENT_WITHIN_S)
+            line.sendto(text.encode(), self._address)
 
 
 def service_manager() -> ServiceManager | None:
