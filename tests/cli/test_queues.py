@@ -87,6 +87,8 @@ def test_limits_of_running_and_rates_are_set_for_all_and_for_one_key(tq: Tq, mai
 def test_a_breaker_is_set_changed_steered_and_taken_away(tq: Tq, mail: QueueDriver) -> None:
     mail.put_one()
     assert tq("queues", "breaker", "mail", "work", "--open").code == 3
+    assert "did you mean mail" in tq("queues", "breaker", "mial", "work", "--failures", "40%").err
+    assert tq.ok("queues", "list", "--json").records[0]["queue"] == "mail"
     made = tq.ok("queues", "breaker", "mail", "work", "--failures", "40%", "--window", "2m", "--json").record
     assert (made["failures_percent"], made["window_s"], made["min_runs"], made["state"]) == (40, 120, 10, "closed")
     changed = tq.ok("queues", "breaker", "mail", "work", "--min", "3", "--json").record

@@ -11,11 +11,13 @@ import pytest
 from tests.queue_driver import QueueDriver
 from tests.redis_servers import ContractServer, PrivateServer, contract_servers
 from tq_core.keyspace import keys, script_loader
+from tq_core.model import TaskOptions
 from tq_core.roles import doctor, limits, operator, registry
 from tq_core.roles.doctor import CODES, Finding
 from tq_core.roles.registry import Fleet, Member, NodeInfo
 
 MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
 
 
 def examine(q: QueueDriver, **options: Any) -> list[Finding]:
@@ -108,6 +110,14 @@ def breaker_open(q: QueueDriver) -> None:
     q.run(limits.open_breaker(q.queue, "work", actor="ann"))
 
 
+def held_long(q: QueueDriver) -> None:
+    q.run(limits.set_limits(q.queue, {"key_running": 1}, actor="ann"))
+    q.put_many(3, options=TaskOptions(limit_key="a|b"))
+    q.take(3, lease_ms=5 * HOUR_MS)
+    q.clock.advance(2 * HOUR_MS)
+    beat(q)
+
+
 def large_payloads(q: QueueDriver) -> None:
     beat(q)
     q.put_one({"text": "x" * doctor.LARGE_BYTES})
@@ -161,8 +171,23 @@ def inbox_grows(q: QueueDriver) -> None:
 IN_REDIS = (
     *(no_worker, no_handler, paused_long, leases_overdue, untold, ghosts, dlq_full, dlq_nearly_full, queue_full),
     *(large_payloads, schema_too_new, schema_old, number_conflict, node_lost, node_late, node_unreadable, crash_loop),
-    *(versions_differ, inbox_grows, breaker_open),
+    *(versions_differ, inbox_grows, breaker_open, held_long),
 )
+
+
+def test_a_limit_of_a_whole_queue_that_holds_back_for_long_is_found(q: QueueDriver) -> None:
+    q.run(limits.set_limits(q.queue, {"running": 1}, actor="ann"))
+    q.put_many(3)
+    q.take(3, lease_ms=5 * HOUR_MS)
+    beat(q)
+    assert not {"held_long"} & codes(examine(q))
+    q.clock.advance(2 * HOUR_MS)
+    beat(q)
+
+    (finding,) = [f for f in examine(q) if f.code == "held_long"]
+
+    assert finding.severity == "warning"
+    assert "its limit (running)" in finding.what
 
 
 @pytest.mark.parametrize("make", IN_REDIS, ids=lambda make: make.__name__)

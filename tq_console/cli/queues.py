@@ -246,15 +246,16 @@ def breaker(
         raise click.UsageError("name the task type whose breaker it is", context)
     if said and word:
         raise click.UsageError(f"--{word} goes without settings", context)
+    known_queues(invocation, (check_queue(name),))  # a mistyped one is not made by this
     if task_type is None:
-        known_queues(invocation, (name,))
+        pass
     elif word in ("open", "close"):
         flow = limits.open_breaker if word == "open" else limits.close_breaker
-        invocation.change(flow(check_queue(name), task_type, actor=invocation.actor, why=why))
+        invocation.change(flow(name, task_type, actor=invocation.actor, why=why))
     elif word == "off":
-        invocation.change(limits.set_breaker(check_queue(name), task_type, None, actor=invocation.actor, why=why))
+        invocation.change(limits.set_breaker(name, task_type, None, actor=invocation.actor, why=why))
     else:
-        before = {b.type: b.breaker for b in invocation.run(limits.read(check_queue(name))).breakers}.get(task_type)
+        before = {b.type: b.breaker for b in invocation.run(limits.read(name)).breakers}.get(task_type)
         if said or before is None:
             wanted = limits.changed_breaker(before, said)
             invocation.change(limits.set_breaker(name, task_type, wanted, actor=invocation.actor, why=why))

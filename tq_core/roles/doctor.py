@@ -14,12 +14,14 @@ from typing import Any
 
 import msgspec
 
+from tq_core import names
 from tq_core.errors import BrokerError, BrokerUnreachableError
 from tq_core.keyspace import keys, script_loader
 from tq_core.model import TaskState
 from tq_core.roles import inspector, readiness, registry
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.registry import Fleet, Member, NodeInfo
+from tq_core.roles.spans import span
 from tq_core.transport.steps import Batch, Command, Flow, Script
 
 PROBLEM, WARNING, NOTE = "problem", "warning", "note"
@@ -41,6 +43,8 @@ OVERDUE_MS = 30_000
 UNTOLD_MS = 30_000
 """How long a message to another queue may wait; it takes milliseconds, or a second."""
 PAUSED_LONG_MS = 3_600_000
+HELD_LONG_MS = 3_600_000
+"""How long a task may wait for a limit before somebody should look at that limit."""
 LARGE_BYTES = 256 * 1024
 CAP_SHARE = 0.9
 KEPT = 100_000
@@ -82,6 +86,7 @@ CODES = {
     "no_worker": "tasks wait and no live worker serves their queue",
     "no_handler": "tasks wait and no live worker of their queue knows their type",
     "breaker_open": "the tasks of a type are held back, since too many of them failed",
+    "held_long": "a limit has held tasks back for long",
     "paused_long": "a queue has been paused for long",
     "leases_overdue": "running tasks whose lease ran out are not taken back",
     "untold": "other queues are not told what happened",
@@ -116,6 +121,11 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     untold: int
     """Messages to other queues."""
     untold_since_ms: int | None
+    held: int
+    """Tasks that wait for a limit key or breaker."""
+    held_since_ms: int | None
+    """When the oldest of some that wait for a limit key was enqueued."""
+    held_key: str
 
 
 def examine(
@@ -139,9 +149,9 @@ def examine(
     lengths = yield Batch([Command(("LLEN", keys.inbox(node.id))) for node in fleet.nodes])
     findings += judge_inboxes({node.id: int(n) for node, n in zip(fleet.nodes, lengths, strict=True)})
     numbers = yield from registry.queue_numbers()
-    names = list(numbers)
-    for first in range(0, len(names), QUEUES_A_TRIP):
-        some = names[first : first + QUEUES_A_TRIP]
+    queues = list(numbers)
+    for first in range(0, len(queues), QUEUES_A_TRIP):
+        some = queues[first : first + QUEUES_A_TRIP]
         stats = yield from inspector.stats(some, minutes=1)
         replies = yield Batch(
             [Script("examine", keys.queue_prefix(q), (SAMPLE, OVERDUE_MS, LARGE_BYTES)) for q in some]
@@ -367,6 +377,7 @@ def _stuck(queue: QueueStats, sample: Sample) -> Iterable[_Words]:
             what = f"holds back all tasks of {task_type}: its breaker is open"
             cure = f"`tq queues breaker {queue.queue} {task_type}` says why: mend that, or `--close` it"
             yield "breaker_open", WARNING, what, cure
+    yield from _held_long(queue, sample)
     if sample.overdue:
         ms = queue.now_ms - (sample.oldest_overdue_ms or queue.now_ms)
         what = f"has {sample.overdue} running tasks whose lease ran out up to {ms // 1000} s ago, and nobody takes them"
@@ -389,6 +400,20 @@ def _stuck(queue: QueueStats, sample: Sample) -> Iterable[_Words]:
         kib = sample.large[largest] // 1024
         what = f"holds tasks with large arguments: {len(sample.large)} of a sample, up to {kib} KiB ({largest})"
         yield "large_payloads", WARNING, what, "store the data elsewhere and send a reference"
+
+
+def _held_long(queue: QueueStats, sample: Sample) -> Iterable[_Words]:
+    cure = f"`tq queues limit {queue.queue}` shows and changes its limits"
+    held_ms = queue.now_ms - (sample.held_since_ms or queue.now_ms)
+    if held_ms > HELD_LONG_MS:
+        who = f"of the limit key {sample.held_key!r}" if sample.held_key else "of a limit key"
+        what = f"holds back {sample.held} tasks for limit keys, one {who} was enqueued {span(held_ms)} ago"
+        yield "held_long", WARNING, what, cure
+    pending, age_ms = queue.depths[TaskState.PENDING], queue.oldest_age_ms or 0
+    of_all = [rule for rule in ("running", "rate") if rule in queue.rules]
+    if of_all and pending and age_ms > HELD_LONG_MS and not queue.paused:
+        what = f"starts no more than its limit ({' and '.join(of_all)}) lets it, and its oldest task waits {span(age_ms)}"
+        yield "held_long", WARNING, what, cure
 
 
 def _kept(queue: QueueStats) -> Iterable[_Words]:
@@ -432,7 +457,7 @@ def _number(value: Any) -> int | None:
 
 
 def _sample(queue: str, reply: list[Any]) -> Sample:
-    _, schema, number, overdue, oldest, ghosts, types, large, untold, since = reply
+    _, schema, number, overdue, oldest, ghosts, types, large, untold, since, held, held_since, held_key = reply
     ids, states = ghosts[::2], ghosts[1::2]
     return Sample(
         queue=queue,
@@ -445,6 +470,9 @@ def _sample(queue: str, reply: list[Any]) -> Sample:
         large={_text(i): int(n) for i, n in zip(large[::2], large[1::2], strict=True)},
         untold=int(untold),
         untold_since_ms=_number(since),
+        held=int(held),
+        held_since_ms=_number(held_since),
+        held_key=names.decode_unique_key(_text(held_key)),
     )
 
 
