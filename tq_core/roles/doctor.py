@@ -412,7 +412,9 @@ def _held_long(queue: QueueStats, sample: Sample) -> Iterable[_Words]:
     pending, age_ms = queue.depths[TaskState.PENDING], queue.oldest_age_ms or 0
     of_all = [rule for rule in ("running", "rate") if rule in queue.rules]
     if of_all and pending and age_ms > HELD_LONG_MS and not queue.paused:
-        what = f"starts no more than its limit ({' and '.join(of_all)}) lets it, and its oldest task waits {span(age_ms)}"
+        what = (
+            f"starts no more than its limit ({' and '.join(of_all)}) lets it, and its oldest task waits {span(age_ms)}"
+        )
         yield "held_long", WARNING, what, cure
 
 
