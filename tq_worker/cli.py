@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -112,6 +112,14 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
     help=f"Answer /healthz, /readyz and /metrics there; HOST alone means port {settings.HTTP_PORT}, "
     ":PORT every address of the machine.  [default: off]",
 )
+@click.option(
+    "--start-method",
+    type=click.Choice(settings.START_METHODS),
+    default="fork",
+    show_default=True,
+    envvar="TQ_START_METHOD",
+    help="Fork workers, where that is safe, or start each as a new interpreter.",
+)
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True, envvar="TQ_LOG_FORMAT")
 @click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True, envvar="TQ_LOG_LEVEL")
 @click.version_option(package_name="tq-console", prog_name="tq-worker")
@@ -140,6 +148,7 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
         lease_s=given["lease"],
         heartbeat_s=given["heartbeat"],
         drain_timeout_s=given["drain_timeout"],
+        start_method=given["start_method"],
         log_format=given["log_format"],
         log_level=given["log_level"],
         http=_http(given["http"]),
@@ -170,11 +179,19 @@ def _http(text: str | None) -> settings.HttpAddress | None:
 
 def _run(node_settings: settings.NodeSettings) -> int:
     manager = _service_manager()  # first of all: no process that is made may inherit its variables
+    # What is loaded here is shared by all workers and stays: the collector need not look at it meanwhile.
+    gc.disable()
+    import asyncio
 
+    from tq_worker import zygote
     from tq_worker.supervisor.node import Node
 
+    # Before there is a thread or a loop.
+    made = zygote.start() if node_settings.start_method == "fork" else None
+    gc.freeze()
+    gc.enable()
     log = LifecycleLog(STDERR, style=node_settings.log_format, level=node_settings.log_level)
-    code, said = asyncio.run(Node(node_settings, log, manager=manager).run())
+    code, said = asyncio.run(Node(node_settings, log, zygote=made, manager=manager).run())
     log.close()
     if said:
         click.echo(f"tq-worker: {escape(said)}", err=True)

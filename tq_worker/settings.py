@@ -21,6 +21,7 @@ DRAIN_TIMEOUT_S = 25.0
 HTTP_PORT = 9464
 MAX_PORT = 65_535
 ORDERS = ("fair", "strict")
+START_METHODS = ("fork", "spawn")
 
 
 class HttpAddress(NamedTuple):
@@ -50,6 +51,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     lease_s: float = LEASE_S
     heartbeat_s: float = HEARTBEAT_S
     drain_timeout_s: float = DRAIN_TIMEOUT_S
+    start_method: str = "fork"
     log_format: str = "text"
     log_level: str = "info"
     http: HttpAddress | None = None

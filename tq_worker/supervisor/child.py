@@ -8,7 +8,6 @@ import itertools
 import os
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import msgspec
 
 from tq_worker import board, frames
 from tq_worker.exits import DUMP_SIGNAL
+from tq_worker.supervisor.processes import Process, WorkerProcesses
 
 LAST_WORDS_S = 1.0
 DUMPED_WITHIN_S = 0.5
@@ -27,10 +27,16 @@ GONE = frames.Answer(number=0, ok=False, text="the worker is gone")
 class WorkerChild:
     """Starts a worker, speaks with it and learns of its death."""
 
-    def __init__(self, setup: frames.Setup, *, said: Callable[[WorkerChild, frames.FromWorker], None]) -> None:
+    def __init__(
+        self,
+        setup: frames.Setup,
+        *,
+        processes: WorkerProcesses,
+        said: Callable[[WorkerChild, frames.FromWorker], None],
+    ) -> None:
         self.setup = setup
-        self._said = said
-        self._process: asyncio.subprocess.Process | None = None
+        self._processes, self._said = processes, said
+        self._process: Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[frames.Answer]] = {}
@@ -69,19 +75,8 @@ class WorkerChild:
         self._dump = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the worker
         try:
             with theirs:
-                self._process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "tq_worker.worker",
-                    "--channel",
-                    str(theirs.fileno()),
-                    "--board",
-                    str(self.board_fd),
-                    "--dump",
-                    str(self._dump.fileno()),
-                    self.worker_id,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(), self.board_fd, self._dump.fileno()),
+                self._process = await self._processes.start(
+                    self.worker_id, line=theirs, board_fd=self.board_fd, dump_fd=self._dump.fileno()
                 )
             reader, self._writer = await asyncio.open_connection(sock=ours, limit=frames.MAX_FRAME_BYTES)
             self._send(self.setup)
@@ -152,15 +147,11 @@ class WorkerChild:
         return "the interpreter is held up; its threads:\n" + self._dump.read().decode("utf-8", "replace")
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends the process a signal; does nothing when it is dead.
-
-        Not asyncio's send_signal, which may collect a dead child behind its own watcher's back and lose the exit code.
-        """
+        """Sends the process a signal; does nothing when it is dead."""
         if self._process is None:
             self._is_doomed = self._is_doomed or number is signal.SIGKILL
-        elif self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, number)
+        else:
+            self._process.signal(number)
 
     def _send(self, frame: frames.FromSupervisor) -> None:
         if self._writer is not None and not self._writer.is_closing():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import itertools
 import os
 import platform
@@ -24,20 +23,22 @@ from tq_worker.exits import describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import NodeSettings, new_node_id
 from tq_worker.supervisor import aftermath, upkeep
+from tq_worker.supervisor.broker_link import open_link
 from tq_worker.supervisor.broker_pulse import BrokerPulse
 from tq_worker.supervisor.child import WorkerChild
 from tq_worker.supervisor.control import ControlDesk
 from tq_worker.supervisor.exposure import Exposure, ListenError
 from tq_worker.supervisor.heartbeat import NodeHeartbeat
+from tq_worker.supervisor.processes import WorkerProcesses
 from tq_worker.supervisor.seat import Seat
 from tq_worker.supervisor.signals import Signals
 from tq_worker.version import tq_version
+from tq_worker.zygote import Zygote
 
 if TYPE_CHECKING:
     from tq_core.transport.runner import AsyncRunner
     from tq_worker.supervisor.systemd import ServiceManager
 
-LINK_MODULE = "tq_worker.supervisor.broker_link"
 SCALE_TIMEOUT_S = 9.0
 CLEANED_UP_S = 5.0
 SIGN_OFF_S = 3.0
@@ -47,8 +48,16 @@ HURRY_CLEANED_UP_S = 2.0
 class Node:
     """Starts workers, keeps them, and ends them."""
 
-    def __init__(self, settings: NodeSettings, log: LifecycleLog, *, manager: ServiceManager | None = None) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        log: LifecycleLog,
+        *,
+        zygote: Zygote | None = None,
+        manager: ServiceManager | None = None,
+    ) -> None:
         self.settings, self.log = settings, log
+        self._zygote = zygote
         self.node_id = new_node_id(settings.name)
         self.processes, self.slots = settings.processes, settings.slots
         self.is_paused = False
@@ -73,6 +82,7 @@ class Node:
 
     async def run(self) -> tuple[int, str]:
         """Runs the node to its end; returns the exit code and what went wrong, one line, for stderr."""
+        self.worker_processes = WorkerProcesses(self.log, self._zygote)
         try:
             await self._exposure.open()
             return await self._run()
@@ -80,13 +90,12 @@ class Node:
             return exit_code_of(error), error.message
         finally:
             self._exposure.close()
+            self.worker_processes.close()
 
     async def _run(self) -> tuple[int, str]:
         Signals(leave=self._signalled, hurry=self.hurry).install()
         self._open_seat()
-        loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, LINK_MODULE))
         refusal = await self._first_worker()
-        await loading
         if refusal is not None:
             await self._close_seats()
             return refusal
@@ -148,8 +157,6 @@ class Node:
     async def _open(self, ready: frames.Ready) -> None:
         if ready.notice:
             self.log.write("info", "broker", text=ready.notice)
-        from tq_worker.supervisor.broker_link import open_link
-
         broker, runner = await asyncio.to_thread(open_link, ready.url, self.node_id)
         if broker.notice:
             self.log.write("warning", "broker", text=broker.notice)

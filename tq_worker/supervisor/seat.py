@@ -13,6 +13,7 @@ from tq_worker.exits import describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.supervisor.backoff import Backoff
 from tq_worker.supervisor.child import WorkerChild
+from tq_worker.supervisor.processes import WorkerProcesses
 
 KILL_AFTER_S = 10.0
 """How long past its deadline a worker may take to leave."""
@@ -26,6 +27,7 @@ class Keeper(Protocol):
     """What a seat needs of its node."""
 
     log: LifecycleLog
+    worker_processes: WorkerProcesses
     is_leaving: bool
     is_paused: bool
 
@@ -72,7 +74,9 @@ class Seat:
     async def keep(self) -> None:
         """Starts workers, one after the other; returns when the seat is closed and empty."""
         while not self._closed.is_set():
-            child = self.child = WorkerChild(self._node.new_setup(), said=self._node.said)
+            child = self.child = WorkerChild(
+                self._node.new_setup(), processes=self._node.worker_processes, said=self._node.said
+            )
             if not self.first_child.done():
                 self.first_child.set_result(child)
             admitting = asyncio.create_task(self._admit(child))

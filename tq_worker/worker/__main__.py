@@ -1,16 +1,22 @@
-"""Entry of a worker process; its supervisor starts it: `python -m tq_worker.worker ... ID`."""
+"""Entry of a worker that is a new interpreter; its supervisor starts it: `python -m tq_worker.worker ... ID`."""
 
 from __future__ import annotations
 
 import signal
 
-# Ctrl-C reaches the whole terminal; it is meant for the supervisor. Not SIG_IGN, which programs that a handler starts
-# would inherit.
+# At once: Ctrl-C reaches the whole terminal and is meant for the supervisor.
 signal.signal(signal.SIGINT, lambda *_: None)
 
+import argparse  # noqa: E402
 import sys  # noqa: E402
 
 from tq_worker.worker.entry import run_worker  # noqa: E402
 
 if __name__ == "__main__":
-    run_worker(sys.argv[1:])
+    parser = argparse.ArgumentParser(prog="python -m tq_worker.worker", description=__doc__)
+    for name in ("--channel", "--board", "--dump"):
+        parser.add_argument(name, type=int, required=True)
+    parser.add_argument("worker_id", help="for people who look at processes")
+    given = parser.parse_args()
+    sys.argv[1:] = []
+    run_worker(channel=given.channel, board=given.board, dump=given.dump)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import faulthandler
 import gc
 import logging
 import os
+import signal
 import sys
 from queue import SimpleQueue
+from typing import Never
 
 from tq_core import settings
 from tq_core.broker_url import BrokerScheme
@@ -60,32 +61,35 @@ class _Mailbox:
             self.process.tick()
 
 
-def run_worker(arguments: list[str]) -> None:
-    """Never returns: the process ends here."""
-    parser = argparse.ArgumentParser(prog="python -m tq_worker.worker", description=__doc__)
-    parser.add_argument("--channel", type=int, required=True)
-    parser.add_argument("--board", type=int, required=True)
-    parser.add_argument("--dump", type=int, required=True)
-    parser.add_argument("worker_id")
-    given = parser.parse_args(arguments)
-    for fd in (given.channel, given.board, given.dump):
+def run_worker(*, channel: int, board: int, dump: int) -> Never:
+    """Runs the worker; the process ends here.
+
+    Args:
+        channel: The line to the supervisor, over which all else comes.
+        board: The slot board.
+        dump: A file for stacks that a signal asks for.
+    """
+    for fd in (channel, board, dump):
         os.set_inheritable(fd, False)
-    faulthandler.register(DUMP_SIGNAL, given.dump, all_threads=True)
-    channel = Channel(given.channel)
+    # Ctrl-C reaches the whole terminal; it is meant for the supervisor. Not SIG_IGN, which programs that a handler
+    # starts would inherit.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    faulthandler.register(DUMP_SIGNAL, dump, all_threads=True)
+    line = Channel(channel)
     mailbox = _Mailbox()
     # From here on the end of the supervisor is noticed, whatever the users' code does while it is imported.
     ChannelThread(
-        channel, received=mailbox.received, orphaned=mailbox.orphaned, tick=mailbox.tick, fault=mailbox.fault
+        line, received=mailbox.received, orphaned=mailbox.orphaned, tick=mailbox.tick, fault=mailbox.fault
     ).start()
     setup = mailbox.frames.get()
     assert isinstance(setup, frames.Setup)
     log = mailbox.log = LifecycleLog(STDERR, style=setup.log_format, level=setup.log_level)
     code = exit_codes.FAILED
     try:
-        code = _run(setup, mailbox, channel, Board(given.board), log)
+        code = _run(setup, mailbox, line, Board(board), log)
     except TqError as error:
         code = exit_code_of(error)
-        channel.send(frames.Refused(message=error.message, exit_code=code))
+        line.send(frames.Refused(message=error.message, exit_code=code))
     finally:
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):

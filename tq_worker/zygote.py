@@ -1,0 +1,235 @@
+"""Forks workers: a process with tq loaded, but without users' code, and without a thread, event loop or connection.
+
+It is forked from the supervisor before that has any of these, and ends with it.
+
+    supervisor -> zygote    the id of a worker, with its line, board and dump        one packet
+    zygote -> supervisor    Forked, with a descriptor of the process | NotForked | Died
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import NamedTuple, Never, TypeAlias
+
+import msgspec
+
+MAX_PACKET_BYTES = 4096
+STDERR = 2
+_RESET = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="is"):
+    """One packet."""
+
+
+class Forked(_Message, frozen=True, tag="forked"):
+    """The worker is there."""
+
+    worker_id: str
+    pid: int
+
+
+class NotForked(_Message, frozen=True, tag="not_forked"):
+    """The system had no process to give."""
+
+    worker_id: str
+    errno: int
+    why: str
+
+
+class Died(_Message, frozen=True, tag="died"):
+    """A worker has ended."""
+
+    pid: int
+    exit_code: int
+    """Negative for a signal."""
+
+
+Answer: TypeAlias = Forked | NotForked | Died
+
+_encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Answer).decode
+
+
+class Zygote(NamedTuple):
+    """The supervisor's end."""
+
+    line: socket.socket
+    pid: int
+
+
+def start() -> Zygote | None:
+    """Makes the zygote out of this process; None where that is not safe or not possible.
+
+    To be called before this process has a thread or an event loop, with all loaded that workers are to share.
+    """
+    if not _can_fork():
+        return None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()  # else both processes would write what is buffered
+    # What arrives while a process has not yet its own handlers must neither be lost nor obeyed in another's way.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        ours.close()
+        theirs.close()
+        return None
+    if pid == 0:
+        ours.close()
+        _be_zygote(theirs, mask)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    theirs.close()
+    ours.setblocking(False)
+    return Zygote(ours, pid)
+
+
+def _can_fork() -> bool:
+    if not sys.platform.startswith("linux") or not hasattr(os, "pidfd_open"):
+        return False  # the system libraries of macOS do not bear it
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+        return len(list(Path("/proc/self/task").iterdir())) == 1 == threading.active_count()
+    except OSError:
+        return False
+
+
+def _be_zygote(line: socket.socket, mask: set[int | signal.Signals]) -> Never:
+    code = 1
+    try:
+        _ZygoteProcess(line, mask).serve()
+        code = 0
+    except BaseException as error:  # noqa: BLE001 - what called us is the supervisor's code, which must not go on here
+        sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        os._exit(code)
+
+
+class _ZygoteProcess:
+    """The far side."""
+
+    def __init__(self, line: socket.socket, mask: set[int | signal.Signals]) -> None:
+        self._line, self._mask = line, mask
+        self._dispositions = {number: signal.getsignal(number) for number in _RESET}
+        # A terminal's or a service manager's signal to the whole group is for the supervisor; this one ends by EOF.
+        for number in (*_RESET, signal.SIGINT):
+            signal.signal(number, _ignore)
+        self._deaths, self._note_death = os.pipe()
+        os.set_blocking(self._note_death, False)
+        signal.set_wakeup_fd(self._note_death, warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _close_inherited()
+        rename_process("tq_worker.zygote")
+
+    def serve(self) -> None:
+        """Forks until the supervisor is gone."""
+        import tq_worker.worker.entry  # noqa: F401 - loaded here, once, for all workers
+
+        # What is loaded stays: no worker's collector looks at it again, so its memory stays shared.
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        while True:
+            ready, _, _ = select.select([self._line.fileno(), self._deaths], [], [])
+            if self._deaths in ready:
+                os.read(self._deaths, 4096)
+                self._report_deaths()
+            if self._line.fileno() in ready:
+                try:
+                    said, fds, _, _ = socket.recv_fds(self._line, MAX_PACKET_BYTES, 3)
+                except ConnectionError:
+                    return
+                if not said:
+                    return
+                self._fork(said.decode(), fds)
+
+    def _fork(self, worker_id: str, fds: list[int]) -> None:
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._say(NotForked(worker_id=worker_id, errno=error.errno or 0, why=error.strerror or str(error)))
+        else:
+            if pid == 0:
+                self._be_worker(worker_id, fds)
+            process = os.pidfd_open(pid)
+            self._say(Forked(worker_id=worker_id, pid=pid), process)
+            os.close(process)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        for fd in fds:
+            os.close(fd)
+
+    def _be_worker(self, worker_id: str, fds: list[int]) -> Never:
+        try:
+            signal.set_wakeup_fd(-1)
+            for number, disposition in self._dispositions.items():
+                signal.signal(number, disposition)
+            self._line.close()
+            os.close(self._deaths)
+            os.close(self._note_death)
+            rename_process(f"tq_worker.worker {worker_id}")
+            sys.argv[1:] = []
+            if not sys.flags.safe_path:
+                with contextlib.suppress(OSError):
+                    sys.path[0] = str(Path.cwd())  # as for `python -m`, whatever program the supervisor is
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+            from tq_worker.worker.entry import run_worker
+
+            channel, board, dump = fds
+            run_worker(channel=channel, board=board, dump=dump)
+        except BaseException as error:  # noqa: BLE001 - the loop that forked must not go on here
+            sys.excepthook(type(error), error, error.__traceback__)
+        finally:
+            os._exit(1)
+
+    def _report_deaths(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                self._say(Died(pid=pid, exit_code=os.waitstatus_to_exitcode(status)))
+
+    def _say(self, message: Answer, *fds: int) -> None:
+        # A supervisor that is gone is noticed by reading.
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._line, [_encode(message)], fds)
+
+
+def _ignore(*_: object) -> None:
+    """Not SIG_IGN, which programs that a handler starts would inherit."""
+
+
+def _close_inherited() -> None:
+    """Closes what the supervisor was given at its start, as a new interpreter would not have it; not what it opened."""
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        with contextlib.suppress(OSError):
+            if fd > STDERR and os.get_inheritable(fd):
+                os.close(fd)
+
+
+def rename_process(title: str) -> None:
+    """What `ps` shows for this process, as far as its first command line left room."""
+    import ctypes
+
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        Path("/proc/self/comm").write_text(title.partition(" ")[0][-15:])
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        start, end = int(fields[45]), int(fields[46])  # arg_start, arg_end of proc(5)
+        if 0 < start < end:
+            ctypes.memmove(start, title.encode()[: end - start - 1].ljust(end - start, b"\0"), end - start)
