@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from tq_core.broker import open_embedded
 from tq_core.broker.memory import async_memory_client, memory_client
 from tq_core.broker_url import BrokerScheme
 from tq_core.settings import BrokerAddress
@@ -57,6 +56,8 @@ def open_endpoint(address: BrokerAddress, *, client_name: str = "tq") -> OpenBro
     notice = address.notice or ""
     match address.scheme:
         case BrokerScheme.EMBEDDED:
+            from tq_core.broker import open_embedded
+
             lease = open_embedded(address.name) if address.name else open_embedded()
             lines = [line for line in (notice, lease.notice) if line]
             endpoint = connection.endpoint(

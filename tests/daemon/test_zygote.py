@@ -1,0 +1,68 @@
+"""Workers are forks of a process that has tq loaded, or new interpreters; neither can be told from the other by a task."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from tests.daemon.site import Node, Site
+from tests.waiting import wait_until
+
+
+def pids(site: Site, words: str) -> list[int]:
+    return [pid for pid, line in site.processes().items() if words in line]
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def kill_worker(site: Site, node: Node) -> int:
+    """Kills the only worker; returns the process of the next one, once it works."""
+    old = site.worker_of(node).pid
+    os.kill(old, signal.SIGKILL)
+
+    def next_one() -> int:
+        return next((w.pid for w in site.workers_of(node) if w.pid != old and len(site.workers_of(node)) == 1), 0)
+
+    return wait_until(next_one, 15.0, f"the next worker: {node.log}")
+
+
+def test_workers_are_forked_until_the_zygote_is_lost_and_then_are_new_interpreters(site: Site) -> None:
+    node = site.started()
+    (zygote,) = pids(site, "tq_worker.zygote")
+    assert parent(zygote) == node.process.pid
+    (worker,) = pids(site, f"tq_worker.worker {site.worker_of(node).worker_id}")
+    assert parent(worker) == zygote
+    assert os.readlink(f"/proc/{worker}/fd/0") == "/dev/null"  # noqa: PTH115 - Path.readlink says the same
+    # What a terminal or a service manager sends to everybody is for the supervisor alone.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        os.kill(zygote, number)
+
+    second = kill_worker(site, node)
+    assert parent(second) == zygote
+    assert "was killed by SIGKILL" in node.log
+
+    gate = site.gate()
+    running = site.put("wait", gate=str(gate))
+    site.wait_started(running)
+    os.kill(zygote, signal.SIGKILL)
+    wait_until(lambda: "the process that forks workers was killed by SIGKILL" in node.log, 10.0, "its loss to be told")
+    gate.touch()
+    assert site.ended(running).attempt == 1
+
+    third = kill_worker(site, node)
+    assert "ended, nobody knows how" in node.log
+    assert parent(third) == node.process.pid
+    assert site.wait_started(site.put("count", n=1)) == third
+    node.signal(signal.SIGTERM)
+    assert node.wait() == 0
+
+
+def test_a_node_that_is_told_so_starts_workers_as_new_interpreters(site: Site) -> None:
+    node = site.started("--start-method", "spawn")
+    assert pids(site, "tq_worker.zygote") == []
+    assert parent(site.worker_of(node).pid) == node.process.pid
+    task_id = site.put("count", n=1)
+    assert site.wait_started(task_id) == site.worker_of(node).pid
