@@ -125,7 +125,10 @@ def _import(name: str, folder: str) -> Any:
                 f"there is no module {error.name!r} in {folder} or among the installed ones: check the name, or give "
                 "--app-dir"
             ) from None
-        raise AppRefusedError(f"cannot import {name!r}: {_cause(error, folder)}") from None
+        advice = ""
+        if isinstance(error, ModuleNotFoundError):
+            advice = f": install it for {sys.executable}, or check the name"
+        raise AppRefusedError(f"cannot import {name!r}: {_cause(error, folder)}{advice}") from None
 
 
 def _cause(error: BaseException, folder: str) -> str:

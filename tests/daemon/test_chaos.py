@@ -55,7 +55,7 @@ class Chaos:
         self.done: list[str] = []
 
     def strike(self) -> None:
-        workers = (self.kill_worker, self.stop_worker, self.freeze_worker, self.freeze_isolated)
+        workers = (self.kill_worker, self.kill_zygote, self.stop_worker, self.freeze_worker, self.freeze_isolated)
         others = (self.kill_node, self.drain_node, self.freeze_broker, self.restart_broker)
         fault = self.chance.choice((*workers, *others))
         self.done.append(fault.__name__)
@@ -91,6 +91,10 @@ class Chaos:
 
     def kill_worker(self) -> None:
         for pid in self._some("tq_worker.worker"):
+            self._signal(pid, signal.SIGKILL)
+
+    def kill_zygote(self) -> None:
+        for pid in self._some("tq_worker.zygote"):
             self._signal(pid, signal.SIGKILL)
 
     def stop_worker(self) -> None:

@@ -13,6 +13,7 @@ from tests.waiting import wait_until
 from tq_core.keyspace import keys
 
 DEAD = "redis://127.0.0.1:1/0"
+QUEUE = "from tq_core import TaskQueue\ntq = TaskQueue()\n"
 
 
 def refused(site: Site, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
@@ -45,12 +46,14 @@ def test_code_that_cannot_be_used_ends_the_node(site: Site, apps: list[str], sai
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("import no_such_thing\n", "ModuleNotFoundError: No module named 'no_such_thing' (FILE:1)"),
+        ("import no_such_thing\n", "ModuleNotFoundError: No module named 'no_such_thing' (FILE:1): install it for "),
         ("x = 1\n\nraise RuntimeError('first\\nsecond')\n", "RuntimeError: first (FILE:3)"),
         ("def f(:\n", "SyntaxError: "),
         ("raise RuntimeError('\\x9b31m')\n", "RuntimeError: \\x9b31m (FILE:1)"),
         ("import sys\nsys.exit(0)\n", "SystemExit: 0 (FILE:2)"),
-        ("from tq_core import TaskQueue\ntq = TaskQueue()\ntq.task(7)\n", "7 cannot be a task's handler"),
+        (f"{QUEUE}tq.task(7)\n", "7 cannot be a task's handler"),
+        (f"{QUEUE}@tq.task\ndef f(*a): pass\n", "so *args cannot be filled: list them (FILE:3)"),
+        (f"{QUEUE}@tq.task\ndef f(): pass\n@tq.task\ndef f(): pass\n", "is defined twice, by mine.f:3 and mine.f:5"),
     ],
 )
 def test_code_that_does_not_import_is_named_with_its_line(site: Site, tmp_path: Path, text: str, said: str) -> None:
@@ -71,8 +74,21 @@ def test_code_that_kills_its_process_ends_the_node(site: Site, tmp_path: Path) -
     code, log = refused(site, "mine", "--app-dir", str(tmp_path), "--processes", "2")
 
     assert code == 1, log
-    assert "the first worker was killed by SIGKILL while it loaded your code" in log
+    assert "the first worker was killed by SIGKILL while it loaded your code: see where with `python -X fault" in log
     assert log.count("\n") == 1, log
+
+
+def test_a_result_that_is_no_json_fails_its_task_alone(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        f"{QUEUE}@tq.task\ndef bad() -> object:\n    return object()\n@tq.task\ndef good() -> int:\n    return 7\n"
+    )
+    site.run_node("mine", "--app-dir", str(tmp_path), "--processes", "1")
+
+    bad = site.ended(site.put_with({"max_attempts": 5}, "bad"))
+
+    assert (bad.state, bad.attempt) == ("failed", 1)  # it has run: once more would change nothing
+    wait_until(lambda: "its result (object) cannot be written as JSON" in site.logs(), 5.0, "the log to say why")
+    assert site.ended(site.put("good")).result == 7
 
 
 def test_the_working_directory_comes_first(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Workers are forks of a process that has tq loaded, or new interpreters; neither can be told from the other by a task."""
+"""Workers are forks of a process that has tq loaded, or new interpreters; a task cannot tell which."""
 
 from __future__ import annotations
 

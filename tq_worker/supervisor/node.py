@@ -125,7 +125,9 @@ class Node:
         if child.ready is None:
             seat.close()
             await child.dead.wait()
-            return exit_codes.FAILED, f"the first worker {describe_exit(child.exit_code)} while it loaded your code"
+            modules = ", ".join(app.partition(":")[0] for app in self.settings.apps)
+            how = f"the first worker {describe_exit(child.exit_code)} while it loaded your code"
+            return exit_codes.FAILED, f"{how}: see where with `python -X faulthandler -c 'import {modules}'`"
         working = asyncio.create_task(seat.working.wait())
         seating = self._seat_tasks[seat]
         leaving = asyncio.create_task(self._left.wait())
