@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import select
 import signal
@@ -100,6 +101,8 @@ def _can_fork() -> bool:
         return False  # the system libraries of macOS do not bear it
     try:
         os.close(os.pidfd_open(os.getpid()))
+        for stream in range(STDERR + 1):
+            os.fstat(stream)  # where one is closed, its number will be that of something else
         return len(list(Path("/proc/self/task").iterdir())) == 1 == threading.active_count()
     except OSError:
         return False
@@ -185,6 +188,7 @@ class _ZygoteProcess:
             if not sys.flags.safe_path:
                 with contextlib.suppress(OSError):
                     sys.path[0] = str(Path.cwd())  # as for `python -m`, whatever program the supervisor is
+            importlib.invalidate_caches()  # there may be new files since the zygote looked
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
             from tq_worker.worker.entry import run_worker
 

@@ -6,8 +6,9 @@ import os
 import signal
 from pathlib import Path
 
-from tests.daemon.site import Node, Site
+from tests.daemon.site import ACTOR, Node, Site
 from tests.waiting import wait_until
+from tq_core.roles import registry
 
 
 def pids(site: Site, words: str) -> list[int]:
@@ -44,18 +45,24 @@ def test_workers_are_forked_until_the_zygote_is_lost_and_then_are_new_interprete
     assert parent(second) == zygote
     assert "was killed by SIGKILL" in node.log
 
-    gate = site.gate()
-    running = site.put("wait", gate=str(gate))
-    site.wait_started(running)
+    os.kill(zygote, signal.SIGSTOP)  # what it is asked now, it does not answer
+    os.kill(second, signal.SIGKILL)
+    wait_until(lambda: "ended, nobody knows how" in node.log, 10.0, f"the death to be noticed: {node.log}")
+    os.kill(zygote, signal.SIGCONT)
+    running = site.put("wait", gate=str(gate := site.gate()))
+    third = site.wait_started(running)
+    assert parent(third) == zygote
+
+    os.kill(zygote, signal.SIGSTOP)
+    site.driver.run(registry.send_command(site.id_of(node), "scale", actor=ACTOR, args={"processes": 2}))
+    wait_until(lambda: site.node_info(node).processes == 2, 10.0, "a second worker to be asked for")
     os.kill(zygote, signal.SIGKILL)
     wait_until(lambda: "the process that forks workers was killed by SIGKILL" in node.log, 10.0, "its loss to be told")
+    wait_until(lambda: len(site.workers_of(node)) == 2, 15.0, f"the second worker: {node.log}")
+    (fourth,) = [worker.pid for worker in site.workers_of(node) if worker.pid != third]
+    assert parent(fourth) == node.process.pid
     gate.touch()
     assert site.ended(running).attempt == 1
-
-    third = kill_worker(site, node)
-    assert "ended, nobody knows how" in node.log
-    assert parent(third) == node.process.pid
-    assert site.wait_started(site.put("count", n=1)) == third
     node.signal(signal.SIGTERM)
     assert node.wait() == 0
 

@@ -17,7 +17,7 @@ import msgspec
 
 from tq_worker import board, frames
 from tq_worker.exits import DUMP_SIGNAL
-from tq_worker.supervisor.processes import Process, WorkerProcesses
+from tq_worker.supervisor.processes import Process, WorkerProcesses, ZygoteLostError
 
 LAST_WORDS_S = 1.0
 DUMPED_WITHIN_S = 0.5
@@ -74,10 +74,13 @@ class WorkerChild:
         self.board_fd = board.new_file()
         self._dump = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the worker
         try:
-            with theirs:
-                self._process = await self._processes.start(
-                    self.worker_id, line=theirs, board_fd=self.board_fd, dump_fd=self._dump.fileno()
-                )
+            try:
+                self._process = await self._start(theirs)
+            except ZygoteLostError:
+                # Should there be a worker after all, it finds its line closed and ends.
+                ours.close()
+                ours, theirs = socket.socketpair()
+                self._process = await self._start(theirs)
             reader, self._writer = await asyncio.open_connection(sock=ours, limit=frames.MAX_FRAME_BYTES)
             self._send(self.setup)
             if self._is_doomed:
@@ -101,6 +104,12 @@ class WorkerChild:
             else:
                 ours.close()
         return code
+
+    async def _start(self, theirs: socket.socket) -> Process:
+        with theirs:
+            return await self._processes.start(
+                self.worker_id, line=theirs, board_fd=self.board_fd, dump_fd=self._dump.fileno()
+            )
 
     def close_board(self) -> list[board.Noted]:
         """What the dead worker was running; its board is gone after that."""

@@ -15,9 +15,13 @@ from tq_worker.exits import UNKNOWN_EXIT, describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.zygote import Zygote
 
-FORKED_WITHIN_S = 5.0
+FORKED_WITHIN_S = 10.0
 CODE_KNOWN_WITHIN_S = 1.0
 """How long after a worker's death its exit code may take to be told."""
+
+
+class ZygoteLostError(Exception):
+    """It is gone before it answered."""
 
 
 class Process(Protocol):
@@ -48,11 +52,10 @@ class WorkerProcesses:
 
         Raises:
             OSError: the system has none to give.
+            ZygoteLostError: try again with another line, since there may be a process with this one.
         """
         if self._zygote is not None:
-            fork = await self._fork(self._zygote, worker_id, [line.fileno(), board_fd, dump_fd])
-            if fork is not None:
-                return fork
+            return await self._fork(self._zygote, worker_id, [line.fileno(), board_fd, dump_fd])
         return _Interpreter(
             await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -75,24 +78,21 @@ class WorkerProcesses:
         if self._zygote is not None:
             self._part_with(self._zygote)
 
-    async def _fork(self, made: Zygote, worker_id: str, fds: list[int]) -> _Fork | None:
+    async def _fork(self, made: Zygote, worker_id: str, fds: list[int]) -> _Fork:
         answer: asyncio.Future[_Fork] = asyncio.get_running_loop().create_future()
         self._asked[worker_id] = answer
         try:
             socket.send_fds(made.line, [worker_id.encode()], fds)
+        except OSError as error:
+            self._lose(made, f"cannot be reached ({error})")
+        try:
             async with asyncio.timeout(FORKED_WITHIN_S):
                 return await answer
         except TimeoutError:
             self._lose(made, f"has not answered for {FORKED_WITHIN_S:g} s")
-        except _ZygoteLostError:
-            pass
-        except OSError as error:
-            if answer.done():
-                raise  # it has answered: there is no process to be had
-            self._lose(made, f"cannot be reached: {error}")
+            raise ZygoteLostError from None
         finally:
             self._asked.pop(worker_id, None)
-        return None
 
     def _hear(self, made: Zygote) -> None:
         while self._zygote is not None:
@@ -132,7 +132,7 @@ class WorkerProcesses:
         self._log.write("warning", "zygote", text=text)
         for asked in self._asked.values():
             if not asked.done():
-                asked.set_exception(_ZygoteLostError())
+                asked.set_exception(ZygoteLostError())
 
     def _part_with(self, made: Zygote) -> int:
         """Its exit code; it holds nothing that its death could harm."""
@@ -144,10 +144,6 @@ class WorkerProcesses:
         with contextlib.suppress(ChildProcessError):
             return os.waitstatus_to_exitcode(os.waitpid(made.pid, 0)[1])
         return UNKNOWN_EXIT
-
-
-class _ZygoteLostError(Exception):
-    """It is gone before it answered."""
 
 
 class _Fork:
