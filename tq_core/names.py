@@ -6,7 +6,6 @@ are kept to plain ASCII.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote
@@ -87,4 +86,6 @@ def decode_unique_key(encoded: str) -> str:
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> tuple[str, ...]:
     """The known names most like this one, best first."""
+    import difflib  # for messages about mistakes alone
+
     return tuple(difflib.get_close_matches(name, list(known), n=limit, cutoff=0.5))

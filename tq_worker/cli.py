@@ -179,14 +179,12 @@ def _http(text: str | None) -> settings.HttpAddress | None:
 
 def _run(node_settings: settings.NodeSettings) -> int:
     manager = _service_manager()  # first of all: no process that is made may inherit its variables
-    # What is loaded here is shared by all workers and stays: the collector need not look at it meanwhile.
-    gc.disable()
     import asyncio
 
     from tq_worker import zygote
     from tq_worker.supervisor.node import Node
 
-    # Before there is a thread or a loop.
+    # All that workers share is loaded, and there is no thread or loop yet.
     made = zygote.start() if node_settings.start_method == "fork" else None
     gc.freeze()
     gc.enable()

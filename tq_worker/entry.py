@@ -5,6 +5,7 @@ SIGINT stays as in a C program until the node takes it over; there is nothing to
 
 from __future__ import annotations
 
+import gc
 import signal
 
 
@@ -13,6 +14,8 @@ def main() -> None:
     # Where it is ignored, as below nohup or `&` in a script, it stays so.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # What is imported stays: the collector would look at it again and again, and find nothing. A node enables it.
+    gc.disable()
     from tq_worker.cli import main as run
 
     run()

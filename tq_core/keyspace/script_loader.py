@@ -10,10 +10,10 @@ import functools
 import hashlib
 import re
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 
 _INCLUDE = re.compile(r"^--@include ([a-z_]+)[ \t]*$", re.MULTILINE)
-_FOLDER = files("tq_core.keyspace") / "scripts"
+_FOLDER = Path(__file__).with_name("scripts")
 
 
 @dataclass(frozen=True, slots=True)
