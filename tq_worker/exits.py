@@ -15,7 +15,7 @@ UNKNOWN_EXIT: Final = 256
 def describe_exit(code: int) -> str:
     """How a process ended, for people: `was killed by SIGKILL`, `exited with code 1`."""
     if code == UNKNOWN_EXIT:
-        return "ended, nobody knows how,"
+        return "ended with an unknown exit code"
     if code >= 0:
         return f"exited with code {code}"
     try:

@@ -232,7 +232,7 @@ def rename_process(title: str) -> None:
     import ctypes
 
     with contextlib.suppress(OSError, ValueError, IndexError):
-        Path("/proc/self/comm").write_text(title.partition(" ")[0][-15:])
+        Path("/proc/self/comm").write_text(f"tq-{title.partition(' ')[0].rpartition('.')[2]}")
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         start, end = int(fields[45]), int(fields[46])  # arg_start, arg_end of proc(5)
         if 0 < start < end:

@@ -47,7 +47,7 @@ def test_workers_are_forked_until_the_zygote_is_lost_and_then_are_new_interprete
 
     os.kill(zygote, signal.SIGSTOP)  # what it is asked now, it does not answer
     os.kill(second, signal.SIGKILL)
-    wait_until(lambda: "ended, nobody knows how" in node.log, 10.0, f"the death to be noticed: {node.log}")
+    wait_until(lambda: "ended with an unknown exit code" in node.log, 10.0, f"the death to be noticed: {node.log}")
     os.kill(zygote, signal.SIGCONT)
     running = site.put("wait", gate=str(gate := site.gate()))
     third = site.wait_started(running)

@@ -11,7 +11,7 @@ from tq_core.errors import BrokerError
 from tq_core.roles import consumer, inspector, registry
 from tq_core.transport.steps import Flow
 from tq_worker.board import Noted
-from tq_worker.exits import describe_exit
+from tq_worker.exits import UNKNOWN_EXIT, describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ async def give_back(
         "message": f"its worker {died} while it ran",
         "host": socket.gethostname(),
     }
-    detail |= {"signal": -exit_code} if exit_code < 0 else {"exit_code": exit_code}
+    if exit_code != UNKNOWN_EXIT:
+        detail |= {"signal": -exit_code} if exit_code < 0 else {"exit_code": exit_code}
     reason = "stopped" if exit_code == 0 else "crashed"
     for is_first in (True, False):
         given = await _until_done(
