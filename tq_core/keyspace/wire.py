@@ -62,7 +62,7 @@ UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
 """What msgspec raises for bytes that are no JSON of the type: half a character and a thousand brackets too."""
 
 
-class Header(msgspec.Struct, frozen=True):
+class Header(msgspec.Struct, frozen=True, gc=False):
     """The fixed part of a body."""
 
     score: int
@@ -77,7 +77,7 @@ class Header(msgspec.Struct, frozen=True):
         return self.score // PRIORITY_BAND
 
 
-class Trail(msgspec.Struct, frozen=True):
+class Trail(msgspec.Struct, frozen=True, gc=False):
     """How often a task's runs ended badly, and why."""
 
     failures: int = 0

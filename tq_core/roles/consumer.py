@@ -21,7 +21,7 @@ UNKNOWN_MAX = 3
 LATENCY_BUCKETS = 24
 
 
-class ClaimedTask(msgspec.Struct, frozen=True):
+class ClaimedTask(msgspec.Struct, frozen=True, gc=False):
     """A task that this worker holds until its lease ends."""
 
     queue: str
@@ -52,7 +52,7 @@ class Claim(msgspec.Struct, frozen=True):
     """The version of the queue's keys, when a newer tq wrote them: nothing can be claimed."""
 
 
-class Ack(msgspec.Struct, frozen=True):
+class Ack(msgspec.Struct, frozen=True, gc=False):
     """One task that succeeded."""
 
     task: ClaimedTask

@@ -40,11 +40,15 @@ class Arguments:
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {}
         self._required: list[str] = []
         self._extra: msgspec.json.Decoder[Any] | None = None
+        self._at_once: msgspec.json.Decoder[Any] | None = None
+        """Decodes all of them in one go, into a struct; None where they take what no struct can."""
+        self._has_optional = False
         self._read(handler, _Hints(handler, local_names))
 
     def _read(self, handler: Callable[..., Any], hints: _Hints) -> None:
         writer = SchemaWriter()
         properties: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         additional: Any = False
         try:
             signature = inspect.signature(handler)
@@ -70,6 +74,8 @@ class Arguments:
             else:
                 schema = schema | default_of(parameter.default)
             properties[name] = schema
+            fields[name] = hint
+        self._at_once = self._struct_decoder(fields) if self._extra is None else None
         self.schema: dict[str, Any] = {
             "type": "object",
             "properties": properties,
@@ -78,6 +84,19 @@ class Arguments:
         }
         if writer.components:
             self.schema["$defs"] = writer.components
+
+    def _struct_decoder(self, fields: Mapping[str, Any]) -> msgspec.json.Decoder[Any] | None:
+        self._has_optional = len(self._required) < len(fields)
+        given = [
+            (name, hint) if name in self._required else (name, hint | msgspec.UnsetType, msgspec.UNSET)
+            for name, hint in fields.items()
+        ]
+        try:
+            return msgspec.json.Decoder(
+                msgspec.defstruct("Arguments", given, forbid_unknown_fields=True, kw_only=True, eq=False)
+            )
+        except (TypeError, ValueError, NameError, RecursionError):
+            return None
 
     def _hint(self, hints: _Hints, name: str, parameter: inspect.Parameter) -> Any:
         try:
@@ -148,6 +167,15 @@ class Arguments:
         Raises:
             InvalidArgumentsError: with one problem for each field.
         """
+        if self._at_once is not None:
+            try:
+                values = msgspec.structs.asdict(self._at_once.decode(payload))
+            except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
+                pass  # what is wrong, field by field, is found below
+            else:
+                if not self._has_optional:
+                    return values
+                return {name: value for name, value in values.items() if value is not msgspec.UNSET}
         try:
             fields = _decode_fields(payload)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -27,6 +27,10 @@ ProgressSink = Callable[[float, str], None]
 LogSink = Callable[[str], None]
 
 
+_waking = threading.Lock()
+"""Held while a handler begins to wait or is woken: few do, and an event made for each task would be a third of its cost."""
+
+
 def _nowhere(*_: object) -> None:
     """Where progress and log lines go when nobody runs a worker."""
 
@@ -38,14 +42,15 @@ class TaskContext:
     """
 
     __slots__ = (
-        "_cancelled",
         "_log",
         "_progress",
         "_soft_deadline",
         "_task_queue",
+        "_waking",
         "attempt",
         "cancel_reason",
         "deadline",
+        "is_cancelled",
         "max_attempts",
         "queue",
         "soft_timeout_s",
@@ -84,7 +89,9 @@ class TaskContext:
         self.cancel_reason = ""
         self._soft_deadline = now + soft_timeout_s if soft_timeout_s is not None else None
         self._task_queue = task_queue
-        self._cancelled = threading.Event()
+        self.is_cancelled = False
+        """Whether the handler should stop: cancelled, killed, out of time or its lease lost."""
+        self._waking: threading.Event | None = None
         self._progress, self._log = progress, log
 
     def __repr__(self) -> str:
@@ -99,11 +106,6 @@ class TaskContext:
         """Seconds until the attempt is ended, never below 0; None = no limit."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether the handler should stop: cancelled, killed, out of time or its lease lost."""
-        return self._cancelled.is_set()
-
     def check_cancelled(self) -> None:
         """Ends the handler here if it should stop; to be called now and then by long plain functions.
 
@@ -111,7 +113,7 @@ class TaskContext:
             TaskInterruptedError: it should stop. Derives from BaseException: `except Exception` lets it pass.
             SoftTimeoutError: its time is nearly up; raised once.
         """
-        if self._cancelled.is_set():
+        if self.is_cancelled:
             raise TaskInterruptedError(self.cancel_reason or "cancelled")
         if self._soft_deadline is not None and time.monotonic() >= self._soft_deadline:
             self._soft_deadline = None
@@ -119,7 +121,12 @@ class TaskContext:
 
     def wait_cancelled(self, timeout_s: float) -> bool:
         """Sleeps in a plain function, but wakes at once when the task is cancelled; returns whether it is."""
-        return self._cancelled.wait(timeout_s)
+        with _waking:
+            if self._waking is None:
+                self._waking = threading.Event()
+            if self.is_cancelled:
+                self._waking.set()
+        return self._waking.wait(timeout_s)
 
     def progress(self, fraction: float, text: str = "") -> None:
         """Shows how far the task is.
@@ -162,7 +169,10 @@ class TaskContext:
     def request_cancel(self, reason: str) -> None:
         """Makes the task stop at its next check; for whoever runs it."""
         self.cancel_reason = self.cancel_reason or reason
-        self._cancelled.set()
+        self.is_cancelled = True
+        with _waking:
+            if self._waking is not None:
+                self._waking.set()
 
 
 _current: contextvars.ContextVar[TaskContext | None] = contextvars.ContextVar("tq_task", default=None)
@@ -171,6 +181,11 @@ _current: contextvars.ContextVar[TaskContext | None] = contextvars.ContextVar("t
 def current_context() -> TaskContext | None:
     """The task that this code runs in; None outside of one."""
     return _current.get()
+
+
+def enter(context: TaskContext) -> None:
+    """Makes a context the current one for good, where the context variables are the task's own."""
+    _current.set(context)
 
 
 @contextlib.contextmanager

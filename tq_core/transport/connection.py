@@ -58,6 +58,8 @@ class Endpoint:
     """Starts the server again where it has gone; blocks. Only our own embedded broker can be."""
     open_line: Callable[[float], Any] | None = None
     """Makes one bare connection of redis-py, not yet connected, where one server does all; see `SyncRunner`."""
+    open_async_line: Callable[[float], Any] | None = None
+    """The same for asyncio; see `tq_core.transport.async_line`."""
     is_cluster: bool = False
     """Whether queues are on several nodes, each of which is waited on by itself."""
 
@@ -87,7 +89,18 @@ def endpoint(
         pool = open_sync(timeout_s).connection_pool
         return pool.connection_class(**pool.connection_kwargs)
 
-    return Endpoint(display=display, open_async=open_async, open_sync=open_sync, open_line=open_line, revive=revive)
+    def open_async_line(timeout_s: float) -> Any:
+        pool = open_async(timeout_s, False).connection_pool
+        return pool.connection_class(**pool.connection_kwargs)
+
+    return Endpoint(
+        display=display,
+        open_async=open_async,
+        open_sync=open_sync,
+        open_line=open_line,
+        open_async_line=open_async_line,
+        revive=revive,
+    )
 
 
 def _cluster_endpoint(url: str, display: str, client_name: str) -> Endpoint:
@@ -278,6 +291,12 @@ def _cure(text: str, display: str) -> str:
     if "closed by server" in text or "reset by peer" in text:
         return "is Redis running there? Where it speaks TLS, write rediss://"
     return "is Redis running there?"
+
+
+def version_told(info: object) -> dict[str, Any]:
+    """What `check_version` needs of INFO's text; empty where the server does not tell."""
+    found = re.search(rb"^redis_version:(\S+)", info, re.MULTILINE) if isinstance(info, bytes) else None
+    return {"redis_version": found[1].decode("ascii", "replace")} if found else {}
 
 
 def check_version(info: dict[str, Any], display: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 import random
 import threading
@@ -22,6 +23,7 @@ import redis.exceptions as redis_errors
 from tq_core.errors import BrokerError
 from tq_core.keyspace import script_loader
 from tq_core.transport import connection
+from tq_core.transport.async_line import AsyncLine
 from tq_core.transport.connection import Endpoint
 from tq_core.transport.steps import Batch, Block, Command, Flow, Pause, Script, Step
 
@@ -293,12 +295,9 @@ class AsyncRunner:
                     return await clients.block(step)
                 if isinstance(step, Batch):
                     return attempts.checked(await self._batch(clients, step.steps))
-                try:
-                    return await clients.client.execute_command(*_wire(step, self._now()))
-                except redis_errors.NoScriptError:
-                    assert isinstance(step, Script)
-                    await clients.client.execute_command("SCRIPT LOAD", script_loader.source(step.name).text)
-                    return await clients.client.execute_command(*_wire(step, self._now()))
+                if isinstance(step, Script):
+                    return await self._script(clients, step)
+                return await clients.client.execute_command(*step.args)
             except _SENDABLE as error:
                 if connection.is_connection_lost(error) and attempts.may_revive:
                     await asyncio.to_thread(attempts.revive)
@@ -317,8 +316,7 @@ class AsyncRunner:
             async with clients.checking:
                 if not clients.is_checked:
                     await clients.close_with_loop()
-                    with contextlib.suppress(redis_errors.ResponseError):
-                        connection.check_version(await clients.client.info("server"), self.endpoint.display)
+                    await clients.check()
                     clients.is_checked = True
         return clients
 
@@ -329,21 +327,41 @@ class AsyncRunner:
                 clients.abandon()
                 del self._clients[loop]
 
+    async def _script(self, clients: _LoopClients, step: Script) -> Any:
+        if clients.line is not None:
+            (reply,) = await self._sent(clients, [step])
+            if isinstance(reply, Exception):
+                raise reply
+            return reply
+        try:
+            return await clients.client.execute_command(*_wire(step, self._now()))
+        except redis_errors.NoScriptError:
+            await clients.client.execute_command("SCRIPT LOAD", script_loader.source(step.name).text)
+            return await clients.client.execute_command(*_wire(step, self._now()))
+
     async def _batch(self, clients: _LoopClients, steps: Sequence[Script | Command]) -> list[Any]:
+        if clients.takes(steps):
+            return await self._sent(clients, steps)
         async with clients.pipelines:
-            replies = await self._pipeline(clients.client, steps)
-            missing = [i for i, r in enumerate(replies) if connection.is_script_missing(r)]
-            if missing:
-                for name in {steps[i].name for i in missing}:  # type: ignore[union-attr]
-                    await clients.client.execute_command("SCRIPT LOAD", script_loader.source(name).text)
-                again = await self._pipeline(clients.client, [steps[i] for i in missing])
-                for i, reply in zip(missing, again, strict=True):
-                    replies[i] = reply
+            return await self._sent(clients, steps)
+
+    async def _sent(self, clients: _LoopClients, steps: Sequence[Script | Command]) -> list[Any]:
+        replies = await self._send(clients, steps)
+        missing = [i for i, r in enumerate(replies) if connection.is_script_missing(r)]
+        if missing:
+            for name in {steps[i].name for i in missing}:  # type: ignore[union-attr]
+                await clients.client.execute_command("SCRIPT LOAD", script_loader.source(name).text)
+            again = await self._send(clients, [steps[i] for i in missing])
+            for i, reply in zip(missing, again, strict=True):
+                replies[i] = reply
         return replies
 
-    async def _pipeline(self, client: _Client, steps: Sequence[Script | Command]) -> list[Any]:
-        async with client.pipeline(transaction=False) as pipeline:
-            now = self._now()
+    async def _send(self, clients: _LoopClients, steps: Sequence[Script | Command]) -> list[Any]:
+        now = self._now()
+        if clients.line is not None and clients.takes(steps):
+            return await clients.line.ask([_wire(step, now) for step in steps])
+        # What redis-py makes of the replies of plain commands is wanted.
+        async with clients.client.pipeline(transaction=False) as pipeline:
             for step in steps:
                 pipeline.execute_command(*_wire(step, now))
             replies: list[Any] = await pipeline.execute(raise_on_error=False)
@@ -356,11 +374,39 @@ class _LoopClients:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.client: _Client = endpoint.open_async(connection.ANSWER_TIMEOUT_S, True)
+        self.line = (
+            AsyncLine(
+                functools.partial(endpoint.open_async_line, connection.ANSWER_TIMEOUT_S),
+                answer_timeout_s=connection.ANSWER_TIMEOUT_S,
+            )
+            if endpoint.open_async_line is not None
+            else None
+        )
+        """Where scripts are sent, with less ado than by the client; None where that cannot be."""
         self._blocking: dict[float, _Client] = {}
         self.checking = asyncio.Lock()
         self.pipelines = asyncio.Semaphore(_PIPELINES_AT_ONCE)
         self.is_checked = False
         self._end: AsyncGenerator[None, None] | None = None
+
+    def takes(self, steps: Sequence[Script | Command]) -> bool:
+        """Whether all of a batch can be sent on the line."""
+        return self.line is not None and all(isinstance(step, Script) for step in steps)
+
+    async def check(self) -> None:
+        """Refuses a server that is too old.
+
+        Raises:
+            BrokerTooOldError: it is.
+        """
+        if self.line is not None:
+            (told,) = await self.line.ask([("INFO", "server")])
+            if isinstance(told, Exception) and not isinstance(told, redis_errors.ResponseError):
+                raise told
+            connection.check_version(connection.version_told(told), self._endpoint.display)
+            return
+        with contextlib.suppress(redis_errors.ResponseError):
+            connection.check_version(await self.client.info("server"), self._endpoint.display)
 
     async def block(self, step: Block) -> Any:
         answer_s = _block_answer_s(step)
@@ -378,6 +424,8 @@ class _LoopClients:
         try:
             yield
         finally:
+            if self.line is not None:
+                await self.line.aclose()
             for client in (self.client, *self._blocking.values()):
                 await client.aclose()
             self._blocking.clear()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from tq_core.errors import SoftTimeoutError
-from tq_core.tasks.context import running_in
+from tq_core.tasks.context import enter
 from tq_worker.worker.run import Outcome, Run
 
 Ended = Callable[[Run, Outcome], None]
@@ -49,11 +49,11 @@ class CoroutineExecution:
         assert context is not None
         try:
             # The asyncio task has its own copy of the context variables, so nothing needs to be set back.
-            with running_in(context):
-                coroutine = definition.handler(**kwargs)
-                if context.soft_timeout_s is not None:
-                    coroutine = self._warnable = Warnable(coroutine, self.task)
-                outcome = Outcome(result=definition.encode_result(await coroutine))
+            enter(context)
+            coroutine = definition.handler(**kwargs)
+            if context.soft_timeout_s is not None:
+                coroutine = self._warnable = Warnable(coroutine, self.task)
+            outcome = Outcome(result=definition.encode_result(await coroutine))
         except BaseException as error:  # noqa: BLE001 - a handler's seam: what it raises ends the attempt, not the process
             outcome = Outcome(error=error)
         self._is_ended = True

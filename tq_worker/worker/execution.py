@@ -254,9 +254,10 @@ class Floor:
         self._hold.running -= 1
         run.ran_s = time.monotonic() - run.started
         run.duration_ms = int(run.ran_s * 1000)
-        for timer in (run.timer, run.ladder):
-            if timer is not None:
-                timer.cancel()
+        if run.timer is not None:
+            run.timer.cancel()
+        if run.ladder is not None:
+            run.ladder.cancel()
         if run.stage is Stage.RUNNING:
             self._hold.note_duration(run.duration_ms)
             self._judge(run, outcome)
@@ -264,6 +265,8 @@ class Floor:
         if run.answer:
             for tell in run.answer:
                 tell(run)
+        # They refer to one another: without this, every task is left to the garbage collector, a third of its cost.
+        run.execution = run.context = run.timer = run.ladder = None
         self._hold.ended.set()
         self._wake()
 

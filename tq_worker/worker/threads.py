@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from tq_core.errors import SoftTimeoutError, TaskInterruptedError
-from tq_core.tasks.context import running_in
+from tq_core.tasks.context import enter
 from tq_worker.worker.run import Outcome, Run
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -75,8 +75,8 @@ class ThreadPool:
         assert context is not None
 
         def call() -> bytes:
-            with running_in(context):
-                return definition.encode_result(definition.handler(**kwargs))
+            enter(context)  # the thread runs it in a copy of the context variables
+            return definition.encode_result(definition.handler(**kwargs))
 
         execution = ThreadExecution(run, call)
         with self._count:
