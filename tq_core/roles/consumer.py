@@ -19,6 +19,7 @@ PROMOTE_MAX = 200
 UNKNOWN_DELAY_MS = 10_000
 UNKNOWN_MAX = 3
 LATENCY_BUCKETS = 24
+_BUCKETS = "".join(chr(65 + i) for i in range(LATENCY_BUCKETS))
 
 
 class ClaimedTask(msgspec.Struct, frozen=True, gc=False):
@@ -284,4 +285,4 @@ def _give_back(
 
 def _bucket(duration_ms: int) -> str:
     """The log2 bucket as one character: A below 1 ms, B below 2 ms, C below 4 ms, ..."""
-    return chr(65 + min(max(duration_ms, 0).bit_length(), LATENCY_BUCKETS - 1))
+    return _BUCKETS[min(duration_ms.bit_length(), LATENCY_BUCKETS - 1)] if duration_ms > 0 else "A"

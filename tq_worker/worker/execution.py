@@ -143,6 +143,7 @@ class Floor:
             kwargs[definition.context_parameter] = context
         now_s = time.time()
         run.started, run.started_at_ms = time.monotonic(), int(now_s * 1000)
+        self._hold.note_wait(run.started - run.claimed_at)
         run.place = self._board.note(task.id, run.started_at_ms, is_alone=is_alone)
         run.stage = Stage.RUNNING
         self._hold.running += 1
@@ -259,7 +260,7 @@ class Floor:
         if run.ladder is not None:
             run.ladder.cancel()
         if run.stage is Stage.RUNNING:
-            self._hold.note_duration(run.duration_ms)
+            self._hold.note_duration(run.ran_s * 1000)
             self._judge(run, outcome)
         self.start_waiting()
         if run.answer:

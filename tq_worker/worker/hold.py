@@ -8,6 +8,10 @@ from collections import deque
 from tq_worker.worker.run import Run, Stage
 
 SHORT_RUN_MS = 50.0
+MAX_AHEAD = 100
+"""How many tasks may wait here for a slot, claimed before there is one."""
+LONGEST_WAIT_S = 0.02
+"""How long a task should wait here at most: another worker might have run it meanwhile."""
 _WEIGHT = 0.05
 
 
@@ -20,6 +24,10 @@ class Hold:
         """By task id; other threads read a copy: `list(hold.runs.values())` is one step of the interpreter."""
         self.waiting: deque[Run] = deque()
         self.running = 0
+        self.ahead = 0
+        """How many more tasks to hold than there are slots; follows how soon they start."""
+        self._longest_wait_s = 0.0
+        """Of those that started since the last claim."""
         self.ended = asyncio.Event()
         """Set whenever a handler has ended."""
         self.completed = 0
@@ -27,19 +35,35 @@ class Hold:
         self._mean_ms = SHORT_RUN_MS * 2
 
     @property
-    def free_slots(self) -> int:
-        return self.slots - self.running - len(self.waiting)
-
-    @property
     def wanted(self) -> int:
-        """How many tasks to claim: as many as slots are free.
+        """How many tasks to claim: as many as slots are free, and some ahead while tasks are short.
 
-        One more while tasks are so short that fetching one would leave a slot idle; more would keep them from others.
+        To run the next batch while the last one is recorded and another is fetched is what makes short tasks fast. Long
+        ones are claimed one by one as slots become free: what waits here is kept from others.
         """
-        free = self.free_slots
-        return free + 1 if free > 0 and self._mean_ms < SHORT_RUN_MS else free
+        ahead = self.ahead if self._mean_ms < SHORT_RUN_MS else 0
+        return self.slots + ahead - self.running - len(self.waiting)
 
-    def note_duration(self, duration_ms: int) -> None:
+    def fed(self, *, is_full: bool, was_empty: bool) -> None:
+        """Learns from a claim.
+
+        Args:
+            is_full: It brought as many as were wanted: the queue has a backlog.
+            was_empty: Nothing was waiting here any more when it was sent.
+        """
+        if not is_full:
+            self.ahead = 0
+        elif self._longest_wait_s > LONGEST_WAIT_S:
+            self.ahead //= 2
+        elif was_empty:
+            self.ahead = min(MAX_AHEAD, self.ahead * 2 + 1)
+        self._longest_wait_s = 0.0
+
+    def note_wait(self, waited_s: float) -> None:
+        """Follows how long tasks wait here for a slot."""
+        self._longest_wait_s = max(self._longest_wait_s, waited_s)
+
+    def note_duration(self, duration_ms: float) -> None:
         """Follows how long tasks run."""
         self._mean_ms += (duration_ms - self._mean_ms) * _WEIGHT
 

@@ -103,7 +103,7 @@ class Pump:
         flows: list[Flow[Any]] = [delivery.flow() for delivery in deliveries]
         flows += [consumer.release_claim(of, nonce) for of, nonce, _ in lost]
         sent = time.monotonic()
-        limit = self._hold.wanted
+        limit, was_empty = self._hold.wanted, not self._hold.waiting
         nonce = consumer.new_nonce()
         if queue is not None:
             flows.append(self._claiming.claim(queue, nonce=nonce, limit=limit))
@@ -135,6 +135,7 @@ class Pump:
         if queue is not None:
             claim: consumer.Claim = results[-1]
             self._claiming.note(queue, claim, limit)
+            self._hold.fed(is_full=len(claim.tasks) >= limit, was_empty=was_empty)
             if claim.too_new is not None and self._claiming.leave_alone(queue):
                 self._log.write("error", "broker", queue=queue, text=registry.too_new(queue, claim.too_new).message)
             if claim.tasks:
