@@ -28,7 +28,7 @@ LogSink = Callable[[str], None]
 
 
 _waking = threading.Lock()
-"""Held while a handler begins to wait or is woken: few do, and an event made for each task would be a third of its cost."""
+"""Held while a handler begins to wait or is woken. Few do: an event made for each task would be a third of its cost."""
 
 
 def _nowhere(*_: object) -> None:

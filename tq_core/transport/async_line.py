@@ -22,7 +22,7 @@ class _Asked(NamedTuple):
     """Some commands that were sent, and who waits for their replies."""
 
     replies: list[Any]
-    count: int
+    wanted: int
     done: asyncio.Future[list[Any]]
     """Cancelled when its caller has lost interest: the replies are still read, and thrown away."""
     too_late: asyncio.TimerHandle
@@ -74,18 +74,17 @@ class AsyncLine(asyncio.Protocol):
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        transport = connection._writer.transport
+        # Taken away from the connection, which would close it when it is forgotten, as would the streams.
+        self._streams = connection._reader, connection._writer  # noqa: SLF001 - redis-py lends it in no other way
+        connection._reader = connection._writer = None  # noqa: SLF001
+        transport = self._streams[1].transport
         self._reader = hiredis.Reader(
             protocolError=redis_errors.InvalidResponse,
-            replyError=connection._parser.parse_error,
+            replyError=connection._parser.parse_error,  # noqa: SLF001
             notEnoughData=_INCOMPLETE,
         )
-        # Taken away from the connection, which would close it when it is forgotten, as would the streams.
-        self._streams = connection._reader, connection._writer
-        connection._reader = connection._writer = None
         transport.set_protocol(self)
         if transport.is_closing():
-            self._streams = None
             raise redis_errors.ConnectionError("the server closed the connection at once")
         self._transport = transport
 
@@ -102,7 +101,7 @@ class AsyncLine(asyncio.Protocol):
                     return
                 first = asked[0]
                 first.replies.append(reply)
-                if len(first.replies) == first.count:
+                if len(first.replies) == first.wanted:
                     asked.popleft()
                     first.too_late.cancel()
                     if not first.done.done():
@@ -112,7 +111,9 @@ class AsyncLine(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells all who wait."""
-        self._break(redis_errors.ConnectionError(f"connection lost: {exc}" if exc else "the server closed the connection"))
+        self._break(
+            redis_errors.ConnectionError(f"connection lost: {exc}" if exc else "the server closed the connection")
+        )
 
     def _too_late(self) -> None:
         self._break(redis_errors.TimeoutError(f"no answer within {self._answer_timeout_s:g} s"))
