@@ -14,6 +14,7 @@ from tq_core.errors import InvalidInputError
 
 QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 TASK_TYPE = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}\Z")
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(=[A-Za-z0-9._:/-]{0,64})?\Z")
 CHOSEN_ID = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
 
 MAX_UNIQUE_KEY_BYTES = 200
@@ -45,6 +46,20 @@ def check_task_type(name: str) -> str:
             "the first a letter or '_'"
         )
     return name
+
+
+def check_tag(tag: str) -> str:
+    """Returns what a node is tagged with: a word, or name=value.
+
+    Raises:
+        InvalidInputError: it is neither.
+    """
+    if not TAG.match(tag):
+        raise InvalidInputError(
+            f"{tag!r} cannot be a tag: use a word or name=value, at most 64 letters, digits, '.', '_' or '-' on either "
+            "side, in the value '/' and ':' too"
+        )
+    return tag
 
 
 def encode_unique_key(key: str) -> str:

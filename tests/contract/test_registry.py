@@ -234,12 +234,47 @@ def test_a_command_that_is_too_old_is_not_obeyed(q: QueueDriver) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"x", b"|{}", b"99999999999999|", b'99999999999999|{"id":"1","do":"format_disk"}']
+    "text",
+    [
+        *(
+            b"",
+            b"x",
+            b"|{}",
+            b"99999999999999|",
+            b'99999999999999|{"do":"stop"}',
+            b'99999999999999|{"id":7,"do":"stop"}',
+        ),
+        *(b'99999999999999|{"id":"a b","do":"stop"}', b'99999999999999|{"id":"","do":"stop"}', b"99999999999999|[1]"),
+    ],
 )
 def test_what_is_no_command_is_not_obeyed(live_q: QueueDriver, text: bytes) -> None:
     live_q.raw.rpush(keys.inbox("n"), text)
 
     assert live_q.command_for("n") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "do"),
+    [(b'{"id":"1","do":"format_disk"}', "format_disk"), (b'{"id":"1","do":3}', ""), (b'{"id":"1","args":[]}', "")],
+)
+def test_a_command_that_nobody_can_obey_can_still_be_answered(live_q: QueueDriver, text: bytes, do: str) -> None:
+    live_q.raw.rpush(keys.inbox("n"), b"99999999999999|" + text)
+
+    command = live_q.command_for("n")
+
+    assert command is not None
+    assert (command.id, command.do) == ("1", do)
+
+
+def test_live_nodes_are_counted_by_queue(live_q: QueueDriver) -> None:
+    q = live_q
+    assert q.run(registry.nodes_by_queue()) == {}
+    for node_id, queues in (("lost", ("a",)), ("odd", ("a",)), ("n", ("a", "b")), ("m", ("b",))):
+        q.run(registry.heartbeat(NodeInfo(node_id=node_id, host="h", pid=1, queues=queues)))
+    q.raw.zadd(keys.FLEET + "seen:node", {"lost": 1})
+    q.raw.hset(keys.FLEET + "info:node", "odd", b"no json")
+
+    assert q.run(registry.nodes_by_queue()) == {"a": 1, "b": 2}
 
 
 def test_commands_to_a_node_that_left_go_with_it(live_q: QueueDriver) -> None:

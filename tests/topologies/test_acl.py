@@ -31,6 +31,7 @@ from tq_core.roles import (
 )
 from tq_core.roles.acl import Role, acl_line
 from tq_core.roles.registry import NodeInfo
+from tq_core.roles.workload import workload
 from tq_core.transport.steps import Command, Flow
 
 pytestmark = pytest.mark.server
@@ -121,7 +122,9 @@ def test_a_worker_runs_tasks_and_looks_after_queues(user: UserOf, admin: QueueDr
     worker.run(registry.register_queue("mail"))
     worker.run(registry.publish_types([registry.PublishedType(name="work", queue="mail")]))
     worker.run(registry.heartbeat(NodeInfo(node_id="n", host="h", pid=1, queues=("mail",))))
+    assert worker.run(registry.nodes_by_queue()) == {"mail": 1}
     admin.put_many(6)
+    assert [load.ready for load in worker.run(workload(["mail"]))] == [6]
 
     good, bad, again, back, gone, _ = worker.take(6)
     assert worker.complete(good) == ["K"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import secrets
 from collections.abc import Iterable
 from typing import Any
@@ -21,7 +22,12 @@ TYPE_KEPT_MS = 7 * 86_400_000
 COMMAND_VALID_MS = 15_000
 SHORTEST_BLOCK_S = 0.01
 """To BLPOP a timeout of 0 means for ever."""
-COMMANDS = frozenset({"pause", "resume", "scale", "drain", "stop", "kill_task", "kill_worker", "stacks", "log_level"})
+COMMANDS = frozenset(
+    {
+        *("pause", "resume", "scale", "autoscale", "drain", "stop", "reload"),
+        *("kill_task", "kill_worker", "stacks", "log_level"),
+    }
+)
 
 
 # --- queues ---
@@ -165,6 +171,18 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cpu_percent: float = 0.0
 
 
+class Autoscale(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Between which bounds a node sets its number of workers itself, and what it decided last."""
+
+    least: int
+    most: int
+    at_ms: int = 0
+    """When it decided; 0 = it has not changed anything yet."""
+    processes: int = 0
+    """How many workers it wanted then."""
+    why: str = ""
+
+
 class NodeInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a node's supervisor says of itself with each heartbeat."""
 
@@ -187,6 +205,14 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     restarts: int = 0
     schema: int = 1
     """The newest version of a queue's keys that it knows; those of before it was said know 1."""
+    tags: tuple[str, ...] = ()
+    weights: dict[str, int] = {}
+    """Shares of its queues that are not 1."""
+    order: str = "fair"
+    """fair or strict."""
+    max_tasks: int | None = None
+    is_burst: bool = False
+    autoscale: Autoscale | None = None
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,6 +278,22 @@ def _members(flat: list[bytes], now_ms: int, kind: type[NodeInfo | WorkerInfo]) 
     return tuple(out)
 
 
+def nodes_by_queue() -> Flow[dict[str, int]]:
+    """How many live nodes serve each queue; reads nodes only, not their workers."""
+    now = yield from server_time_ms()
+    ids = yield Command(("ZRANGEBYSCORE", keys.FLEET + "seen:node", now - LATE_AFTER_MS, "+inf"))
+    found = (yield Command(("HMGET", keys.FLEET + "info:node", *ids))) if ids else []
+    counts: dict[str, int] = {}
+    for raw in found:
+        try:
+            served = msgspec.json.decode(raw or b"", type=NodeInfo).queues
+        except wire.UNREADABLE:
+            continue
+        for queue in served:
+            counts[queue] = counts.get(queue, 0) + 1
+    return counts
+
+
 def forget_lost(*, after_ms: int = FORGET_AFTER_MS) -> Flow[int]:
     """Takes members off the register that have been silent for so long; returns how many."""
     found = yield from fleet()
@@ -282,6 +324,15 @@ class NodeCommand(msgspec.Struct, frozen=True, kw_only=True):
     do: str
     by: str = ""
     args: dict[str, Any] = {}
+
+
+class _Bare(msgspec.Struct, frozen=True):
+    """What is left of a command that cannot be read."""
+
+    id: str
+
+
+_COMMAND_ID = re.compile("[A-Za-z0-9-]{1,64}")
 
 
 def send_command(node_id: str, do: str, *, actor: str, args: dict[str, Any] | None = None) -> Flow[str]:
@@ -319,7 +370,10 @@ def await_ack(command_id: str, *, timeout_s: float = 10.0) -> Flow[Ack | None]:
 
 
 def next_command(node_id: str, *, timeout_s: float = 5.0) -> Flow[NodeCommand | None]:
-    """The node's side: waits for a command that is still valid; None when none came."""
+    """The node's side: waits for a command that is still valid; None when none came.
+
+    What it is to do may be unknown, or empty where the command cannot be read but for its id: it can be answered then.
+    """
     found = yield Block(("BLPOP", keys.inbox(node_id), max(timeout_s, SHORTEST_BLOCK_S)), timeout_s)
     if not found:
         return None
@@ -330,8 +384,12 @@ def next_command(node_id: str, *, timeout_s: float = 5.0) -> Flow[NodeCommand | 
     try:
         command = msgspec.json.decode(text, type=NodeCommand)
     except wire.UNREADABLE:
-        return None
-    return command if command.do in COMMANDS else None
+        try:
+            command = NodeCommand(id=msgspec.json.decode(text, type=_Bare).id, do="")
+        except wire.UNREADABLE:
+            return None
+    # The answer goes to a key with this name.
+    return command if _COMMAND_ID.fullmatch(command.id) else None
 
 
 def acknowledge(command_id: str, ack: Ack) -> Flow[None]:
