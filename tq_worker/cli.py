@@ -5,16 +5,21 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tq_core.errors import TqError
+from tq_core.worker_bounds import MAX_PROCESSES, Bounds
 from tq_worker import exit_codes, settings
 from tq_worker.lifecycle_log import FORMATS, LEVELS, LifecycleLog, escape
 
 if TYPE_CHECKING:
+    from tq_worker.queue_shares import QueueShares
     from tq_worker.supervisor.systemd import ServiceManager
+
+T = TypeVar("T")
 
 STDERR = 2
 
@@ -48,9 +53,9 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @click.option("--context", metavar="NAME", help="A context of the configuration file, instead of --url.")
 @click.option(
     "--queues",
-    metavar="A,B,...",
+    metavar="A[:3],B[:1],...",
     envvar="TQ_QUEUES",
-    help="Which queues to serve.  [default: those of your task types, and `default`]",
+    help="Which queues to serve, with their shares of the tasks.  [default: those of your task types, and `default`]",
 )
 @click.option(
     "--order",
@@ -58,12 +63,12 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
     default="fair",
     show_default=True,
     envvar="TQ_ORDER",
-    help="Take turns between the queues, or always the first that has tasks.",
+    help="Take turns between the queues by their shares, or always the first that has tasks.",
 )
 @click.option(
     "--processes",
     metavar="N",
-    type=click.IntRange(1, settings.MAX_PROCESSES),
+    type=click.IntRange(1, MAX_PROCESSES),
     envvar="TQ_PROCESSES",
     show_default=f"CPUs, at most {settings.MOST_DEFAULT_PROCESSES}",
     help="Worker processes.",
@@ -76,6 +81,33 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
     show_default=True,
     envvar="TQ_SLOTS",
     help="Tasks that one process runs at once.",
+)
+@click.option(
+    "--autoscale",
+    metavar="MIN:MAX",
+    envvar="TQ_AUTOSCALE",
+    help="Run between MIN and MAX worker processes, by what waits and for how long; instead of --processes.",
+)
+@click.option(
+    "--burst",
+    is_flag=True,
+    envvar="TQ_BURST",
+    help="End when nothing is left that could run now. What is due later is left.",
+)
+@click.option(
+    "--max-tasks",
+    metavar="N",
+    type=click.IntRange(1, settings.MAX_TASKS),
+    envvar="TQ_MAX_TASKS",
+    help="Replace a worker process by a fresh one after about N tasks.",
+)
+@click.option(
+    "--tag",
+    "tags",
+    metavar="TAG",
+    multiple=True,
+    envvar="TQ_TAGS",
+    help="What people choose nodes by, such as gpu or zone=a; may be given again.",
 )
 @click.option("--name", metavar="NAME", default="", envvar="TQ_NAME", help="What the node is called.  [default: host]")
 @click.option(
@@ -135,16 +167,31 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
     if not wanted:
         click.echo(EXAMPLES, err=True)
         raise click.UsageError("no MODULE was given", ctx=click.get_current_context())
+    shares = _shares(queues)
+    if shares is not None and shares.weights and given["order"] == "strict":
+        raise click.BadParameter("shares have no meaning in strict order: leave one of them out", param_hint="--queues")
+    bounds = None if given["autoscale"] is None else _read("--autoscale", Bounds.parse, given["autoscale"])
+    if bounds is not None and processes is not None:
+        raise click.BadParameter(
+            "it sets how many processes there are: leave out --processes", param_hint="--autoscale"
+        )
+    if processes is None:
+        processes = settings.default_processes() if bounds is None else max(1, bounds.least)
     node_settings = settings.NodeSettings(
         apps=wanted,
         app_dir=os.path.abspath(given["app_dir"]),  # noqa: PTH100 - resolve() would follow links
         url=given["url"],
         context=given["context"],
-        queues=_queues(queues),
+        queues=shares.queues if shares is not None else None,
+        weights=shares.weights if shares is not None else {},
         order=given["order"],
-        processes=settings.default_processes() if processes is None else processes,
+        processes=processes,
         slots=given["slots"],
+        max_tasks=given["max_tasks"],
+        is_burst=given["burst"],
+        autoscale=bounds,
         name=given["name"],
+        tags=_tags(given["tags"]),
         lease_s=given["lease"],
         heartbeat_s=given["heartbeat"],
         drain_timeout_s=given["drain_timeout"],
@@ -156,18 +203,26 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
     sys.exit(_run(node_settings))
 
 
-def _queues(text: str | None) -> tuple[str, ...] | None:
+def _read(option: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except TqError as error:
+        raise click.BadParameter(error.message, param_hint=option) from error
+
+
+def _shares(text: str | None) -> QueueShares | None:
+    from tq_worker.queue_shares import parse_queues
+
+    return None if text is None else _read("--queues", parse_queues, text)
+
+
+def _tags(given: tuple[str, ...]) -> tuple[str, ...]:
     from tq_core import names
 
-    if text is None:
-        return None
-    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not found:
-        raise click.BadParameter("name at least one queue", param_hint="--queues")
-    try:
-        return tuple(names.check_queue(name) for name in found)
-    except TqError as error:
-        raise click.BadParameter(error.message, param_hint="--queues") from error
+    found = tuple(dict.fromkeys(given))
+    if len(found) > settings.MAX_TAGS:
+        raise click.BadParameter(f"{len(found)} tags: give at most {settings.MAX_TAGS}", param_hint="--tag")
+    return tuple(_read("--tag", names.check_tag, tag) for tag in found)
 
 
 def _http(text: str | None) -> settings.HttpAddress | None:

@@ -37,6 +37,9 @@ class Setup(_Frame, frozen=True, tag="setup"):
     """None = those of the loaded task types, and `default`."""
     order: str
     slots: int
+    weights: dict[str, int]
+    max_tasks: int | None
+    """After about so many tasks it asks to be replaced."""
     lease_s: float
     heartbeat_s: float
     log_format: str
@@ -52,7 +55,7 @@ class Go(_Frame, frozen=True, tag="go"):
 
 
 class Order(_Frame, frozen=True, tag="order"):
-    """Something to do: pause, resume, slots, drain, stop, end_task, stacks, log_level."""
+    """Something to do: pause, resume, slots, drain, stop, end_task, stacks, log_level, report."""
 
     number: int
     do: str
@@ -89,6 +92,8 @@ class Alive(_Frame, frozen=True, tag="alive"):
 
     loop_stalled_s: float
     running: int
+    taken: int = 0
+    """Tasks that it has claimed so far."""
 
 
 class Counted(_Frame, frozen=True, tag="counted"):
@@ -104,6 +109,12 @@ class Retiring(_Frame, frozen=True, tag="retiring"):
     why: str
 
 
+class Worn(_Frame, frozen=True, tag="worn"):
+    """The process has run as many tasks as it should; it goes on until it is replaced."""
+
+    why: str
+
+
 class Answer(_Frame, frozen=True, tag="answer"):
     """What became of an order."""
 
@@ -114,12 +125,12 @@ class Answer(_Frame, frozen=True, tag="answer"):
 
 
 FromSupervisor: TypeAlias = Setup | Go | Order
-FromWorker: TypeAlias = Ready | Refused | Alive | Counted | Retiring | Answer
+FromWorker: TypeAlias = Ready | Refused | Alive | Counted | Retiring | Worn | Answer
 
 _encoder = msgspec.json.Encoder()
 _from_supervisor: msgspec.json.Decoder[FromSupervisor] = msgspec.json.Decoder(Setup | Go | Order)
 _from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(
-    Ready | Refused | Alive | Counted | Retiring | Answer
+    Ready | Refused | Alive | Counted | Retiring | Worn | Answer
 )
 
 

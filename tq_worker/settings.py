@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from tq_core.worker_bounds import Bounds
+
 DEFAULT_SLOTS = 10
 MAX_SLOTS = 1000
-MAX_PROCESSES = 256
 MOST_DEFAULT_PROCESSES = 4
 DEFAULT_QUEUE = "default"
 LEASE_S = 30.0
@@ -22,6 +23,10 @@ HTTP_PORT = 9464
 MAX_PORT = 65_535
 ORDERS = ("fair", "strict")
 START_METHODS = ("fork", "spawn")
+
+
+MAX_TAGS = 32
+MAX_TASKS = 1_000_000_000
 
 
 class HttpAddress(NamedTuple):
@@ -44,10 +49,18 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     context: str | None = None
     queues: tuple[str, ...] | None = None
+    weights: dict[str, int] = {}
+    """Shares of the queues that were given one; the others have 1."""
     order: str = "fair"
     processes: int = 1
     slots: int = DEFAULT_SLOTS
+    max_tasks: int | None = None
+    """About how many tasks a worker process takes before a fresh one replaces it; None = no such limit."""
+    is_burst: bool = False
+    """Whether the node ends when its queues are empty."""
+    autoscale: Bounds | None = None
     name: str = ""
+    tags: tuple[str, ...] = ()
     lease_s: float = LEASE_S
     heartbeat_s: float = HEARTBEAT_S
     drain_timeout_s: float = DRAIN_TIMEOUT_S

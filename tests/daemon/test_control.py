@@ -8,6 +8,8 @@ import pytest
 
 from tests.daemon.site import Site
 from tests.waiting import wait_until
+from tq_core.keyspace import keys
+from tq_core.roles import registry
 
 
 def test_a_paused_node_claims_nothing_until_it_is_resumed(site: Site) -> None:
@@ -179,11 +181,21 @@ def test_the_log_level_can_be_changed(site: Site) -> None:
     assert not site.command(node, "log_level", level="loud").ok
 
 
-def test_a_command_that_makes_no_sense_is_answered_with_why(site: Site) -> None:
+def test_a_command_that_makes_no_sense_is_answered_with_why_and_changes_nothing(site: Site) -> None:
     node = site.started()
 
-    assert "from 0 to" in site.command(node, "scale", processes=-1).text
+    assert "processes: Expected `int` >= 0" in site.command(node, "scale", processes=-1).text
+    assert "slots" in site.command(node, "scale", processes=0, slots=True).text
     assert "say processes or slots" in site.command(node, "scale").text
-    assert "cannot be done like this" in site.command(node, "scale", processes="many").text
+    assert "the least not above the most" in site.command(node, "autoscale", least=3, most=1).text
     assert not site.command(node, "kill_task").ok
+    info = site.node_info(node)
+    assert (info.processes, info.slots, info.autoscale) == (1, 10, None)
+    for number, said in enumerate(('"do":"fly"', '"do":"pause","args":{"now":1}', '"do":7', '"do":"pause","args":[]')):
+        # What a newer client could send, or anybody who may write there.
+        site.driver.raw.rpush(keys.inbox(info.node_id), f'9999999999999|{{"id":"odd{number}",{said}}}')
+        answer = site.driver.run(registry.await_ack(f"odd{number}"))
+        assert answer is not None
+        assert not answer.ok
+        assert any(word in answer.text for word in ("'fly' is not known", "cannot be done", "cannot be read")), answer
     assert site.ended(site.put("count", n=1)).state == "completed"

@@ -164,6 +164,12 @@ def test_the_samples_run_without_any_code(site: Site) -> None:
     [
         (["traced_tasks", "--processes", "0"], "'--processes': 0 is not in the range"),
         (["traced_tasks", "--queues", "a b"], "'a b' cannot be a queue's name"),
+        (["traced_tasks", "--queues", "a:0"], "'0' cannot be the weight of the queue 'a'"),
+        (["traced_tasks", "--queues", "a:2", "--order", "strict"], "shares have no meaning in strict order"),
+        (["traced_tasks", "--autoscale", "3:1"], "'3:1' is no MIN:MAX"),
+        (["traced_tasks", "--autoscale", "1:3", "--processes", "2"], "leave out --processes"),
+        (["traced_tasks", "--tag", "a b\x1b"], "'a b\\x1b' cannot be a tag"),
+        (["traced_tasks", "--max-tasks", "0"], "'--max-tasks': 0 is not in the range"),
         (["traced_tasks", "--lise"], "No such option '--lise'"),
         (["traced_tasks", "--app-dir", "/nowhere\x1b[31m"], "'/nowhere\\x1b[31m' does not exist"),
     ],

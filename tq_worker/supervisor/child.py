@@ -55,8 +55,11 @@ class WorkerChild:
         """Whether it is to be killed as soon as it is there."""
         self.is_working = False
         self.is_draining = False
+        self.is_trial = False
+        """Whether it is not known yet that it can take another's place."""
         self.running = 0
         self.loop_lag_s = 0.0
+        self.taken = 0
         self.started_at = time.monotonic()
         self.alive_at = time.monotonic()
 
@@ -185,7 +188,7 @@ class WorkerChild:
                 self.refused = frame
                 self.decided.set()
             case frames.Alive():
-                self.running, self.loop_lag_s = frame.running, frame.loop_stalled_s
+                self.running, self.taken, self.loop_lag_s = frame.running, frame.taken, frame.loop_stalled_s
             case frames.Retiring():
                 self.retiring = frame.why
             case frames.Answer():

@@ -43,6 +43,12 @@ class NodeHeartbeat:
         """Does not wait for the next turn: something changed that people watch."""
         self._changed.set()
 
+    def publish(self, types: Sequence[PublishedType], schedules: Sequence[Schedule]) -> None:
+        """Says at once what the code has now, as at the start."""
+        self._types, self._schedules = types, schedules
+        self._published_at = None
+        self.beat_soon()
+
     async def beat(self) -> None:
         """One heartbeat; the first, and one an hour, publish the types and declare the schedules.
 

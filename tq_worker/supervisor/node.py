@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
-import platform
-import socket
 import time
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tq_core.errors import BrokerError, SchemaTooNewError, TqError
-from tq_core.keyspace import keys
 from tq_core.roles import registry
 from tq_core.roles.registry import NodeInfo
 from tq_worker import exit_codes, frames
@@ -27,19 +23,22 @@ from tq_worker.supervisor.broker_link import open_link
 from tq_worker.supervisor.broker_pulse import BrokerPulse
 from tq_worker.supervisor.child import WorkerChild
 from tq_worker.supervisor.control import ControlDesk
+from tq_worker.supervisor.description import describe
 from tq_worker.supervisor.exposure import Exposure, ListenError
 from tq_worker.supervisor.heartbeat import NodeHeartbeat
 from tq_worker.supervisor.processes import WorkerProcesses
+from tq_worker.supervisor.rolling import Rolling
+from tq_worker.supervisor.scaling import Scaling
 from tq_worker.supervisor.seat import Seat
 from tq_worker.supervisor.signals import Signals
-from tq_worker.version import tq_version
 from tq_worker.zygote import Zygote
 
 if TYPE_CHECKING:
     from tq_core.transport.runner import AsyncRunner
     from tq_worker.supervisor.systemd import ServiceManager
 
-SCALE_TIMEOUT_S = 9.0
+T = TypeVar("T")
+
 CLEANED_UP_S = 5.0
 SIGN_OFF_S = 3.0
 HURRY_CLEANED_UP_S = 2.0
@@ -65,12 +64,15 @@ class Node:
         self.seats: list[Seat] = []
         self.restarts = 0
         self.log_level = settings.log_level
+        self.rolling = Rolling(self)
+        self.scaling = Scaling(self)
         self._numbers = itertools.count(1)
         self._first: frames.Ready | None = None
         self._runner: AsyncRunner | None = None
         self._heartbeat: NodeHeartbeat | None = None
         self._seat_tasks: dict[Seat, asyncio.Task[None]] = {}
-        self._services: list[asyncio.Task[None]] = []
+        self._services: list[asyncio.Task[Any]] = []
+        self._upkeep: list[asyncio.Task[None]] = []
         self._cleaning: set[asyncio.Task[None]] = set()
         self._is_hurried = False
         self._left = asyncio.Event()
@@ -93,14 +95,14 @@ class Node:
             self.worker_processes.close()
 
     async def _run(self) -> tuple[int, str]:
-        Signals(leave=self._signalled, hurry=self.hurry).install()
-        self._open_seat()
+        Signals(leave=self._signalled, hurry=self.hurry, reload=self._reload).install()
+        self.open_seat()
         refusal = await self._first_worker()
         if refusal is not None:
             await self._close_seats()
             return refusal
         if not self.is_leaving:
-            self._fill_seats()
+            self.fill_seats()
             await self._left.wait()
         await self._close_seats()
         await self._sign_off()
@@ -175,12 +177,15 @@ class Node:
         )
         await self._heartbeat.beat()
         self._runner = runner
-        self._services = [
-            asyncio.create_task(self._heartbeat.run()),
-            asyncio.create_task(upkeep.keep_up(runner, kept_up, self.log, self.pulse)),
-            asyncio.create_task(upkeep.carry(runner, kept_up, self.log)),
-            asyncio.create_task(ControlDesk(self, broker.endpoint).run()),
-        ]
+        self.spawn(self._heartbeat.run())
+        self._keep_up(runner, kept_up)
+        self.spawn(ControlDesk(self, broker.endpoint, runner).run())
+        if self.settings.autoscale is not None:
+            self.scaling.autoscale(self.settings.autoscale, runner)
+        if self.settings.is_burst:
+            from tq_worker.supervisor.burst import run_burst
+
+            self.spawn(run_burst(self, runner))
         self.log.write(
             "info",
             "node",
@@ -189,6 +194,30 @@ class Node:
             processes=self.processes,
             slots=self.slots,
         )
+
+    def _keep_up(self, runner: AsyncRunner, queues: Sequence[str]) -> None:
+        self._upkeep = [
+            self.spawn(upkeep.keep_up(runner, queues, self.log, self.pulse)),
+            self.spawn(upkeep.carry(runner, queues, self.log)),
+        ]
+
+    async def adopt(self, ready: frames.Ready) -> None:
+        """Becomes a node of the code that was loaded anew: its queues, types and schedules.
+
+        Raises:
+            BrokerError: the broker was not reached; nothing was changed.
+        """
+        assert self._runner is not None
+        assert self._heartbeat is not None
+        try:
+            kept_up = await self._registered(self._runner, ready.queues)
+        except SchemaTooNewError as error:
+            self.log.write("error", "broker", text=error.message)
+            return
+        self._first = ready
+        self._heartbeat.publish(ready.types, ready.schedules)
+        await end_all(self._upkeep)
+        self._keep_up(self._runner, kept_up)
 
     async def _registered(self, runner: AsyncRunner, queues: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the queues that this version can serve; it says which others there are.
@@ -223,6 +252,8 @@ class Node:
             queues=given.queues,
             order=given.order,
             slots=self.slots,
+            weights=given.weights,
+            max_tasks=given.max_tasks,
             lease_s=given.lease_s,
             heartbeat_s=given.heartbeat_s,
             log_format=given.log_format,
@@ -232,8 +263,9 @@ class Node:
 
     # --- seats ---
 
-    def _open_seat(self) -> Seat:
-        seat = Seat(self)
+    def open_seat(self, *, is_trial: bool = False) -> Seat:
+        """Has one more worker; one on trial is not replaced unless it has begun."""
+        seat = Seat(self, is_trial=is_trial)
         self.seats.append(seat)
         task = self._seat_tasks[seat] = asyncio.create_task(seat.keep())
         task.add_done_callback(lambda _: self._seat_ended(seat))
@@ -253,38 +285,26 @@ class Node:
         """Seats that are not being emptied."""
         return [seat for seat in self.seats if not seat.is_closed]
 
-    def _fill_seats(self) -> None:
-        while len(self.open_seats()) < self.processes:
-            self._open_seat()
+    def working(self) -> list[WorkerChild]:
+        """Workers that have begun, those that drain too."""
+        return [seat.child for seat in self.seats if seat.child is not None and seat.child.is_working]
 
-    async def scale(self, processes: int) -> tuple[int, int]:
-        """Sets the number of workers; returns how many came and how many are leaving, once that has taken effect."""
-        self.processes = processes
-        before = self.open_seats()
-        self._fill_seats()
-        new = [seat for seat in self.open_seats() if seat not in before]
-        surplus = before[processes:]
-        changes: list[asyncio.Task[Any]] = [asyncio.create_task(seat.working.wait()) for seat in new]
-        changes += [
-            asyncio.create_task(seat.leave(deadline_s=self.settings.drain_timeout_s, why="the node was scaled down"))
-            for seat in surplus
-        ]
-        if changes:
-            _, late = await asyncio.wait(changes, timeout=SCALE_TIMEOUT_S)
-            for change in late:
-                change.cancel()
-        self.beat_soon()
-        return len(new), len(surplus)
+    def fill_seats(self) -> None:
+        """Has as many workers as it should, where there are fewer."""
+        while len(self.open_seats()) < self.processes and not self.is_leaving:
+            self.open_seat()
 
     def said(self, child: WorkerChild, frame: frames.FromWorker) -> None:
         """Learns from a worker."""
         self._exposure.heard(child, frame)
         if isinstance(frame, frames.Retiring):
             self.log.write("debug", "worker", text=frame.why, worker_id=child.worker_id)
+        elif isinstance(frame, frames.Worn):
+            self.spawn(self.rolling.recycle(child, frame.why))
 
     def died(self, child: WorkerChild, exit_code: int) -> None:
         """Gives back what a dead worker held, in the background."""
-        if exit_code != 0 and not child.retiring:
+        if exit_code != 0 and not child.retiring and not child.is_trial:
             self.restarts += 1
         self._exposure.gone(child)
         noted = child.close_board()
@@ -297,7 +317,7 @@ class Node:
                 self._runner,
                 self.log,
                 worker_id=child.worker_id,
-                queues=self._first.queues,
+                queues=(child.ready or self._first).queues,
                 noted=noted,
                 exit_code=exit_code,
                 metrics=self._exposure.metrics,
@@ -305,6 +325,11 @@ class Node:
         )
         self._cleaning.add(cleaning)
         cleaning.add_done_callback(self._cleaning.discard)
+
+    @property
+    def is_cleaning(self) -> bool:
+        """Whether something of a dead worker is still to be given back."""
+        return bool(self._cleaning)
 
     async def cleaned_up(self, within_s: float) -> None:
         """Returns when nothing of dead workers is left to give back, or when the time is up."""
@@ -322,26 +347,14 @@ class Node:
     def state(self) -> str:
         return "draining" if self.is_leaving else "paused" if self.is_paused else "running"
 
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Those that it serves; none before the code is loaded."""
+        return self._first.queues if self._first is not None else ()
+
     def describe(self) -> NodeInfo:
         """What the heartbeat says."""
-        first = self._first
-        return NodeInfo(
-            node_id=self.node_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            state=self.state,
-            processes=self.processes,
-            slots=self.slots,
-            worker_ids=tuple(seat.child.worker_id for seat in self.seats if seat.child and seat.child.is_working),
-            queues=first.queues if first else (),
-            types=tuple(published.name for published in first.types) if first else (),
-            started_at_ms=self.started_at_ms,
-            tq_version=tq_version(),
-            code_version=first.code_version if first else "",
-            python=platform.python_version(),
-            restarts=self.restarts,
-            schema=keys.SCHEMA_VERSION,
-        )
+        return describe(self, self._first)
 
     def beat_soon(self) -> None:
         """Shows a change at once."""
@@ -353,6 +366,12 @@ class Node:
 
     def _signalled(self, name: str) -> None:
         self.leave(name, self.settings.drain_timeout_s)
+
+    def _reload(self, why: str) -> None:
+        if self.is_serving:
+            self.spawn(self.rolling.reload_for(why))
+        else:
+            self._signalled(why)
 
     def leave(self, why: str, deadline_s: float) -> asyncio.Future[Any] | None:
         """Drains all workers, then ends the node; the future is done when they have stopped claiming."""
@@ -398,8 +417,15 @@ class Node:
         await self._runner.aclose()
         await asyncio.to_thread(self._broker.close)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Does something in the background for as long as the node lives."""
         task = asyncio.create_task(work)
         self._services.append(task)
-        task.add_done_callback(lambda done: self._services.remove(done) if done in self._services else None)
+        task.add_done_callback(self._service_ended)
+        return task
+
+    def _service_ended(self, task: asyncio.Task[Any]) -> None:
+        if task in self._services:
+            self._services.remove(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.write("error", "fault", text=f"{type(error).__name__}: {error}")

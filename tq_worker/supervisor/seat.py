@@ -54,8 +54,8 @@ class Keeper(Protocol):
 class Seat:
     """Keeps one worker running until the seat is closed."""
 
-    def __init__(self, node: Keeper) -> None:
-        self._node = node
+    def __init__(self, node: Keeper, *, is_trial: bool = False) -> None:
+        self._node, self._is_trial = node, is_trial
         self._backoff = Backoff()
         self._closed = asyncio.Event()
         self.child: WorkerChild | None = None
@@ -77,6 +77,7 @@ class Seat:
             child = self.child = WorkerChild(
                 self._node.new_setup(), processes=self._node.worker_processes, said=self._node.said
             )
+            child.is_trial = self._is_trial
             if not self.first_child.done():
                 self.first_child.set_result(child)
             admitting = asyncio.create_task(self._admit(child))
@@ -91,7 +92,7 @@ class Seat:
                 watching.cancel()
                 self.working.clear()
             self._node.died(child, code)
-            if self._closed.is_set() or self._node.is_leaving or not self._node.is_serving:
+            if self._closed.is_set() or self._node.is_leaving or not self._node.is_serving or self._is_trial:
                 break
             await self._wait_before_next(child, code)
         self.child = None
@@ -106,6 +107,7 @@ class Seat:
             await child.decided.wait()
         if child.ready is not None and await self._node.admit(child):
             child.go(is_paused=self._node.is_paused)
+            self._is_trial = child.is_trial = False
             self.working.set()
             self._node.beat_soon()
 

@@ -16,6 +16,8 @@ from tq_core.errors import BrokerError
 from tq_core.roles import consumer, waking
 from tq_core.transport.runner import AsyncRunner
 from tq_core.transport.steps import Flow
+from tq_worker.worker.turns import Turns
+from tq_worker.worker.wear import Wear
 
 POLL_S = 1.0
 POLL_JITTER = 0.25
@@ -28,16 +30,18 @@ class Claiming:
     """Which queues are ripe."""
 
     def __init__(
-        self, runner: AsyncRunner, queues: tuple[str, ...], *, worker_id: str, lease_ms: int, order: str
+        self, runner: AsyncRunner, queues: tuple[str, ...], *, worker_id: str, lease_ms: int, turns: Turns
     ) -> None:
-        self._runner, self._queues = runner, queues
-        self._worker_id, self._lease_ms, self._is_strict = worker_id, lease_ms, order == "strict"
+        self._runner, self._queues, self._turns = runner, queues, turns
+        self._worker_id, self._lease_ms = worker_id, lease_ms
         self._ripe = set(queues)
         self._too_new: dict[str, float] = {}
         """When a queue that a newer tq wrote is looked at again, by our monotonic clock."""
         self._due: dict[str, float] = {}
         """When the next delayed task of a queue is due, by our monotonic clock."""
-        self._turn = 0
+        self.taken = 0
+        """Tasks that were claimed so far."""
+        self.wear: Wear | None = None
         self._is_open = False
         self._may_listen = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
@@ -55,14 +59,7 @@ class Claiming:
         """The queue to claim from now; None when there is none."""
         if not self._ripe or not self._is_open:
             return None
-        if self._is_strict:
-            return next(queue for queue in self._queues if queue in self._ripe)
-        for step in range(len(self._queues)):
-            queue = self._queues[(self._turn + step) % len(self._queues)]
-            if queue in self._ripe:
-                self._turn = (self._turn + step + 1) % len(self._queues)
-                return queue
-        return None
+        return self._turns.next(self._ripe)
 
     def claim(self, queue: str, *, nonce: str, limit: int) -> Flow[consumer.Claim]:
         """The claim itself."""
@@ -70,6 +67,10 @@ class Claiming:
 
     def note(self, queue: str, claim: consumer.Claim, limit: int) -> None:
         """Learns from the answer whether the queue may have more."""
+        self.taken += len(claim.tasks)
+        if self.wear is not None:
+            self.wear.taken(self.taken)
+        self._turns.took(queue, len(claim.tasks))
         if len(claim.tasks) >= limit:
             return
         self._ripe.discard(queue)

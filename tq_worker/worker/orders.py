@@ -52,6 +52,8 @@ class Orders:
             case "slots":
                 process.set_slots(int(order.args["slots"]))
                 self._answer(order, text=f"{process.hold.slots} slots")
+            case "report":
+                self._answer(order, data={"is_idle": process.is_idle, "taken": process.claiming.taken})
             case "drain" | "stop":
                 process.leave(float(order.args.get("deadline_s", 0)), str(order.args.get("why", order.do)))
                 if order.do == "stop":
@@ -93,8 +95,10 @@ class Orders:
             self._answer(order, text="it had not started")
         self._process.floor.stop(run, wish(order.args))
 
-    def _answer(self, order: frames.Order, *, ok: bool = True, text: str = "") -> None:
-        self._process.channel.send(frames.Answer(number=order.number, ok=ok, text=text))
+    def _answer(
+        self, order: frames.Order, *, ok: bool = True, text: str = "", data: dict[str, Any] | None = None
+    ) -> None:
+        self._process.channel.send(frames.Answer(number=order.number, ok=ok, text=text, data=data or {}))
 
 
 def wish(asked: dict[str, Any]) -> Ending:

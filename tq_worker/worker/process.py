@@ -32,7 +32,9 @@ from tq_worker.worker.pump import Pump
 from tq_worker.worker.reports import Reports
 from tq_worker.worker.run import Ending, Run
 from tq_worker.worker.task_log import TaskLog
+from tq_worker.worker.turns import Turns
 from tq_worker.worker.watchdog import Hanging, Watchdog
+from tq_worker.worker.wear import Wear
 
 if TYPE_CHECKING:
     from tq_worker.worker.counting import CountingTaskLog
@@ -107,8 +109,10 @@ class WorkerProcess:
             self._queues,
             worker_id=setup.worker_id,
             lease_ms=int(setup.lease_s * 1000),
-            order=setup.order,
+            turns=Turns(self._queues, setup.weights, is_strict=setup.order == "strict"),
         )
+        if setup.max_tasks:
+            self.claiming.wear = Wear(setup.max_tasks, lambda why: self.channel.send(frames.Worn(why=why)))
         self.pump = Pump(
             runner,
             outbox=self._outbox,
@@ -229,6 +233,11 @@ class WorkerProcess:
         self.floor.start_waiting()
         self.pump.wake()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it holds no task, has nothing to say about one and no claim on its way."""
+        return not self.hold.runs and self.pump.is_idle
+
     # --- leaving ---
 
     def leave(self, grace_s: float, why: str) -> None:
@@ -274,7 +283,8 @@ class WorkerProcess:
         now = time.monotonic()
         if now - self._last_alive >= 1.0:
             self._last_alive = now
-            self.channel.send(frames.Alive(loop_stalled_s=self._watchdog.lag_s, running=self.hold.running))
+            lag_s, taken = self._watchdog.lag_s, self.claiming.taken
+            self.channel.send(frames.Alive(loop_stalled_s=lag_s, running=self.hold.running, taken=taken))
             self._tell_counts()
         if self._watchdog.should_warn():
             self._warn_of_hanging()

@@ -88,6 +88,11 @@ class Pump:
             if not self._outbox and not self._due_lost():
                 return
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to say, no claim on its way, and none whose answer was lost."""
+        return self._is_idle.is_set() and not self._outbox and not self._lost
+
     async def quiet(self) -> None:
         """Returns when no claim is on its way; with claiming closed none follows."""
         await self._not_asking.wait()

@@ -1,0 +1,72 @@
+"""How many workers a node has: as it was told, or as it decides within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tq_core.roles.registry import Autoscale
+from tq_core.worker_bounds import Bounds
+from tq_worker.supervisor.seat import Seat
+
+if TYPE_CHECKING:
+    from tq_core.transport.runner import AsyncRunner
+    from tq_worker.supervisor.autoscaler import Autoscaler
+    from tq_worker.supervisor.node import Node
+
+SCALE_TIMEOUT_S = 9.0
+
+
+class Scaling:
+    """Sets the number of one node's workers; those that are too many finish their tasks first."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._autoscaler: Autoscaler | None = None
+
+    def begin(self, processes: int, why: str) -> tuple[list[Seat], list[asyncio.Task[bool]]]:
+        """Sets the number; returns the seats of new workers, and what is done as surplus ones stop claiming."""
+        node = self._node
+        node.processes = processes
+        before = node.open_seats()
+        node.fill_seats()
+        new = [seat for seat in node.open_seats() if seat not in before]
+        leaving = [
+            node.spawn(seat.leave(deadline_s=node.settings.drain_timeout_s, why=why)) for seat in before[processes:]
+        ]
+        node.beat_soon()
+        return new, leaving
+
+    async def scale(self, processes: int) -> tuple[int, int]:
+        """Sets the number; returns how many came and how many are leaving, once that has taken effect."""
+        new, surplus = self.begin(processes, "the node was scaled down")
+        changes: list[asyncio.Task[Any]] = [asyncio.create_task(seat.working.wait()) for seat in new]
+        changes += surplus
+        if changes:
+            await asyncio.wait(changes, timeout=SCALE_TIMEOUT_S)
+            for change in changes[: len(new)]:
+                change.cancel()
+        self._node.beat_soon()
+        return len(new), len(surplus)
+
+    def autoscale(self, bounds: Bounds, runner: AsyncRunner) -> None:
+        """Decides itself from now on, within bounds."""
+        if self._autoscaler is None:
+            from tq_worker.supervisor.autoscaler import Autoscaler
+
+            self._autoscaler = Autoscaler(self._node, runner)
+            self._node.spawn(self._autoscaler.run())
+        self._autoscaler.set_bounds(bounds)
+        self._node.beat_soon()
+
+    def stop_autoscaling(self) -> bool:
+        """Keeps the number of workers as it is; whether that is news."""
+        was_on = self.described() is not None
+        if self._autoscaler is not None:
+            self._autoscaler.set_bounds(None)
+        self._node.beat_soon()
+        return was_on
+
+    def described(self) -> Autoscale | None:
+        """The bounds and what was decided last; None while the node decides nothing."""
+        return self._autoscaler.describe() if self._autoscaler is not None else None
