@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,12 @@ from tq_core.roles import registry
 from tq_core.roles.registry import Ack, NodeCommand, NodeInfo, SlotInfo, WorkerInfo
 from tq_core.transport.runner import SyncRunner
 
+NODE: dict[str, Any] = {
+    "queues": ("mail", "news"),
+    "weights": {"mail": 3},
+    "tags": ("gpu", "zone=a"),
+    "autoscale": registry.Autoscale(least=1, most=8, at_ms=1, processes=2, why="4 tasks wait\x1b[31m"),
+}
 Answer = Callable[[NodeCommand], Ack | None]
 
 
@@ -25,7 +32,7 @@ def answering(mail: QueueDriver) -> Iterator[Callable[[Answer], list[NodeCommand
 
     def serve(answer: Answer) -> list[NodeCommand]:
         seen: list[NodeCommand] = []
-        node = NodeInfo(node_id="host-1-ab12", host="host", pid=1, processes=2, slots=4, queues=("mail",))
+        node = NodeInfo(node_id="host-1-ab12", host="host", pid=1, processes=2, slots=4, **NODE)
         mail.run(registry.heartbeat(node))
         running = (SlotInfo(task_id="t@mail"), SlotInfo(task_id="other@mail"))
         for n in (1, 2):
@@ -65,8 +72,13 @@ def test_the_list_shows_nodes_and_workers(tq: Tq, answering: Callable[[Answer], 
     text = tq.ok("workers", "list").out
     assert "host-1-ab12.2" in text
     assert "2/4" in text
+    assert "mail:3,news" in text
+    assert "host-1-ab12 autoscales 1:8; " in text
+    assert " ago to 2: 4 tasks wait\\x1b[31m" in text
     record = tq.ok("workers", "list", "--json").record
     assert record["node_id"] == "host-1-ab12"
+    assert (record["weights"], record["tags"], record["order"]) == ({"mail": 3, "news": 1}, ["gpu", "zone=a"], "fair")
+    assert record["autoscale"]["last"]["processes"] == 2
     assert [w["worker_id"] for w in record["workers"]] == ["host-1-ab12.1", "host-1-ab12.2"]
     assert [slot["task_id"] for slot in record["workers"][0]["running"]] == ["t@mail", "other@mail"]
 
@@ -76,7 +88,14 @@ def test_the_list_shows_nodes_and_workers(tq: Tq, answering: Callable[[Answer], 
     [
         (["scale", "host-1-ab12", "5"], "scale", {"processes": 5}),
         (["scale", "ab12", "5", "--slots", "20"], "scale", {"processes": 5, "slots": 20}),
+        (["scale", "5", "--tag", "zone=a"], "scale", {"processes": 5}),
+        (["autoscale", "ab12", "1:8"], "autoscale", {"least": 1, "most": 8}),
+        (["autoscale", "ab12", "off"], "autoscale", {}),
+        (["reload", "ab12"], "reload", {}),
+        (["reload", "--tag", "gpu", "--drain", "1m"], "reload", {"deadline_s": 60.0}),
+        (["log-level", "ab12", "debug"], "log_level", {"level": "debug"}),
         (["pause", "ab12"], "pause", {}),
+        (["pause", "--tag", "gpu", "--tag", "zone=a"], "pause", {}),
         (["resume", "--all"], "resume", {}),
         (["stop", "ab12"], "drain", {}),
         (["stop", "ab12", "--drain", "5m"], "drain", {"deadline_s": 300.0}),
@@ -141,7 +160,27 @@ def test_which_nodes_must_be_said(tq: Tq, mail: QueueDriver) -> None:
     assert tq("workers", "pause").code == 2
     assert tq("workers", "pause", "x", "--all").code == 2
     assert tq("workers", "pause", "--all").code == 3
+    assert tq("workers", "pause", "x", "--tag", "gpu").code == 2
     assert tq("workers", "stop", "x", "--now", "--drain", "1").code == 2
+
+
+def test_what_cannot_be_meant_is_refused_before_anything_is_sent(
+    tq: Tq, answering: Callable[[Answer], list[NodeCommand]]
+) -> None:
+    seen = answering(agree)
+    for words, said in (
+        (["pause", "--tag", "gpu", "--tag", "zone=b"], "no live node has the tag gpu and zone=b"),
+        (["pause", "--tag", "a b"], "cannot be a tag"),
+        (["autoscale", "ab12", "8:1"], "no MIN:MAX"),
+        (["autoscale", "ab12", "on"], "no MIN:MAX"),
+        (["log-level", "ab12", "loud"], "loud"),
+        (["scale", "ab12", "1e3"], "1e3"),
+        (["scale", "ab12", "257"], "257"),
+    ):
+        ran = tq("workers", *words)
+        assert (ran.code, ran.out) in ((2, ""), (3, "")), ran
+        assert said in ran.err
+    assert seen == []
 
 
 def test_killing_a_task_tells_first_how_many_others_may_rerun(

@@ -37,7 +37,7 @@ COMMANDS = {
     "cron": ("tq_console.cli.cron:cron", "List, add, remove, run, pause, resume schedules."),
     "workers": (
         "tq_console.cli.workers:workers",
-        "List, scale, pause, resume, stop, kill workers, or see what they are doing.",
+        "List, scale, pause, resume, reload, stop, kill workers, or see what they are doing.",
     ),
     "stats": ("tq_console.cli.stats:stats", "Show queues, workers and rates at a glance."),
     "health": (

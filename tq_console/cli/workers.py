@@ -10,15 +10,20 @@ import click
 from tq_console.cli.commands import Group
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.invocation import Invocation
+from tq_console.cli.node_choice import Choice, choosing_nodes, chosen, match_id, worker_named
 from tq_console.cli.values import DURATION
 from tq_console.view.formats import age
 from tq_console.view.tables import Cell, Column
 from tq_console.view.text import visible, visible_lines
+from tq_core.worker_bounds import MAX_PROCESSES, Bounds
 
 if TYPE_CHECKING:
-    from tq_core.roles.registry import Ack, Fleet
+    from tq_core.roles.registry import Ack, Fleet, NodeInfo
 
 ACK_TIMEOUT_S = 10.0
+RELOAD_TIMEOUT_S = 55.0
+"""Answers are kept for a minute."""
+LOG_LEVELS = ("debug", "info", "warning", "error")
 NODE_COLUMNS = (
     Column("NODE", is_flexible=True),
     Column("HOST", is_flexible=True, is_optional=True),
@@ -27,6 +32,7 @@ NODE_COLUMNS = (
     Column("WORKERS", is_right=True),
     Column("SLOTS", is_right=True),
     Column("QUEUES", is_flexible=True),
+    Column("TAGS", is_flexible=True, is_optional=True),
     Column("RESTARTS", is_right=True, is_optional=True),
     Column("SEEN", is_right=True, is_optional=True),
     Column("UP", is_right=True, is_optional=True),
@@ -41,10 +47,11 @@ NODE_COLUMNS = (
         tq workers scale host-4711-ab12 8
         tq workers stop ab12                             # the end of an id, where no other ends like it
         tq workers pause mailer                          # the name of a node, where no other has it
+        tq workers reload --tag zone=a                   # all nodes that were started with --tag zone=a
     """,
 )
 def workers() -> None:
-    """List, scale, pause, resume, stop, kill workers, or see what they are doing."""
+    """List, scale, pause, resume, reload, stop, kill workers, or see what they are doing."""
 
 
 @workers.command(
@@ -67,6 +74,8 @@ def list_workers(invocation: Invocation) -> None:
         out.records(fleet_records(fleet))
         return
     out.table(NODE_COLUMNS, _node_rows(fleet), empty="no node: start one with `tq-worker MODULE`")
+    for line in _autoscale_lines(fleet):
+        out.line(line)
     if fleet.workers:
         out.line()
         out.table(WORKER_COLUMNS, worker_rows(fleet))
@@ -89,7 +98,8 @@ def _node_rows(fleet: Fleet) -> list[list[str | Cell]]:
                 Cell(state, style),
                 f"{present}/{info.processes}" if info else str(present),
                 str(info.slots) if info else "",
-                ",".join(info.queues) if info else "",
+                ",".join(_queue_and_share(info, queue) for queue in info.queues) if info else "",
+                ",".join(info.tags) if info else "",
                 str(info.restarts) if info else "",
                 age(member.silent_ms),
                 age(fleet.now_ms - info.started_at_ms) if info and info.started_at_ms else "",
@@ -99,8 +109,25 @@ def _node_rows(fleet: Fleet) -> list[list[str | Cell]]:
     return rows
 
 
-_NODES = click.argument("nodes", metavar="[NODE]...", nargs=-1)
-_ALL = click.option("--all", "is_all", is_flag=True, help="All live nodes.")
+def _queue_and_share(info: NodeInfo, queue: str) -> str:
+    weight = info.weights.get(queue, 1)
+    return queue if weight == 1 else f"{queue}:{weight}"
+
+
+def _autoscale_lines(fleet: Fleet) -> list[str]:
+    """What nodes that scale themselves decided last; safe text."""
+    lines = []
+    for member in fleet.nodes:
+        scaled = getattr(member.info, "autoscale", None)
+        if scaled is None:
+            continue
+        line = f"{member.id} autoscales {scaled.least}:{scaled.most}"
+        if scaled.at_ms:
+            line += f"; {age(fleet.now_ms - scaled.at_ms)} ago to {scaled.processes}: {scaled.why}"
+        lines.append(visible(line))
+    return lines
+
+
 _ACK_TIMEOUT = click.option(
     "--timeout",
     type=DURATION,
@@ -113,33 +140,52 @@ _ACK_TIMEOUT = click.option(
 @workers.command(
     examples="""
         tq workers scale host-4711-ab12 8                # eight worker processes
-        tq workers scale ab12 2 --slots 20
+        tq workers scale ab12 4 --slots 20               # and 20 tasks at once in each
+        tq workers scale 2 --tag zone=a
     """
 )
-@click.argument("node", metavar="NODE")
-@click.argument("processes", metavar="N", type=click.IntRange(0, 256))
+@choosing_nodes
+@click.argument("processes", metavar="N", type=click.IntRange(0, MAX_PROCESSES))
 @click.option("--slots", type=click.IntRange(1, 1000), help="Slots of each worker.")
 @_ACK_TIMEOUT
 @click.pass_obj
-def scale(invocation: Invocation, /, *, node: str, processes: int, slots: int | None, timeout: float) -> int:
-    """Set how many worker processes a node runs; those that are too many finish their tasks first."""
+def scale(invocation: Invocation, /, *, processes: int, slots: int | None, timeout: float, **who: Any) -> int:
+    """Set how many worker processes nodes run; those that are too many finish their tasks first. Ends autoscaling."""
     args = {"processes": processes} | ({"slots": slots} if slots is not None else {})
-    return _order(invocation, [_node_named(invocation, node)], "scale", args, timeout_s=timeout)
+    return _order(invocation, chosen(invocation, Choice(**who)), "scale", args, timeout_s=timeout)
+
+
+@workers.command(
+    examples="""
+        tq workers autoscale ab12 1:8                    # between one and eight worker processes
+        tq workers autoscale 2:16 --tag gpu
+        tq workers autoscale ab12 off
+    """
+)
+@choosing_nodes
+@click.argument("bounds", metavar="MIN:MAX|off")
+@_ACK_TIMEOUT
+@click.pass_obj
+def autoscale(invocation: Invocation, /, *, bounds: str, timeout: float, **who: Any) -> int:
+    """Have nodes set their number of worker processes themselves, by what waits and for how long."""
+    given = None if bounds == "off" else Bounds.parse(bounds)
+    args = {} if given is None else {"least": given.least, "most": given.most}
+    return _order(invocation, chosen(invocation, Choice(**who)), "autoscale", args, timeout_s=timeout)
 
 
 @workers.command(
     examples="""
         tq workers pause ab12
+        tq workers pause --tag gpu
         tq workers pause --all
     """
 )
-@_NODES
-@_ALL
+@choosing_nodes
 @_ACK_TIMEOUT
 @click.pass_obj
-def pause(invocation: Invocation, /, *, nodes: tuple[str, ...], is_all: bool, timeout: float) -> int:
-    """Stop nodes from claiming tasks; running ones go on."""
-    return _order(invocation, _nodes_named(invocation, nodes, is_all=is_all), "pause", {}, timeout_s=timeout)
+def pause(invocation: Invocation, /, *, timeout: float, **who: Any) -> int:
+    """Stop nodes from claiming tasks; running ones finish, and the nodes stay until they are resumed or stopped."""
+    return _order(invocation, chosen(invocation, Choice(**who)), "pause", {}, timeout_s=timeout)
 
 
 @workers.command(
@@ -147,13 +193,12 @@ def pause(invocation: Invocation, /, *, nodes: tuple[str, ...], is_all: bool, ti
         tq workers resume --all
     """
 )
-@_NODES
-@_ALL
+@choosing_nodes
 @_ACK_TIMEOUT
 @click.pass_obj
-def resume(invocation: Invocation, /, *, nodes: tuple[str, ...], is_all: bool, timeout: float) -> int:
+def resume(invocation: Invocation, /, *, timeout: float, **who: Any) -> int:
     """Let paused nodes claim tasks again."""
-    return _order(invocation, _nodes_named(invocation, nodes, is_all=is_all), "resume", {}, timeout_s=timeout)
+    return _order(invocation, chosen(invocation, Choice(**who)), "resume", {}, timeout_s=timeout)
 
 
 @workers.command(
@@ -163,8 +208,7 @@ def resume(invocation: Invocation, /, *, nodes: tuple[str, ...], is_all: bool, t
         tq workers stop ab12 --now                       # gives them back, without costing an attempt
     """
 )
-@_NODES
-@_ALL
+@choosing_nodes
 @click.option("--drain", "drain_s", type=DURATION, help="How long running tasks may take; the node's own by default.")
 @click.option("--now", "is_now", is_flag=True, help="Do not wait for running tasks: give them back.")
 @_ACK_TIMEOUT
@@ -173,20 +217,57 @@ def stop(
     invocation: Invocation,
     /,
     *,
-    nodes: tuple[str, ...],
-    is_all: bool,
     drain_s: float | None,
     is_now: bool,
     timeout: float,
+    **who: Any,
 ) -> int:
     """Stop nodes: no new tasks, running ones finish, then they end."""
     if is_now and drain_s is not None:
         raise click.UsageError("--now does not wait and --drain does: give one of them", click.get_current_context())
-    named = _nodes_named(invocation, nodes, is_all=is_all)
+    named = chosen(invocation, Choice(**who))
     if is_now:
         return _order(invocation, named, "stop", {}, timeout_s=timeout)
     args = {} if drain_s is None else {"deadline_s": drain_s}
     return _order(invocation, named, "drain", args, timeout_s=timeout)
+
+
+@workers.command(
+    examples="""
+        tq workers reload ab12                           # after new code was put in place
+        tq workers reload --all --drain 10m              # old workers may take ten minutes for what they run
+    """
+)
+@choosing_nodes
+@click.option("--drain", "drain_s", type=DURATION, help="How long running tasks may take; the node's own by default.")
+@click.option(
+    "--timeout",
+    type=DURATION,
+    default=RELOAD_TIMEOUT_S,
+    show_default=True,
+    help="How long to wait for the answer, seconds.",
+)
+@click.pass_obj
+def reload(invocation: Invocation, /, *, drain_s: float | None, timeout: float, **who: Any) -> int:
+    """Replace each worker by one that loads the code anew, one after the other; all stay if the code is refused."""
+    args = {} if drain_s is None else {"deadline_s": drain_s}
+    return _order(invocation, chosen(invocation, Choice(**who)), "reload", args, timeout_s=timeout)
+
+
+@workers.command(
+    "log-level",
+    examples="""
+        tq workers log-level ab12 debug
+        tq workers log-level --all info
+    """,
+)
+@choosing_nodes
+@click.argument("level", type=click.Choice(LOG_LEVELS))
+@_ACK_TIMEOUT
+@click.pass_obj
+def log_level(invocation: Invocation, /, *, level: str, timeout: float, **who: Any) -> int:
+    """Set how much nodes and their workers log, until they end."""
+    return _order(invocation, chosen(invocation, Choice(**who)), "log_level", {"level": level}, timeout_s=timeout)
 
 
 @workers.command(
@@ -199,7 +280,7 @@ def stop(
 @click.pass_obj
 def kill(invocation: Invocation, worker: str, timeout: float) -> int:
     """Kill a worker process at once; what it ran is run again, and its node starts another."""
-    worker_id = _worker_named(invocation, worker)
+    worker_id = worker_named(invocation, worker)
     node_id = worker_id.rpartition(".")[0]
     return _order(invocation, [node_id], "kill_worker", {"worker_id": worker_id}, timeout_s=timeout)
 
@@ -264,53 +345,3 @@ def _tell(invocation: Invocation, node_id: str, do: str, ack: Ack) -> ExitCode:
         for line in visible_lines(str(text).rstrip()):
             out.line(line)
     return ExitCode.OK
-
-
-def _nodes_named(invocation: Invocation, nodes: tuple[str, ...], *, is_all: bool) -> list[str]:
-    from tq_core.errors import NotFoundError
-    from tq_core.roles import registry
-
-    if bool(nodes) == is_all:
-        raise click.UsageError("name nodes, or give --all; one of the two", click.get_current_context())
-    fleet = invocation.run(registry.fleet())
-    if is_all:
-        live = [node.id for node in fleet.nodes if node.health != "lost"]
-        if not live:
-            raise NotFoundError("there is no live node: start one with `tq-worker MODULE`")
-        return live
-    return list(dict.fromkeys(match_id([node.id for node in fleet.nodes], name, what="node") for name in nodes))
-
-
-def _node_named(invocation: Invocation, name: str) -> str:
-    return _nodes_named(invocation, (name,), is_all=False)[0]
-
-
-def _worker_named(invocation: Invocation, name: str) -> str:
-    from tq_core.roles import registry
-
-    return match_id([worker.id for worker in invocation.run(registry.fleet()).workers], name, what="worker")
-
-
-def match_id(known: Sequence[str], name: str, *, what: str) -> str:
-    """The id that is meant: itself, or the only one that ends like this or belongs to the node of this name.
-
-    Raises:
-        NotFoundError: none is.
-        InvalidInputError: several are.
-    """
-    from tq_core.errors import InvalidInputError, NotFoundError
-    from tq_core.names import nearest
-
-    if name in known:
-        return name
-    found = [member_id for member_id in known if name and member_id.endswith(name)]
-    if not found and name:
-        named = [member_id for member_id in known if member_id.startswith(f"{name}-")]
-        found = [member_id for member_id in named if member_id.rpartition(".")[0] not in named]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InvalidInputError(f"{name!r} could be {' or '.join(found[:5])}: write more of the id")
-    near = nearest(name, known)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see `tq workers list`"
-    raise NotFoundError(f"there is no {what} {name!r}: {hint}")

@@ -11,7 +11,7 @@ from tq_core.model import TaskView
 from tq_core.roles.events import Event
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.operator import Audited
-from tq_core.roles.registry import Fleet, Member, NodeInfo, WorkerInfo
+from tq_core.roles.registry import Autoscale, Fleet, Member, NodeInfo, WorkerInfo
 
 TASK_FIELDS = (
     "id",
@@ -124,13 +124,24 @@ def node_record(node: Member | None, node_id: str, workers: list[Member]) -> dic
         "processes": info.processes if info else None,
         "slots": info.slots if info else None,
         "queues": list(info.queues) if info else [],
+        "weights": {queue: info.weights.get(queue, 1) for queue in info.queues} if info else {},
+        "order": info.order if info else None,
         "types": list(info.types) if info else [],
+        "tags": list(info.tags) if info else [],
+        "max_tasks": info.max_tasks if info else None,
+        "is_burst": info.is_burst if info else None,
+        "autoscale": _autoscale_record(info.autoscale) if info and info.autoscale else None,
         "started_at_ms": info.started_at_ms if info else None,
         "tq_version": info.tq_version if info else None,
         "code_version": info.code_version if info else None,
         "restarts": info.restarts if info else None,
         "workers": [_worker_record(member) for member in workers],
     }
+
+
+def _autoscale_record(scaled: Autoscale) -> dict[str, Any]:
+    decision = {"at_ms": scaled.at_ms, "processes": scaled.processes, "why": scaled.why} if scaled.at_ms else None
+    return {"min": scaled.least, "max": scaled.most, "last": decision}
 
 
 def _worker_record(member: Member) -> dict[str, Any]:
