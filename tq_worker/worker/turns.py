@@ -24,15 +24,18 @@ class Turns:
 
     def next(self, ripe: AbstractSet[str]) -> str | None:
         """The queue to claim from, of those that may have tasks; None when there is none."""
-        if self._is_strict or len(self._queues) == 1:
+        if self._is_strict:
             return next((queue for queue in self._queues if queue in ripe), None)
         present, times = self._present, self._times
-        candidates = [queue for queue in self._queues if queue in ripe]
-        if not candidates:
-            return None
-        queue = min(candidates, key=lambda queue: max(present, times[queue]))
-        self._present = max(present, times[queue])
-        return queue
+        first, earliest = None, 0.0
+        for queue in self._queues:
+            if queue in ripe and (first is None or times[queue] < earliest):
+                first, earliest = queue, times[queue]
+                if earliest <= present:  # nobody can be earlier: who was away begins at the present
+                    return queue
+        if first is not None:
+            self._present = earliest
+        return first
 
     def took(self, queue: str, count: int) -> None:
         """Counts tasks that were claimed."""
