@@ -159,8 +159,8 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
     """Run the tasks of your code.
 
     MODULE alone means the only TaskQueue in it. This node has one supervisor and N worker processes with C slots each.
-    The first SIGTERM or Ctrl-C lets running tasks finish, the second one gives them back and stops at once. SIGHUP loads
-    your code anew, one worker after the other.
+    The first SIGTERM or Ctrl-C lets running tasks finish, the second one gives them back and stops at once. SIGHUP
+    loads your code anew, one worker after the other.
     """
     from tq_worker.app_loading import SAMPLES
 

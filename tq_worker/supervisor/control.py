@@ -26,12 +26,12 @@ from tq_core.roles.registry import Ack, NodeCommand
 from tq_core.worker_bounds import Bounds
 from tq_worker.supervisor.child import WorkerChild
 from tq_worker.supervisor.command_args import MAX_SAID, Args, KillTask, KillWorker, Leave, LogLevel, Scale, Stacks, read
-from tq_worker.supervisor.command_args import Autoscale as AutoscaleArgs
 from tq_worker.version import tq_version
 
 if TYPE_CHECKING:
     from tq_core.transport.connection import Endpoint
     from tq_core.transport.runner import AsyncRunner
+    from tq_worker.supervisor.command_args import Autoscale
     from tq_worker.supervisor.node import Node
 
 ASK_EVERY_S = 5.0
@@ -91,6 +91,14 @@ class ControlDesk:
             self._node.hurry(f"stop by {by}")
 
     async def _do(self, command: NodeCommand) -> Ack:
+        # Most nodes live without a command.
+        from tq_worker.supervisor.command_args import (
+            Autoscale,
+            KillTask,
+            Leave,
+            Scale,
+        )
+
         args, node = command.args, self._node
         match command.do:
             case "pause" | "resume":
@@ -99,7 +107,7 @@ class ControlDesk:
             case "scale":
                 return await self._scale(read(args, Scale))
             case "autoscale":
-                return self._autoscale(read(args, AutoscaleArgs))
+                return self._autoscale(read(args, Autoscale))
             case "reload":
                 return await node.rolling.reload(self._within(read(args, Leave)))
             case "drain":
@@ -160,7 +168,7 @@ class ControlDesk:
         node.beat_soon()
         return Ack(ok=bool(said), text=", ".join(said) or "say processes or slots")
 
-    def _autoscale(self, wanted: AutoscaleArgs) -> Ack:
+    def _autoscale(self, wanted: Autoscale) -> Ack:
         node = self._node
         if node.is_leaving:
             return Ack(ok=False, text="the node is leaving")

@@ -166,7 +166,7 @@ class Node:
             self.log.write("warning", "broker", text=broker.notice)
         self._broker = broker
         self._first = ready
-        kept_up = await self._registered(runner, ready.queues)
+        kept_up = await upkeep.register(runner, ready.queues, self.log)
         self._heartbeat = NodeHeartbeat(
             runner,
             every_s=self.settings.heartbeat_s,
@@ -210,7 +210,7 @@ class Node:
         assert self._runner is not None
         assert self._heartbeat is not None
         try:
-            kept_up = await self._registered(self._runner, ready.queues)
+            kept_up = await upkeep.register(self._runner, ready.queues, self.log)
         except SchemaTooNewError as error:
             self.log.write("error", "broker", text=error.message)
             return
@@ -218,26 +218,6 @@ class Node:
         self._heartbeat.publish(ready.types, ready.schedules)
         await end_all(self._upkeep)
         self._keep_up(self._runner, kept_up)
-
-    async def _registered(self, runner: AsyncRunner, queues: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the queues that this version can serve; it says which others there are.
-
-        Raises:
-            SchemaTooNewError: a newer tq wrote all of them.
-        """
-        served = []
-        for queue in queues:
-            try:
-                await runner.run(registry.register_queue(queue))
-            except SchemaTooNewError as error:
-                if len(queues) == 1:
-                    raise
-                self.log.write("error", "broker", queue=queue, text=f"{error.message}; it is left alone")
-            else:
-                served.append(queue)
-        if not served:
-            raise SchemaTooNewError("a newer tq wrote all queues that this node is to serve: upgrade this program")
-        return tuple(served)
 
     def new_setup(self) -> frames.Setup:
         """What the next worker is told."""

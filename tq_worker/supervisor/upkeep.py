@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tq_core.errors import BrokerUnreachableError, TqError
+from tq_core.errors import BrokerUnreachableError, SchemaTooNewError, TqError
 from tq_core.keyspace import keys
 from tq_core.roles import jobs, maintenance, outbox, registry, schedules
 from tq_worker.flows import together
@@ -26,6 +26,28 @@ AFTER_ERROR_S = 2.0
 WAIT_POSTED_S = 5.0
 JOB_PARTS = 20
 """Pages of tasks of a job that one pass looks at: the next pass must not be late."""
+
+
+async def register(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog) -> tuple[str, ...]:
+    """Those of the queues that this version can serve, each with its number; it says which others there are.
+
+    Raises:
+        SchemaTooNewError: a newer tq wrote all of them.
+        BrokerError: it cannot be reached, or refuses.
+    """
+    served = []
+    for queue in queues:
+        try:
+            await runner.run(registry.register_queue(queue))
+        except SchemaTooNewError as error:
+            if len(queues) == 1:
+                raise
+            log.write("error", "broker", queue=queue, text=f"{error.message}; it is left alone")
+        else:
+            served.append(queue)
+    if not served:
+        raise SchemaTooNewError("a newer tq wrote all queues that this node is to serve: upgrade this program")
+    return tuple(served)
 
 
 async def keep_up(runner: AsyncRunner, queues: Sequence[str], log: LifecycleLog, pulse: BrokerPulse) -> None:
