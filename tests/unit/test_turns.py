@@ -51,6 +51,14 @@ def test_a_queue_that_was_empty_makes_up_for_nothing() -> None:
     assert turns.next(set()) is None
 
 
+def test_a_claim_takes_not_all_from_one_queue_while_others_have_tasks_too() -> None:
+    turns = Turns(("a", "b"), {"a": 3}, is_strict=False)
+
+    assert [turns.portion({"a", "b"}, wanted) for wanted in (1, 16, 100)] == [1, 16, 16]
+    assert turns.portion({"b"}, 100) == 100
+    assert Turns(("a", "b"), {}, is_strict=True).portion({"a", "b"}, 100) == 100
+
+
 def test_strict_order_gives_the_first_queue_all_that_it_has() -> None:
     turns = Turns(("b", "a"), {}, is_strict=True)
 

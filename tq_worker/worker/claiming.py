@@ -61,6 +61,10 @@ class Claiming:
             return None
         return self._turns.next(self._ripe)
 
+    def portion(self, wanted: int) -> int:
+        """How many of the wanted tasks to claim at once from the next queue."""
+        return self._turns.portion(self._ripe, wanted)
+
     def claim(self, queue: str, *, nonce: str, limit: int) -> Flow[consumer.Claim]:
         """The claim itself."""
         return consumer.claim(queue, worker_id=self._worker_id, nonce=nonce, limit=limit, lease_ms=self._lease_ms)

@@ -108,7 +108,8 @@ class Pump:
         flows: list[Flow[Any]] = [delivery.flow() for delivery in deliveries]
         flows += [consumer.release_claim(of, nonce) for of, nonce, _ in lost]
         sent = time.monotonic()
-        limit, was_empty = self._hold.wanted, not self._hold.waiting
+        wanted, was_empty = self._hold.wanted, not self._hold.waiting
+        limit = wanted if queue is None else self._claiming.portion(wanted)
         nonce = consumer.new_nonce()
         if queue is not None:
             flows.append(self._claiming.claim(queue, nonce=nonce, limit=limit))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
+PORTION = 16
+"""Smaller claims would cost more round trips than a smoother order is worth."""
+
 
 class Turns:
     """Gives each queue its share of the tasks that are claimed, or the first one all that it has.
@@ -36,6 +39,10 @@ class Turns:
         if first is not None:
             self._present = earliest
         return first
+
+    def portion(self, ripe: AbstractSet[str], wanted: int) -> int:
+        """How many of the wanted tasks to claim at once: not all from one queue while others may have tasks too."""
+        return wanted if self._is_strict or len(ripe) == 1 else min(wanted, PORTION)
 
     def took(self, queue: str, count: int) -> None:
         """Counts tasks that were claimed."""
