@@ -152,6 +152,15 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
     envvar="TQ_START_METHOD",
     help="Fork workers, where that is safe, or start each as a new interpreter.",
 )
+@click.option(
+    "--loop",
+    "event_loop",
+    type=click.Choice(settings.EVENT_LOOPS),
+    default="auto",
+    show_default=True,
+    envvar="TQ_LOOP",
+    help="The event loop of the workers; auto is uvloop where it is installed.",
+)
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True, envvar="TQ_LOG_FORMAT")
 @click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True, envvar="TQ_LOG_LEVEL")
 @click.version_option(package_name="tq-console", prog_name="tq-worker")
@@ -197,6 +206,7 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
         heartbeat_s=given["heartbeat"],
         drain_timeout_s=given["drain_timeout"],
         start_method=given["start_method"],
+        event_loop=given["event_loop"],
         log_format=given["log_format"],
         log_level=given["log_level"],
         http=_http(given["http"]),

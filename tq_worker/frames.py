@@ -44,6 +44,7 @@ class Setup(_Frame, frozen=True, tag="setup"):
     heartbeat_s: float
     log_format: str
     log_level: str
+    event_loop: str = "auto"
     counts: bool = False
     """Whether to say what the worker has counted."""
 

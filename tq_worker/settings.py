@@ -23,6 +23,7 @@ HTTP_PORT = 9464
 MAX_PORT = 65_535
 ORDERS = ("fair", "strict")
 START_METHODS = ("fork", "spawn")
+EVENT_LOOPS = ("auto", "asyncio", "uvloop")
 
 
 MAX_TAGS = 32
@@ -65,6 +66,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_s: float = HEARTBEAT_S
     drain_timeout_s: float = DRAIN_TIMEOUT_S
     start_method: str = "fork"
+    event_loop: str = "auto"
     log_format: str = "text"
     log_level: str = "info"
     http: HttpAddress | None = None

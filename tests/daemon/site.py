@@ -81,6 +81,7 @@ class Site:
     def run_node(self, *arguments: str, env: dict[str, str] | None = None) -> Node:
         """Starts a node with these arguments and nothing else."""
         environment = {
+            "TQ_LOOP": "asyncio",
             **os.environ,
             "TQ_URL": self.url,
             "TRACE_FILE": str(self.trace_file),

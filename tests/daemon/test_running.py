@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 
+import pytest
+
 from tests.daemon.site import Site
 from tests.waiting import wait_until
 from tq_core.model import TaskOptions
@@ -14,15 +16,18 @@ from tq_core.roles.consumer import UNKNOWN_MAX
 HUNDRED = 100
 
 
-def test_a_node_runs_all_tasks_each_once(site: Site) -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_node_runs_all_tasks_each_once(site: Site, loop: str) -> None:
     ids = site.put_many("count", HUNDRED) + site.put_many("count_plain", HUNDRED)
+    told = site.put("loop_module")
 
-    site.start("--processes", "2")
+    site.start("--processes", "2", "--loop", loop)
 
-    assert site.all_ended() == {"completed": 2 * HUNDRED}
+    assert site.all_ended() == {"completed": 2 * HUNDRED + 1}
+    assert str(site.view(told).result).partition(".")[0] == loop
     assert site.runs() == dict.fromkeys(ids, 1)
     assert site.view(ids[7]).result == 8
-    assert site.counters() == {"enqueued": 2 * HUNDRED, "completed": 2 * HUNDRED}
+    assert site.counters() == {"enqueued": 2 * HUNDRED + 1, "completed": 2 * HUNDRED + 1}
 
 
 def test_an_isolated_task_has_a_process_of_its_own_and_may_print(site: Site) -> None:

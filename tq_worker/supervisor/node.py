@@ -236,6 +236,7 @@ class Node:
             max_tasks=given.max_tasks,
             lease_s=given.lease_s,
             heartbeat_s=given.heartbeat_s,
+            event_loop=given.event_loop,
             log_format=given.log_format,
             log_level=self.log_level,
             counts=given.http is not None,

@@ -28,6 +28,7 @@ from tq_worker.exits import DUMP_SIGNAL
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import DEFAULT_QUEUE
 from tq_worker.worker.channel import Channel, ChannelThread
+from tq_worker.worker.event_loop import new_event_loop
 from tq_worker.worker.process import WorkerProcess
 
 STDERR = 2
@@ -106,6 +107,7 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
     if isinstance(sys.stdout, object) and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
     address, apps = _load(setup)
+    loop = new_event_loop(setup.event_loop)
     queues = setup.queues or tuple(dict.fromkeys([*(t.queue for t in apps.tasks.values()), DEFAULT_QUEUE]))
     channel.send(
         frames.Ready(
@@ -146,7 +148,6 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
             mailbox.received(mailbox.frames.get())
         return await serving
 
-    loop = asyncio.new_event_loop()
     return loop.run_until_complete(serve())
 
 

@@ -43,6 +43,11 @@ async def count(n: int) -> int:
 
 
 @tq.task(retry=once)
+async def loop_module() -> str:
+    return type(asyncio.get_running_loop()).__module__
+
+
+@tq.task(retry=once)
 def count_plain(n: int) -> int:
     note("start")
     return n + 1
