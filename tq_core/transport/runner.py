@@ -26,6 +26,7 @@ from tq_core.transport import connection
 from tq_core.transport.async_line import AsyncLine
 from tq_core.transport.connection import Endpoint
 from tq_core.transport.steps import Batch, Block, Command, Flow, Pause, Script, Step
+from tq_core.transport.sync_line import SyncLine
 
 T = TypeVar("T")
 _Client: TypeAlias = Any
@@ -117,7 +118,7 @@ class SyncRunner:
         self._client: _Client | None = None
         self._blocking: dict[float, _Client] = {}
         self._lines = threading.local()
-        self._all_lines: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._all_lines: weakref.WeakSet[SyncLine] = weakref.WeakSet()
 
     def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result.
@@ -147,7 +148,7 @@ class SyncRunner:
                 client.close()
             self._client, self._blocking = None, {}
             for line in list(self._all_lines):
-                line.disconnect()
+                line.close()
 
     def _do(self, step: Step) -> Any:
         if isinstance(step, Script) and step.is_idempotent and self.endpoint.open_line is not None:
@@ -162,21 +163,20 @@ class SyncRunner:
         return self._do_patiently(step)
 
     def _ask(self, step: Script) -> Any:
-        """Sends a script on this thread's own connection: half of the time that it takes through redis-py's client."""
+        """Sends a script on this thread's own line: half of the time that it takes through redis-py's client."""
         self._connected()
-        line = getattr(self._lines, "line", None)
+        line: SyncLine | None = getattr(self._lines, "line", None)
         if line is None:
             assert self.endpoint.open_line is not None
-            line = self._lines.line = self.endpoint.open_line(connection.ANSWER_TIMEOUT_S)
+            line = self._lines.line = SyncLine(
+                functools.partial(self.endpoint.open_line, connection.ANSWER_TIMEOUT_S),
+                answer_timeout_s=connection.ANSWER_TIMEOUT_S,
+            )
             self._all_lines.add(line)
-        try:
-            line.send_packed_command(line.pack_command(*_wire(step, self._now())), check_health=False)
-            return line.read_response()
-        except redis_errors.ResponseError:
-            raise
-        except BaseException:
-            line.disconnect()  # an answer that comes later must not be taken for the next one's
-            raise
+        reply = line.ask(_wire(step, self._now()))
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     def _do_patiently(self, step: Step, failed: BaseException | None = None) -> Any:
         """Sends a step until it is answered, or may not be sent again; `failed`: how the first try ended."""
