@@ -130,7 +130,18 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Whose limits it counts to, for example a tenant; see `tq queues limit`."""
     submitted_by: str | None = None
     traceparent: str | None = None
-    """W3C trace context of the producer."""
+    """W3C trace context of the producer, as is tracestate."""
+    tracestate: str | None = None
+    ready_at_ms: int | None = None
+    """Of a task with a trace that is delayed: about when it is due, so that the delay is not shown as a wait."""
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that it is part of: 32 hexadecimal digits."""
+        if self.traceparent is None:
+            return None
+        parts = self.traceparent.split("-")
+        return parts[1] if len(parts) >= 4 else None
 
 
 class NewTask(msgspec.Struct, frozen=True, kw_only=True):

@@ -163,6 +163,13 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True, envvar="TQ_LOG_FORMAT")
 @click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True, envvar="TQ_LOG_LEVEL")
+@click.option(
+    "--tracing/--no-tracing",
+    default=None,
+    envvar="TQ_TRACING",
+    show_default="on where OTEL_EXPORTER_OTLP_ENDPOINT is set",
+    help="Record OpenTelemetry spans and send them by OTLP over HTTP.",
+)
 @click.version_option(package_name="tq-console", prog_name="tq-worker")
 def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, processes: int | None, **given: Any) -> None:
     """Run the tasks of your code.
@@ -187,6 +194,7 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
         )
     if processes is None:
         processes = settings.default_processes() if bounds is None else max(1, bounds.least)
+    tracing, notice = _tracing(given["tracing"])
     node_settings = settings.NodeSettings(
         apps=wanted,
         app_dir=os.path.abspath(given["app_dir"]),  # noqa: PTH100 - resolve() would follow links
@@ -210,8 +218,22 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
         log_format=given["log_format"],
         log_level=given["log_level"],
         http=_http(given["http"]),
+        tracing=tracing,
     )
-    sys.exit(_run(node_settings))
+    sys.exit(_run(node_settings, notice))
+
+
+def _tracing(asked: bool | None) -> tuple[str, str]:
+    """One of trace_export.MODES, and what is to be said of it."""
+    from tq_worker import trace_export
+
+    mode = trace_export.mode(asked)
+    if mode != "on" or trace_export.is_installed():
+        return mode, ""
+    missing = f"OpenTelemetry is not installed: {trace_export.INSTALL}"
+    if asked:
+        raise click.UsageError(f"--tracing: {missing}", ctx=click.get_current_context())
+    return "auto", f"no spans are sent although an OTLP endpoint is set: {missing}"
 
 
 def _read(option: str, parse: Callable[[str], T], text: str) -> T:
@@ -243,7 +265,7 @@ def _http(text: str | None) -> settings.HttpAddress | None:
         raise click.BadParameter(str(error), param_hint="--http") from error
 
 
-def _run(node_settings: settings.NodeSettings) -> int:
+def _run(node_settings: settings.NodeSettings, notice: str) -> int:
     manager = _service_manager()  # first of all: no process that is made may inherit its variables
     import asyncio
 
@@ -255,6 +277,8 @@ def _run(node_settings: settings.NodeSettings) -> int:
     gc.freeze()
     gc.enable()
     log = LifecycleLog(STDERR, style=node_settings.log_format, level=node_settings.log_level)
+    if notice:
+        log.write("warning", "tracing", text=notice)
     code, said = asyncio.run(Node(node_settings, log, zygote=made, manager=manager).run())
     log.close()
     if said:

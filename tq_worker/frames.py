@@ -47,6 +47,8 @@ class Setup(_Frame, frozen=True, tag="setup"):
     event_loop: str = "auto"
     counts: bool = False
     """Whether to say what the worker has counted."""
+    tracing: str = "auto"
+    """One of trace_export.MODES."""
 
 
 class Go(_Frame, frozen=True, tag="go"):

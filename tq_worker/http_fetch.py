@@ -25,6 +25,7 @@ from typing import Any
 
 import httpx
 
+from tq_core import tracing
 from tq_core.errors import FatalError, InvalidInputError
 
 MAX_REDIRECTS = 5
@@ -127,7 +128,9 @@ async def _follow(
     allowed: tuple[AllowedHost, ...],
 ) -> dict[str, Any]:
     target = _target(url)
-    sent = httpx.Headers({name: value for name, value in headers.items() if name.lower() not in _OURS})
+    own = {name: value for name, value in headers.items() if name.lower() not in _OURS}
+    # Another server than the one that was asked for gets none of these, so no trace either.
+    sent = httpx.Headers({**tracing.headers(), **own})
     for hops in range(MAX_REDIRECTS + 1):
         address = await _checked_address(target, allowed)
         async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=None) as client:

@@ -21,10 +21,11 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tq_core import tracing
 from tq_core.errors import BrokerError, HardTimeoutError, RefusedError
 from tq_core.model import TaskState
 from tq_core.roles import consumer, inspector, limits, maintenance, outbox, registry, schedules
@@ -38,6 +39,9 @@ from tq_worker.verdict import Verdict, classify
 from tq_worker.worker.coroutines import CoroutineExecution
 from tq_worker.worker.run import Outcome, Run
 from tq_worker.worker.threads import ThreadPool
+
+if TYPE_CHECKING:
+    from tq_worker.worker.run_span import RunSpan
 
 GRACE_S = 2.0
 """How long a handler may take to stop once it was told to."""
@@ -222,8 +226,24 @@ class _Session:
             state = {"S": "stale", "failed": "failed", "cancelled": "cancelled"}.get(word, "released")
             return _outcome(task, state, reason="unknown_type")
         begun = time.monotonic()
+        run = Run(task, begun + self._lease_ms / 1000)
+        run.definition = definition
+        if tracing.is_recorded():
+            from tq_worker.worker.run_span import RunTracing
+
+            RunTracing(self._worker_id).begin(run)
         try:
-            outcome, stopped = await self._execute(task, definition)
+            return await self._judged(run, definition, begun)
+        finally:
+            if run.span is not None:
+                run.span.end()
+
+    async def _judged(self, run: Run, definition: TaskDefinition, begun: float) -> InlineOutcome:
+        task, span = run.task, run.span
+        header = task.header
+        assert header is not None
+        try:
+            outcome, stopped = await self._execute(run, definition)
         except asyncio.CancelledError:
             # We are being stopped, not the task: it costs it nothing.
             await self._task_queue.run(consumer.release([task]))
@@ -232,15 +252,18 @@ class _Session:
         if stopped == "lost":
             return _outcome(task, "stale", reason="lost")
         if outcome.result is not None:
+            if span is not None:
+                span.succeeded()
             ack = consumer.Ack(task, outcome.result, duration_ms)
             (word,) = await self._task_queue.run(consumer.complete(task.queue, [ack]))
             return _outcome(task, "completed" if word == "K" else "stale")
         error = outcome.error or HardTimeoutError("it did not stop in time")
         verdict = classify(error, definition, task.attempt, retry=header.options.retry, asked=stopped)
-        return await self._record_failure(task, verdict, duration_ms)
+        return await self._record_failure(task, verdict, duration_ms, span)
 
-    async def _execute(self, task: ClaimedTask, definition: TaskDefinition) -> tuple[Outcome, str | None]:
+    async def _execute(self, run: Run, definition: TaskDefinition) -> tuple[Outcome, str | None]:
         """Runs the handler; returns how it ended, and why it was stopped where that was not its timeout."""
+        task = run.task
         header = task.header
         assert header is not None
         try:
@@ -251,8 +274,6 @@ class _Session:
         soft_s = (
             header.options.soft_timeout_s if header.options.soft_timeout_s is not None else definition.soft_timeout_s
         )
-        run = Run(task, time.monotonic() + self._lease_ms / 1000)
-        run.definition = definition
         run.context = context = TaskContext(
             task_id=task.id,
             task_type=header.task_type,
@@ -264,6 +285,8 @@ class _Session:
             timeout_s=timeout_s,
             soft_timeout_s=soft_s,
             task_queue=definition.task_queue if isinstance(definition, Task) else None,
+            trace=None if run.span is None else run.span.trace,
+            trace_id=run.trace_id,
         )
         if definition.context_parameter is not None:
             kwargs[definition.context_parameter] = context
@@ -316,7 +339,11 @@ class _Session:
             for _, detail in renewed.asked:
                 stop.ask("kill" if detail.get("mode") == "kill" else "cancel")
 
-    async def _record_failure(self, task: ClaimedTask, verdict: Verdict, duration_ms: int) -> InlineOutcome:
+    async def _record_failure(
+        self, task: ClaimedTask, verdict: Verdict, duration_ms: int, span: RunSpan | None = None
+    ) -> InlineOutcome:
+        if span is not None:
+            span.failed(verdict)
         outcome = await self._task_queue.run(
             consumer.fail(
                 task,
@@ -327,6 +354,8 @@ class _Session:
                 detail=verdict.detail,
             )
         )
+        if span is not None:
+            span.decided(outcome)
         state = "stale" if outcome.word == "gone" else outcome.word
         return _outcome(task, state, reason=verdict.reason, error=verdict.detail)
 

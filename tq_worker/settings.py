@@ -70,6 +70,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str = "text"
     log_level: str = "info"
     http: HttpAddress | None = None
+    tracing: str = "auto"
+    """One of trace_export.MODES."""
 
 
 def http_address(text: str) -> HttpAddress:

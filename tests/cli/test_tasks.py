@@ -7,6 +7,8 @@ import json
 from tests.cli.conftest import Tq
 from tests.queue_driver import START_MS, QueueDriver
 from tq_console.view.records import TASK_FIELDS
+from tq_core.model import TaskOptions
+from tq_core.roles.producer import new_task
 
 GENERATED = "01jd7q0v3k0009c8x7v6b5n4m2"
 
@@ -62,6 +64,16 @@ def test_show_begins_with_the_same_fields_and_adds_why_and_history(tq: Tq, mail:
     text = tq.ok("tasks", "show", task_id).out
     assert "tries again in" in text
     assert "ValueError: boom" in text
+
+
+def test_show_names_the_trace_that_a_task_is_part_of(tq: Tq, mail: QueueDriver) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    options = TaskOptions(traceparent=f"00-{trace_id}-b7ad6b7169203331-01")
+    (traced,) = mail.put(new_task("work", {}, options=options))
+
+    assert tq.ok("tasks", "show", traced.task_id, "--json").record["trace_id"] == trace_id
+    assert f"trace {trace_id}" in " ".join(tq.ok("tasks", "show", traced.task_id).out.split())
+    assert tq.ok("tasks", "show", mail.put_one({}), "--json").record["trace_id"] is None
 
 
 def test_the_table_has_a_line_for_each_task_and_stderr_says_what_is_left_out(tq: Tq, mail: QueueDriver) -> None:

@@ -84,6 +84,7 @@ def task_detail(task: TaskView, why: str, masker: Masker) -> dict[str, Any]:
         "limit_key": task.options.limit_key,
         "gate": msgspec.to_builtins(task.gate) if task.gate else None,
         "submitted_by": task.options.submitted_by,
+        "trace_id": task.options.trace_id,
         "cancel_asked": task.cancel_asked,
         "history": [
             {**msgspec.to_builtins(attempt), "detail": masker.masked(attempt.detail)} for attempt in task.history

@@ -47,6 +47,7 @@ def facts(task: TaskView, why: str, masker: Masker) -> list[Fact]:
         ("depends on", ", ".join(task.options.depends_on) or None),
         ("made from", task.options.linked_to),
         ("submitted by", task.options.submitted_by),
+        ("trace", task.options.trace_id),
     ]
     return [(label, visible(text)) for label, text in found if text]
 

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
+from tq_core import tracing
 from tq_core.errors import QueueFullError
 from tq_core.model import NewTask
 from tq_core.roles import producer
@@ -45,6 +46,19 @@ def enqueue(
         outcomes = yield from producer.enqueue(queue, tasks, number=number)
         if on_done is not None:
             on_done(outcomes)
+        return outcomes
+    if tracing.is_loaded() and (span := tracing.enqueue_span(queue, tasks)) is not None:
+        with span:
+            # One span for all tries: the tasks that carry it get no other.
+            outcomes = yield from enqueue(
+                queue,
+                span.carried(tasks),
+                number=number,
+                wait_for_room_s=wait_for_room_s,
+                on_wait=on_wait,
+                on_done=on_done,
+            )
+            span.enqueued([outcome.task_id for outcome in outcomes])
         return outcomes
     outcomes = []
     left = list(tasks)

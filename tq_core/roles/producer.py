@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tq_core import ids, names
+from tq_core import ids, names, tracing
 from tq_core.errors import (
     BrokerError,
     DuplicateTaskError,
@@ -126,6 +126,7 @@ def new_task(
         _check_parents(options)
         _check_times(options, delay_s=delay_s)
         _check_unique(options, is_unique=unique_key is not None)
+        tracing.check_options(options)
         if options.debounce_s is not None and (delay_s or at_ms is not None or name is not None or options.depends_on):
             raise InvalidInputError(
                 "debounce_s is a delay, and the waiting task keeps its id: it goes with no delay, time, id or parents"
@@ -220,6 +221,7 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) 
     """Enqueues tasks in one step: all, or none when the queue is full. Duplicates are answered, not refused.
 
     Sending it again after a broken connection is safe: the ids are chosen here, so what had arrived is a duplicate.
+    Where a span is active, the tasks carry its trace.
 
     Args:
         tasks: At most MAX_BATCH.
@@ -236,6 +238,15 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, number: int | None = None) 
         return []
     if len(tasks) > MAX_BATCH:
         raise InvalidInputError(f"{len(tasks)} tasks in one call: at most {MAX_BATCH}")
+    if tracing.is_loaded() and (span := tracing.enqueue_span(queue, tasks)) is not None:
+        with span:
+            outcomes = yield from _enqueue(queue, span.carried(tasks), number)
+            span.enqueued([outcome.task_id for outcome in outcomes])
+        return outcomes
+    return (yield from _enqueue(queue, tasks, number))
+
+
+def _enqueue(queue: str, tasks: Sequence[NewTask], number: int | None) -> Flow[list[Enqueued]]:
     has_parents = any(task.options.depends_on for task in tasks)
     foreign: dict[str, str] = {}
     # A number that the caller remembers may be an old one: a parent that has the new one is of this queue all the same.

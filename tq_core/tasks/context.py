@@ -19,6 +19,7 @@ from tq_core.tasks.parent_results import ParentResults
 
 if TYPE_CHECKING:
     from tq_core.tasks.task_queue import TaskQueue
+    from tq_core.tracing import Trace
 
 MAX_TEXT_CHARS = 200
 MAX_LOG_CHARS = 2_000
@@ -57,6 +58,8 @@ class TaskContext:
         "task_id",
         "task_type",
         "token",
+        "trace",
+        "trace_id",
         "worker_id",
     )
 
@@ -73,6 +76,8 @@ class TaskContext:
         timeout_s: float | None = None,
         soft_timeout_s: float | None = None,
         task_queue: TaskQueue | None = None,
+        trace: Trace | None = None,
+        trace_id: str | None = None,
         progress: ProgressSink = _nowhere,
         log: LogSink = _nowhere,
     ) -> None:
@@ -87,6 +92,10 @@ class TaskContext:
         self.soft_timeout_s = soft_timeout_s
         """After so long SoftTimeoutError is raised inside the handler; None = never."""
         self.cancel_reason = ""
+        self.trace_id = trace_id
+        """The trace that this run is part of, 32 hexadecimal digits; None where it is part of none."""
+        self.trace = trace
+        """What becomes active in the handler, where traces are recorded here."""
         self._soft_deadline = now + soft_timeout_s if soft_timeout_s is not None else None
         self._task_queue = task_queue
         self.is_cancelled = False
@@ -192,7 +201,16 @@ def enter(context: TaskContext) -> None:
 def running_in(context: TaskContext) -> Iterator[TaskContext]:
     """Makes a context the current one, for whoever runs the task."""
     reset = _current.set(context)
+    trace = context.trace
+    if trace is None:
+        try:
+            yield context
+        finally:
+            _current.reset(reset)
+        return
+    token = trace.enter()
     try:
         yield context
     finally:
+        trace.leave(token)
         _current.reset(reset)

@@ -65,6 +65,8 @@ class EnqueueOptions(TypedDict, total=False):
     """Whose limits it counts to, for example a tenant; what the limits are says `tq queues limit`."""
     submitted_by: str
     traceparent: str
+    """The W3C trace context to be continued, as is tracestate; without it that of the active span."""
+    tracestate: str
 
 
 class TypeDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +150,7 @@ def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) 
             limit_key=options.get("limit_key"),
             submitted_by=options.get("submitted_by"),
             traceparent=options.get("traceparent"),
+            tracestate=options.get("tracestate"),
         ),
     )
     if template.chosen_name is not None:

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import redis.exceptions as redis_errors
 
+from tq_core import tracing
 from tq_core.errors import BrokerError
 from tq_core.keyspace import script_loader
 from tq_core.transport import connection
@@ -54,6 +55,19 @@ def _may_repeat(step: Step) -> bool:
     if isinstance(step, Script):
         return step.is_idempotent
     return not isinstance(step, Batch) or all(_may_repeat(s) for s in step.steps)
+
+
+def _call_span(step: Step) -> tracing.ActiveSpan | None:
+    """The span of a step that asks Redis something, where it is to have one; waiting is not shown."""
+    if isinstance(step, Script):
+        return tracing.call_span("EVALSHA", step.name, 1)
+    if isinstance(step, Command):
+        return tracing.call_span(str(step.args[0]), "", 1)
+    if not isinstance(step, Batch):
+        return None
+    if len(step.steps) == 1:
+        return _call_span(step.steps[0])
+    return tracing.call_span("PIPELINE", "", len(step.steps))
 
 
 class _Attempts:
@@ -131,7 +145,7 @@ class SyncRunner:
             step = next(flow)
             while True:
                 try:
-                    reply = self._do(step)
+                    reply = self._do_traced(step) if tracing.is_loaded() else self._do(step)
                 except BaseException as error:  # noqa: BLE001 - handed to the flow, which may clean up
                     step = flow.throw(error)
                 else:
@@ -149,6 +163,13 @@ class SyncRunner:
             self._client, self._blocking = None, {}
             for line in list(self._all_lines):
                 line.close()
+
+    def _do_traced(self, step: Step) -> Any:
+        span = _call_span(step)
+        if span is None:
+            return self._do(step)
+        with span:
+            return self._do(step)
 
     def _do(self, step: Step) -> Any:
         if isinstance(step, Script) and step.is_idempotent and self.endpoint.open_line is not None:
@@ -269,7 +290,7 @@ class AsyncRunner:
             step = next(flow)
             while True:
                 try:
-                    reply = await self._do(step)
+                    reply = await (self._do_traced(step) if tracing.is_loaded() else self._do(step))
                 except BaseException as error:  # noqa: BLE001 - handed to the flow, which may clean up
                     step = flow.throw(error)
                 else:
@@ -282,6 +303,13 @@ class AsyncRunner:
         clients = self._clients.pop(asyncio.get_running_loop(), None)
         if clients is not None:
             await clients.aclose()
+
+    async def _do_traced(self, step: Step) -> Any:
+        span = _call_span(step)
+        if span is None:
+            return await self._do(step)
+        with span:
+            return await self._do(step)
 
     async def _do(self, step: Step) -> Any:
         if isinstance(step, Pause):

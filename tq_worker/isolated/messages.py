@@ -26,6 +26,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     app_dir: str
     url: str | None
     """The broker that the worker was told, for task queues of the code; None = their own."""
+    tracing: str = "auto"
+    """One of trace_export.MODES."""
 
 
 # --- zygote -> worker ---
@@ -66,6 +68,9 @@ class Spec(_Message, frozen=True, tag="spec"):
     payload: bytes
     retry: dict[str, Any] | None
     """The task's own policy."""
+    traceparent: str | None = None
+    """Of its run, where that is recorded; else of its producer."""
+    tracestate: str | None = None
 
 
 class Stop(_Message, frozen=True, tag="stop"):

@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 
+from tq_core import tracing
 from tq_core.errors import SoftTimeoutError, TaskInterruptedError
 from tq_core.model import RetryPolicy
 from tq_core.tasks.context import TaskContext, running_in
 from tq_core.tasks.registered_task import Task
 from tq_core.tasks.task import TaskDefinition
+from tq_worker import trace_export
 from tq_worker.isolated import messages
 from tq_worker.verdict import classify
 
@@ -47,6 +49,7 @@ class TaskProcess:
         spec = messages.to_task.decode(first)
         assert isinstance(spec, messages.Spec)
         self._send(self._outcome(spec))
+        trace_export.flush()  # the end is told, so only this process waits
 
     def _outcome(self, spec: messages.Spec) -> messages.Succeeded | messages.Failed:
         definition = self._tasks.get(spec.task_type)
@@ -77,6 +80,8 @@ class TaskProcess:
             timeout_s=spec.timeout_s,
             soft_timeout_s=spec.soft_timeout_s,
             task_queue=definition.task_queue if isinstance(definition, Task) else None,
+            trace=tracing.continued(spec.traceparent, spec.tracestate) if tracing.is_recorded() else None,
+            trace_id=spec.traceparent[3:35] if spec.traceparent is not None else None,
             progress=lambda fraction, text: self._send(messages.Progress(fraction=fraction, text=text)),
             log=lambda text: self._send(messages.Said(text=text)),
         )

@@ -21,6 +21,7 @@ import msgspec
 from tq_core.errors import TqError
 from tq_core.settings import resolve_broker
 from tq_core.tasks.task import TaskDefinition
+from tq_worker import trace_export
 from tq_worker.app_loading import load_apps
 from tq_worker.isolated import messages
 from tq_worker.isolated.lifeline import die_with_parent
@@ -43,6 +44,10 @@ def serve(channel: socket.socket) -> None:
         return
     tasks = apps.tasks
     log_records.install_plain()
+    if load.tracing == "on":
+        # Before it is forked, so that no task pays for the imports.
+        trace_export.tell_trouble(lambda _: None)  # the worker says it, who has the same collector
+        trace_export.install(f"isolated-{os.getpid()}", is_forked=True)
     can_fork = _count_threads() == 1
     gc.collect()
     gc.freeze()

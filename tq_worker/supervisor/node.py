@@ -240,6 +240,7 @@ class Node:
             log_format=given.log_format,
             log_level=self.log_level,
             counts=given.http is not None,
+            tracing=given.tracing,
         )
 
     # --- seats ---

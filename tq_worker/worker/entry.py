@@ -14,12 +14,13 @@ from queue import SimpleQueue
 from typing import Never
 
 from tq_core import settings
+from tq_core import tracing as core_tracing
 from tq_core.broker_url import BrokerScheme
 from tq_core.errors import RefusedError, TqError
 from tq_core.keyspace import sealing
 from tq_core.settings import BrokerAddress
 from tq_core.transport import backend
-from tq_worker import exit_codes, frames
+from tq_worker import exit_codes, frames, trace_export
 from tq_worker.app_loading import AppRefusedError, LoadedApps, load_apps
 from tq_worker.board import Board
 from tq_worker.code_version import code_version
@@ -92,6 +93,7 @@ def run_worker(*, channel: int, board: int, dump: int) -> Never:
         code = exit_code_of(error)
         line.send(frames.Refused(message=error.message, exit_code=code))
     finally:
+        trace_export.flush()
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
@@ -108,6 +110,10 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
         sys.stdout.reconfigure(line_buffering=True)
     address, apps = _load(setup)
     loop = new_event_loop(setup.event_loop)
+    if setup.tracing == "on":
+        trace_export.tell_trouble(lambda text: log.write("warning", "tracing", text=text))
+        trace_export.install(setup.worker_id)
+        core_tracing.shows_every_call = os.environ.get("TQ_TRACE_REDIS") == "1"
     queues = setup.queues or tuple(dict.fromkeys([*(t.queue for t in apps.tasks.values()), DEFAULT_QUEUE]))
     channel.send(
         frames.Ready(

@@ -22,6 +22,7 @@ from tq_worker.worker.hold import Hold
 from tq_worker.worker.notes import Notes
 from tq_worker.worker.reports import Reports
 from tq_worker.worker.run import Ending, Execution, Outcome, Run, Stage
+from tq_worker.worker.run_span import RunTracing
 from tq_worker.worker.task_log import TaskLog
 from tq_worker.worker.threads import ThreadExecution, ThreadPool
 
@@ -56,12 +57,14 @@ class Floor:
         reports: Reports,
         notes: Notes,
         log: TaskLog,
+        tracing: RunTracing | None,
         wake: Callable[[], None],
         stuck: Callable[[Run], None],
     ) -> None:
         self._tasks, self._worker_id = tasks, worker_id
         self._hold, self._board, self._reports, self._log = hold, board, reports, log
         self._notes, self._wake, self._stuck = notes, wake, stuck
+        self._tracing = tracing
         # What the users' code has set while it was loaded; each handler gets a copy. Without it a task that is started
         # because another ended would inherit what that one has set.
         self._context = contextvars.copy_context()
@@ -113,6 +116,8 @@ class Floor:
             self._reports.unknown(run)
             return
         run.definition = definition
+        if self._tracing is not None:
+            self._tracing.begin(run)
         is_alone = definition.is_isolated or task.trail.runs_alone
         kwargs: dict[str, Any] = {}
         if not is_alone:
@@ -136,6 +141,8 @@ class Floor:
             timeout_s=timeout_s,
             soft_timeout_s=soft_s,
             task_queue=definition.task_queue if isinstance(definition, Task) else None,
+            trace=None if run.span is None else run.span.trace,
+            trace_id=header.options.trace_id if run.span is None else run.span.trace.trace_id,
             progress=functools.partial(self._notes.progressed, run),
             log=functools.partial(self._said, run),
         )

@@ -156,6 +156,11 @@ class ProcessIsolation:
             self._zygote = Zygote(self._setup, url=self._url, give_to_next=self._give)
         return self._zygote
 
+    async def gone(self, within_s: float) -> None:
+        """Returns when the processes of ended tasks are gone, or when that takes too long."""
+        if self._following:
+            await asyncio.wait(self._following, timeout=within_s)
+
     def _give(self, execution: IsolatedExecution) -> None:
         self.warm_up().give(execution)
 
@@ -202,7 +207,7 @@ class Zygote:
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
                 )
-            load = messages.Load(apps=setup.apps, app_dir=setup.app_dir, url=self._url)
+            load = messages.Load(apps=setup.apps, app_dir=setup.app_dir, url=self._url, tracing=setup.tracing)
             await loop.sock_sendall(ours, messages.encoder.encode(load))
             self._channel = ours
             with contextlib.suppress(OSError):
@@ -276,6 +281,7 @@ def _spec(run: Run) -> messages.Spec:
     task, context = run.task, run.context
     assert task.header is not None
     assert context is not None
+    trace = run.span.trace if run.span is not None else task.header.options
     return messages.Spec(
         task_id=task.id,
         task_type=task.header.task_type,
@@ -288,4 +294,6 @@ def _spec(run: Run) -> messages.Spec:
         soft_timeout_s=context.soft_timeout_s,
         payload=task.payload,
         retry=msgspec.to_builtins(task.header.options.retry) if task.header.options.retry is not None else None,
+        traceparent=trace.traceparent,
+        tracestate=trace.tracestate,
     )

@@ -9,11 +9,12 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from tq_core import tracing
 from tq_core.roles.registry import SlotInfo, WorkerInfo
 from tq_core.tasks.task import TaskDefinition
 from tq_core.transport.connection import Endpoint
 from tq_core.transport.runner import AsyncRunner, SyncRunner
-from tq_worker import frames
+from tq_worker import frames, trace_export
 from tq_worker.board import Board
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import DRAIN_TIMEOUT_S
@@ -38,6 +39,7 @@ from tq_worker.worker.wear import Wear
 
 if TYPE_CHECKING:
     from tq_worker.worker.counting import CountingTaskLog
+    from tq_worker.worker.run_span import RunTracing
 
 EXIT_LEFT = 0
 EXIT_RETIRED = 3
@@ -91,6 +93,7 @@ class WorkerProcess:
         task_log = self._log_of_tasks = self._task_log()
         notes = Notes(self._outbox, loop)
         reports = Reports(hold=self.hold, board=self._board, outbox=self._outbox, notes=notes, log=task_log)
+        run_tracing = self._run_tracing()
         self.floor = Floor(
             self._tasks,
             worker_id=setup.worker_id,
@@ -99,6 +102,7 @@ class WorkerProcess:
             reports=reports,
             notes=notes,
             log=task_log,
+            tracing=run_tracing,
             wake=self._outbox.changed.set,
             stuck=self._retire,
         )
@@ -153,10 +157,14 @@ class WorkerProcess:
         await self._left.wait()
         pumping.cancel()
         self._keeper.stop()
+        if run_tracing is not None:
+            await self._isolation.gone(trace_export.FLUSH_S)  # they are sending the last spans of their tasks
         for run in list(self.hold.runs.values()):
             if run.place is not None:
                 # This process ends on purpose: what it could not say about its tasks is no crash of theirs.
                 self._board.wipe(run.place)
+            if run.span is not None:
+                run.span.end()
         self._tell_counts()
         return self._exit_code
 
@@ -171,6 +179,13 @@ class WorkerProcess:
     def _tell_counts(self) -> None:
         if self._counting is not None and (news := self._counting.news()) is not None:
             self.channel.send(news)
+
+    def _run_tracing(self) -> RunTracing | None:
+        if self._setup.tracing == "off" or not tracing.is_recorded():
+            return None
+        from tq_worker.worker.run_span import RunTracing
+
+        return RunTracing(self._setup.worker_id)
 
     def _look_after_stranded(self) -> None:
         self.floor.give_back_stranded()
@@ -321,6 +336,10 @@ class WorkerProcess:
         )
         self._tell_counts()
         self.log.flush()
+        for run in list(self.hold.runs.values()):
+            if run.span is not None:
+                run.span.end()
+        trace_export.flush()
         os._exit(EXIT_RETIRED)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

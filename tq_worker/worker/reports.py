@@ -28,6 +28,8 @@ class Reports:
         """Its handler returned."""
         task = run.task
         run.stage = Stage.ENDED
+        if run.span is not None:
+            run.span.succeeded()
         self._notes.ending(run)
         waited_ms = 0
         if task.header is not None and not task.trail.failures:
@@ -37,6 +39,8 @@ class Reports:
     def failed(self, run: Run, verdict: Verdict) -> None:
         """It has no result, and a verdict says what follows."""
         run.stage = Stage.ENDED
+        if run.span is not None:
+            run.span.failed(verdict)
         self._notes.ending(run)
         if verdict.verdict != "cancel":
             self._hold.failed += 1
@@ -57,6 +61,8 @@ class Reports:
     def crashed(self, run: Run, detail: dict[str, Any]) -> None:
         """It took its own process down."""
         run.stage = Stage.ENDED
+        if run.span is not None:
+            run.span.crashed(detail)
         self._notes.ending(run)
         self._hold.failed += 1
         self._log.crashed(run, detail)
@@ -76,12 +82,16 @@ class Reports:
 
     def lost(self, run: Run, why: str) -> None:
         """Another claim has it, or will: nothing is said about it any more."""
+        if run.span is not None:
+            run.span.lost(why)
         self.forget(run)
         self._log.lost(run, why)
 
     def dropped(self, delivery: Delivery, error: BrokerError) -> None:
         """The broker answered one delivery with an error: its lease will run out and the task be run again."""
         for run in delivery.runs:
+            if run.span is not None:
+                run.span.lost(error.message)
             self.forget(run)
             self._log.refused(run, error.message)
 
@@ -93,6 +103,8 @@ class Reports:
 
     def forget(self, run: Run) -> None:
         """Holds a task no longer."""
+        if run.span is not None:
+            run.span.end()
         self.wipe(run)
         self._hold.drop(run)
 
@@ -100,6 +112,8 @@ class Reports:
         self, run: Run, flow: Callable[[], Flow[consumer.Outcome]], reason: Callable[[consumer.Outcome], str]
     ) -> None:
         def told(outcome: consumer.Outcome) -> None:
+            if run.span is not None:
+                run.span.decided(outcome)
             self.forget(run)
             self._log.decided(run, outcome, reason(outcome))
 
@@ -107,6 +121,8 @@ class Reports:
 
     def _give_back(self, run: Run, flow: Callable[[list[consumer.ClaimedTask]], Flow[list[str]]], why: str) -> None:
         run.stage = Stage.ENDED
+        if run.span is not None:
+            run.span.released(why)
         self._notes.ending(run)
 
         def told(words: list[str]) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tq_core.tasks.context import TaskContext
     from tq_core.tasks.task import TaskDefinition
     from tq_worker.lifecycle_log import Labels
+    from tq_worker.worker.run_span import RunSpan
 
 
 class Stage(enum.IntEnum):
@@ -79,6 +80,7 @@ class Run:
         "place",
         "progress",
         "ran_s",
+        "span",
         "stage",
         "started",
         "started_at_ms",
@@ -111,15 +113,17 @@ class Run:
         self.ladder: asyncio.TimerHandle | None = None
         self.labels: Labels | None = None
         """What every line of the log says of it."""
+        self.span: RunSpan | None = None
+        """Where traces are recorded."""
         self.answer: list[Any] = []
         """Who is to be told when it has ended."""
 
     @property
     def trace_id(self) -> str | None:
-        """The W3C trace that its producer was in; None when there is none."""
-        traceparent = self.task.header.options.traceparent if self.task.header else None
-        parts = traceparent.split("-") if traceparent else ()
-        return parts[1] if len(parts) >= 4 else None
+        """The trace that it is part of, also where none is recorded here."""
+        if self.span is not None:
+            return self.span.trace.trace_id
+        return self.task.header.options.trace_id if self.task.header else None
 
     @property
     def type_name(self) -> str:

@@ -100,6 +100,7 @@ class TaskLog:
             queue=context.queue,
             attempt=context.attempt,
             worker_id=context.worker_id,
+            trace_id=context.trace_id,
         )
 
     def _write(self, level: str, event: str, run: Run, **more: Any) -> None:

@@ -100,6 +100,8 @@ def _facts(task: TaskView, now_ms: int) -> Iterable[tuple[str, str]]:
         yield "made from", task.options.linked_to
     if task.options.submitted_by:
         yield "by", task.options.submitted_by
+    if task.options.trace_id:
+        yield "trace", task.options.trace_id
 
 
 def _value(task: TaskView, masker: Masker) -> list[str]:
