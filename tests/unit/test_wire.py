@@ -24,6 +24,8 @@ OPTIONS = st.builds(
     linked_to=st.none() | TEXT,
     submitted_by=st.none() | TEXT,
     traceparent=st.none() | TEXT,
+    tracestate=st.none() | TEXT,
+    ready_at_ms=st.none() | st.integers(0, 2**52),
 )
 
 

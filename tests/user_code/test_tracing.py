@@ -173,6 +173,18 @@ def test_a_batch_a_chain_and_a_task_that_waits_for_room_are_each_one_span_of_the
     assert sum(is_child(run, batch) for run in named(spans, "run batch")) == 2
 
 
+def test_the_calls_of_a_worker_itself_are_shown_on_demand(
+    tq: TaskQueue, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "shows_every_call", True)
+
+    InlineWorker(tq).run_until_empty()
+
+    claim = named(spans, "EVALSHA claim")[0]
+    expected = {"db.system.name": "redis", "db.operation.name": "EVALSHA", "db.stored_procedure.name": "claim"}
+    assert (dict(claim.attributes or {}), claim.kind, claim.parent) == (expected, SpanKind.CLIENT, None)
+
+
 def test_a_task_without_a_trace_begins_one_with_its_run(tq: TaskQueue, spans: InMemorySpanExporter) -> None:
     @tq.task
     def work() -> str | None:

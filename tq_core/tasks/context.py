@@ -195,6 +195,8 @@ def current_context() -> TaskContext | None:
 def enter(context: TaskContext) -> None:
     """Makes a context the current one for good, where the context variables are the task's own."""
     _current.set(context)
+    if context.trace is not None:
+        context.trace.enter()
 
 
 @contextlib.contextmanager

@@ -114,6 +114,7 @@ class RunSpan:
     def crashed(self, detail: dict[str, Any]) -> None:
         """Its own process died."""
         self._stop("crashed")
+        self._span.set_attribute("tq.task.reason", "crash")
         self._mark(detail, "crash")
 
     def released(self, why: str) -> None:
