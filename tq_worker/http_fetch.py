@@ -128,9 +128,10 @@ async def _follow(
     allowed: tuple[AllowedHost, ...],
 ) -> dict[str, Any]:
     target = _target(url)
-    own = {name: value for name, value in headers.items() if name.lower() not in _OURS}
-    # Another server than the one that was asked for gets none of these, so no trace either.
-    sent = httpx.Headers({**tracing.headers(), **own})
+    sent = httpx.Headers({name: value for name, value in headers.items() if name.lower() not in _OURS})
+    # Here, so that another server that redirects lead to gets none of it.
+    for name, value in tracing.headers().items():
+        sent.setdefault(name, value)
     for hops in range(MAX_REDIRECTS + 1):
         address = await _checked_address(target, allowed)
         async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=None) as client:

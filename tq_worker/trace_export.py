@@ -49,11 +49,12 @@ def is_installed() -> bool:
         return False
 
 
-def install(instance: str, *, is_forked: bool = False) -> None:
+def install(instance: str, say: Callable[[str], None], *, is_forked: bool = False) -> None:
     """Has spans recorded and sent, unless the program's own code has seen to it.
 
     Args:
         instance: What this process is called in the spans.
+        say: Gets what the exporter complains of, once a minute at most; else it would log with every try.
         is_forked: Whether this process is to be forked: then no thread starts before the first span ends.
     """
     if tracing.is_recorded():
@@ -72,6 +73,11 @@ def install(instance: str, *, is_forked: bool = False) -> None:
         export.start()
     provider.add_span_processor(export)
     trace.set_tracer_provider(provider)
+    complaints = _Complaints(say)
+    for name in ("opentelemetry.exporter", "opentelemetry.sdk"):
+        logger = logging.getLogger(name)
+        logger.addHandler(complaints)
+        logger.propagate = False
 
 
 def flush(within_s: float = FLUSH_S) -> None:
@@ -87,11 +93,6 @@ def flush(within_s: float = FLUSH_S) -> None:
     sending = threading.Thread(target=force, name="tq-spans", daemon=True)
     sending.start()
     sending.join(within_s)
-
-
-def tell_trouble(say: Callable[[str], None]) -> None:
-    """Passes on what the exporter complains of, once a minute at most; else it would write to stderr by itself."""
-    logging.getLogger("opentelemetry").addHandler(_Complaints(say))
 
 
 class _Complaints(logging.Handler):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tq_core import tracing
 from tq_core.errors import FatalError, InvalidInputError
 from tq_worker.http_fetch import AllowedHost, allowed_hosts, fetch, is_public
 
@@ -410,3 +411,22 @@ async def test_proxies_and_netrc_of_the_environment_are_left_alone(site: Site, m
     site.answers["/a"] = text("ok")
 
     assert (await get(f"{site.url}/a", "127.0.0.1:*"))["body"] == "ok"
+
+
+async def test_the_active_trace_goes_on_to_the_server_that_was_asked_and_to_no_other(site: Site) -> None:
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    active = tracing.continued(traceparent)
+    assert active is not None
+    async with a_site() as other:
+        site.answers["/"] = redirect(f"{other.url}/there")
+        other.answers["/there"] = text("there")
+        token = active.enter()
+        try:
+            await get(f"{site.url}/", "127.0.0.1:*")
+            await get(f"{other.url}/there", "127.0.0.1:*", headers={"Traceparent": "mine"})
+        finally:
+            active.leave(token)
+        await get(f"{other.url}/there", "127.0.0.1:*")
+
+        assert site.requests[0][1]["traceparent"] == traceparent
+        assert [headers.get("traceparent") for _, headers, _ in other.requests] == [None, "mine", None]

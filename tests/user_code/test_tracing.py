@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -282,3 +283,12 @@ def test_asked_for_without_its_packages_it_is_refused_with_the_command_that_inst
 
     assert refused.exit_code == 2
     assert "pip install 'tq-console[tracing]'" in refused.output
+
+
+def test_what_the_exporter_complains_of_with_every_try_is_said_once() -> None:
+    said: list[str] = []
+    complaints = trace_export._Complaints(said.append)
+    for attempt in range(3):
+        complaints.handle(logging.makeLogRecord({"msg": "no collector: %s", "args": (attempt,), "levelno": 30}))
+
+    assert said == ["spans: no collector: 0"]

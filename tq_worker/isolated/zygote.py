@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from tq_worker.isolated.task_process import TaskProcess
 from tq_worker.worker import log_records
 
 MAX_LOAD_BYTES = 65536
+THREADS_END_S = 0.2
 
 
 def serve(channel: socket.socket) -> None:
@@ -45,9 +47,9 @@ def serve(channel: socket.socket) -> None:
     tasks = apps.tasks
     log_records.install_plain()
     if load.tracing == "on":
-        # Before it is forked, so that no task pays for the imports.
-        trace_export.tell_trouble(lambda _: None)  # the worker says it, who has the same collector
-        trace_export.install(f"isolated-{os.getpid()}", is_forked=True)
+        # Before it is forked, so that no task pays for the imports. Its worker has the same collector, and complains.
+        trace_export.install(f"isolated-{os.getpid()}", lambda _: None, is_forked=True)
+        _let_threads_end()
     can_fork = _count_threads() == 1
     gc.collect()
     gc.freeze()
@@ -130,6 +132,13 @@ def _report_deaths(channel: socket.socket) -> None:
             channel.send(messages.line(died))
         except OSError:
             return
+
+
+def _let_threads_end() -> None:
+    """Returns when no thread is left, or soon: OpenTelemetry looks for its resources in some that end by themselves."""
+    deadline = time.monotonic() + THREADS_END_S
+    while _count_threads() > 1 and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def _count_threads() -> int:

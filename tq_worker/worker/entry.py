@@ -111,8 +111,7 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
     address, apps = _load(setup)
     loop = new_event_loop(setup.event_loop)
     if setup.tracing == "on":
-        trace_export.tell_trouble(lambda text: log.write("warning", "tracing", text=text))
-        trace_export.install(setup.worker_id)
+        trace_export.install(setup.worker_id, lambda text: log.write("warning", "tracing", text=text))
     core_tracing.shows_every_call = setup.tracing != "off" and os.environ.get("TQ_TRACE_REDIS") == "1"
     queues = setup.queues or tuple(dict.fromkeys([*(t.queue for t in apps.tasks.values()), DEFAULT_QUEUE]))
     channel.send(

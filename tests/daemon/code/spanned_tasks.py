@@ -57,8 +57,8 @@ def in_process(context: TaskContext, url: str) -> str | None:
 
 
 @tq.task(retry=RetryPolicy(max_attempts=2, initial_delay_s=0.01), isolate=True)
-def dies_once(context: TaskContext) -> int:
+def fails_once(context: TaskContext) -> int:
     note()
     if context.attempt == 1:
         raise ValueError("the first time")
-    return context.attempt
+    return os.getppid()
