@@ -1,8 +1,7 @@
 """A task's trace: where it comes from when the task is enqueued, and where it goes on from its handler.
 
 W3C Trace Context in the task's options carries it. OpenTelemetry is never imported here unless the program has loaded
-it already: who never did has no active span. Spans are named as OpenTelemetry's conventions for messaging and for Redis
-say.
+it already: who never did has no active span. Spans are named as OpenTelemetry's conventions for messaging say.
 """
 
 from __future__ import annotations
@@ -28,11 +27,9 @@ MAX_TRACESTATE_CHARS = 512
 """What W3C asks every system to pass on; a longer one is left out."""
 
 _API = "opentelemetry.trace"
+_MAX_STATUS_CHARS = 300
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _TRACESTATE = re.compile(rf"[\x20-\x7e]{{1,{MAX_TRACESTATE_CHARS}}}")
-
-shows_every_call = False
-"""Whether calls to Redis that belong to no trace, such as a worker's claims, get spans of their own."""
 
 
 def is_loaded() -> bool:
@@ -59,7 +56,7 @@ def check_options(options: TaskOptions) -> None:
 class Trace:
     """The place in a trace that a handler's code is in."""
 
-    __slots__ = ("_context", "_token", "trace_id", "traceparent", "tracestate")
+    __slots__ = ("_context", "trace_id", "traceparent", "tracestate")
 
     def __init__(self, context: Context, span_context: SpanContext) -> None:
         self._context = context
@@ -180,9 +177,6 @@ def mark_failed(span: Span, error_type: str, message: str, stacktrace: str | Non
     span.add_event("exception", said if stacktrace is None else {**said, "exception.stacktrace": writable(stacktrace)})
 
 
-_MAX_STATUS_CHARS = 300
-
-
 def writable(text: str) -> str:
     """Text as an exporter can write it: one lone surrogate would cost it the whole batch."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
@@ -241,24 +235,3 @@ def enqueue_span(queue: str, tasks: Sequence[NewTask]) -> EnqueueSpan | None:
         attributes["messaging.batch.message_count"] = len(tasks)
     span = tracer().start_span(f"enqueue {queue}", kind=trace.SpanKind.PRODUCER, attributes=attributes)
     return EnqueueSpan(span)
-
-
-def call_span(operation: str, target: str, count: int) -> ActiveSpan | None:
-    """A span for one round trip to Redis; None outside of a recorded trace, unless every call is to be shown.
-
-    Args:
-        operation: The command, or PIPELINE.
-        target: The script, where it is one.
-        count: How many commands go together.
-    """
-    from opentelemetry import trace
-
-    if not (shows_every_call or trace.get_current_span().is_recording()):
-        return None
-    attributes: dict[str, str | int] = {"db.system.name": "redis", "db.operation.name": operation}
-    if target:
-        attributes["db.stored_procedure.name"] = target
-    if count > 1:
-        attributes["db.operation.batch.size"] = count
-    name = f"{operation} {target}" if target else operation
-    return ActiveSpan(tracer().start_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes))

@@ -21,6 +21,7 @@ from tq_core.errors import InvalidInputError, QueueFullError
 from tq_core.keyspace import wire
 from tq_core.model import TaskOptions
 from tq_core.roles import operator, producer
+from tq_core.transport import call_spans
 from tq_worker import InlineWorker, trace_export
 from tq_worker.cli import command
 
@@ -177,7 +178,7 @@ def test_a_batch_a_chain_and_a_task_that_waits_for_room_are_each_one_span_of_the
 def test_the_calls_of_a_worker_itself_are_shown_on_demand(
     tq: TaskQueue, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracing, "shows_every_call", True)
+    monkeypatch.setattr(call_spans, "shows_every_call", True)
 
     InlineWorker(tq).run_until_empty()
 

@@ -23,7 +23,7 @@ import redis.exceptions as redis_errors
 from tq_core import tracing
 from tq_core.errors import BrokerError
 from tq_core.keyspace import script_loader
-from tq_core.transport import connection
+from tq_core.transport import call_spans, connection
 from tq_core.transport.async_line import AsyncLine
 from tq_core.transport.connection import Endpoint
 from tq_core.transport.steps import Batch, Block, Command, Flow, Pause, Script, Step
@@ -55,19 +55,6 @@ def _may_repeat(step: Step) -> bool:
     if isinstance(step, Script):
         return step.is_idempotent
     return not isinstance(step, Batch) or all(_may_repeat(s) for s in step.steps)
-
-
-def _call_span(step: Step) -> tracing.ActiveSpan | None:
-    """The span of a step that asks Redis something, where it is to have one; waiting is not shown."""
-    if isinstance(step, Script):
-        return tracing.call_span("EVALSHA", step.name, 1)
-    if isinstance(step, Command):
-        return tracing.call_span(str(step.args[0]), "", 1)
-    if not isinstance(step, Batch):
-        return None
-    if len(step.steps) == 1:
-        return _call_span(step.steps[0])
-    return tracing.call_span("PIPELINE", "", len(step.steps))
 
 
 class _Attempts:
@@ -165,7 +152,7 @@ class SyncRunner:
                 line.close()
 
     def _do_traced(self, step: Step) -> Any:
-        span = _call_span(step)
+        span = call_spans.span_of(step)
         if span is None:
             return self._do(step)
         with span:
@@ -305,7 +292,7 @@ class AsyncRunner:
             await clients.aclose()
 
     async def _do_traced(self, step: Step) -> Any:
-        span = _call_span(step)
+        span = call_spans.span_of(step)
         if span is None:
             return await self._do(step)
         with span:

@@ -14,12 +14,11 @@ from queue import SimpleQueue
 from typing import Never
 
 from tq_core import settings
-from tq_core import tracing as core_tracing
 from tq_core.broker_url import BrokerScheme
 from tq_core.errors import RefusedError, TqError
 from tq_core.keyspace import sealing
 from tq_core.settings import BrokerAddress
-from tq_core.transport import backend
+from tq_core.transport import backend, call_spans
 from tq_worker import exit_codes, frames, trace_export
 from tq_worker.app_loading import AppRefusedError, LoadedApps, load_apps
 from tq_worker.board import Board
@@ -112,7 +111,7 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
     loop = new_event_loop(setup.event_loop)
     if setup.tracing == "on":
         trace_export.install(setup.worker_id, lambda text: log.write("warning", "tracing", text=text))
-    core_tracing.shows_every_call = setup.tracing != "off" and os.environ.get("TQ_TRACE_REDIS") == "1"
+    call_spans.shows_every_call = setup.tracing != "off" and os.environ.get("TQ_TRACE_REDIS") == "1"
     queues = setup.queues or tuple(dict.fromkeys([*(t.queue for t in apps.tasks.values()), DEFAULT_QUEUE]))
     channel.send(
         frames.Ready(
