@@ -207,6 +207,16 @@ class HardTimeoutError(TqError):
     code = "timeout"
 
 
+class MemoryLimitError(TqError):
+    """An attempt used more memory than its type may; made by whoever runs the task, never by a handler."""
+
+    code = "memory_limit"
+
+    def __init__(self, message: str, *, limit_mb: int = 0, used_mb: int = 0) -> None:
+        super().__init__(message)
+        self.limit_mb, self.used_mb = limit_mb, used_mb
+
+
 class InvalidResultError(InvalidInputError):
     """A handler returned what cannot be stored as its result; the task did run."""
 

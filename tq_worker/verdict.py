@@ -10,6 +10,7 @@ from tq_core.errors import (
     HardTimeoutError,
     InvalidArgumentsError,
     InvalidResultError,
+    MemoryLimitError,
     PayloadRefusedError,
     SoftTimeoutError,
     TaskInterruptedError,
@@ -27,7 +28,7 @@ class Verdict(NamedTuple):
     verdict: str
     """retry (while attempts are left), fatal (to the DLQ) or cancel (somebody asked for it)."""
     reason: str
-    """error, timeout, fatal, bad_arguments, payload_refused, bad_result, cancelled or killed."""
+    """error, timeout, fatal, bad_arguments, payload_refused, bad_result, memory_limit, cancelled or killed."""
     detail: dict[str, Any]
     delay_ms: int
     """The wait before the next attempt; 0 unless the verdict is retry."""
@@ -72,6 +73,9 @@ def classify(
         return Verdict("fatal", "fatal", detail, 0)
     policy = retry or (definition.retry if definition else _DEFAULT_POLICY)
     reason = "timeout" if isinstance(error, HardTimeoutError | SoftTimeoutError) else "error"
+    if isinstance(error, MemoryLimitError):
+        reason = "memory_limit"
+        detail |= {"limit_mb": error.limit_mb, "used_mb": error.used_mb}
     return Verdict("retry", reason, detail, policy.delay_ms(attempt))
 
 

@@ -74,6 +74,9 @@ def test_a_second_type_of_the_same_name_is_refused(memory_tq: TaskQueue) -> None
         ({"queue": "no spaces"}, "cannot be a queue's name"),
         ({"timeout_s": 0}, r"'work', timeout_s 0: must be above 0"),
         ({"timeout_s": 5, "soft_timeout_s": 5}, "must be below its timeout_s"),
+        ({"memory_limit_mb": 100}, "memory_limit_mb needs isolate=True"),
+        ({"memory_limit_mb": 0, "isolate": True}, "memory_limit_mb 0: must be a whole number of MiB"),
+        ({"memory_limit_mb": 1.5, "isolate": True}, "memory_limit_mb 1.5: must be a whole number of MiB"),
         ({"priority": "urgent"}, "priority 'urgent'"),
         ({"retries": 3}, r"retries: task\(\) has no such setting; it has name, queue, retry"),
     ],
@@ -112,7 +115,7 @@ def test_the_environment_sets_the_retries_of_types_that_say_nothing(monkeypatch:
 
 
 def test_what_workers_publish_says_what_the_task_says(memory_tq: TaskQueue) -> None:
-    @memory_tq.task(queue="mail", timeout_s=3, isolate=True, retry=RetryPolicy(max_attempts=2))
+    @memory_tq.task(queue="mail", timeout_s=3, isolate=True, memory_limit_mb=9, retry=RetryPolicy(max_attempts=2))
     def work(size: int) -> None:
         """Works hard."""
 
@@ -120,6 +123,7 @@ def test_what_workers_publish_says_what_the_task_says(memory_tq: TaskQueue) -> N
 
     assert (published.name, published.queue, published.doc) == ("work", "mail", "Works hard.")
     assert (published.max_attempts, published.timeout_s, published.is_isolated) == (2, 3, True)
+    assert published.memory_limit_mb == 9
     assert published.schema == work.schema
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import tq_worker.code_version
 from tq_core import FatalError, InvalidArgumentsError, RetryPolicy, TaskQueue
-from tq_core.errors import HardTimeoutError, InvalidResultError, SoftTimeoutError, TaskInterruptedError
+from tq_core.errors import HardTimeoutError, InvalidResultError, MemoryLimitError, SoftTimeoutError, TaskInterruptedError
 from tq_core.tasks.task import TaskDefinition
 from tq_worker.error_detail import error_detail, fingerprint
 from tq_worker.verdict import classify
@@ -35,6 +35,7 @@ def definition(memory_tq: TaskQueue) -> TaskDefinition:
         (HardTimeoutError("ours"), None, "retry", "timeout"),
         (SoftTimeoutError("ours"), None, "retry", "timeout"),
         (MemoryError(), None, "retry", "error"),
+        (MemoryLimitError("x", limit_mb=1, used_mb=2), None, "retry", "memory_limit"),
         (SystemExit(3), None, "retry", "error"),
         (KeyboardInterrupt(), None, "retry", "error"),
         (GeneratorExit(), None, "retry", "error"),

@@ -441,6 +441,7 @@ def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes
 _REASONS = {
     "error": "no attempts left",
     "timeout": "no attempts left, the last ran out of time",
+    "memory_limit": "no attempts left, the last used more memory than it may",
     "fatal": "its handler said it can never succeed",
     "poison": "its process died with it again and again",
     "unknown_type": "no worker knows its type",

@@ -98,6 +98,7 @@ class PublishedType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     max_attempts: int = 4
     timeout_s: float | None = None
     is_isolated: bool = False
+    memory_limit_mb: int | None = None
     expires_in_s: float | None = None
     limit_key: str = ""
     """What the limit key of its tasks is made of."""

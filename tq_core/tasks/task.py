@@ -20,6 +20,7 @@ from tq_core.tasks.arguments import Arguments, return_hint
 from tq_core.tasks.limit_key_template import check_template
 
 MAX_DOC_CHARS = 4_000
+MAX_MEMORY_LIMIT_MB = 16 * 1024 * 1024
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,6 +40,8 @@ class TaskSettings(TypedDict, total=False):
     """When SoftTimeoutError is raised inside the handler, so that it can finish tidily."""
     isolate: bool
     """Run each task in a process of its own."""
+    memory_limit_mb: int | None
+    """With isolate: an attempt whose process uses more memory than so many MiB fails, and its process is ended."""
     expires_in_s: float | None
     """No attempt of a task starts so long after it was enqueued, or later."""
     priority: str | int
@@ -79,6 +82,8 @@ class TaskDefinition:
     """How long after it was enqueued no attempt of a task starts any more; a task's own option beats it."""
     is_isolated: bool = False
     """Whether each task runs in a process of its own."""
+    memory_limit_mb: int | None = None
+    """How many MiB of memory that process may use; None = as many as there are."""
     is_async: bool = False
     doc: str = ""
     max_result_bytes: int = producer.MAX_PAYLOAD_BYTES
@@ -147,6 +152,7 @@ class TaskDefinition:
             max_attempts=self.retry.max_attempts,
             timeout_s=self.timeout_s,
             is_isolated=self.is_isolated,
+            memory_limit_mb=self.memory_limit_mb,
             expires_in_s=self.expires_in_s,
             limit_key=self.limit_key,
             breaker=self.breaker.encode() if self.breaker else "",
@@ -207,10 +213,28 @@ def describe(handler: Any, settings: TaskSettings, *, local_names: Mapping[str, 
         "is_unique": settings.get("unique", False),
         "expires_in_s": expires_in_s,
         "is_isolated": settings.get("isolate", False),
+        "memory_limit_mb": _memory_limit(task_type, settings),
         "is_async": _is_async(handler),
         "doc": "" if isinstance(function, functools.partial) else (inspect.getdoc(function) or "")[:MAX_DOC_CHARS],
         "result_hint": return_hint(handler, local_names),
     }
+
+
+def _memory_limit(task_type: str, settings: TaskSettings) -> int | None:
+    limit_mb = settings.get("memory_limit_mb")
+    if limit_mb is None:
+        return None
+    if not isinstance(limit_mb, int) or isinstance(limit_mb, bool) or not 1 <= limit_mb <= MAX_MEMORY_LIMIT_MB:
+        raise InvalidInputError(
+            f"the task {task_type!r}, memory_limit_mb {limit_mb!r}: must be a whole number of MiB from 1 to "
+            f"{MAX_MEMORY_LIMIT_MB}"
+        )
+    if not settings.get("isolate", False):
+        raise InvalidInputError(
+            f"the task {task_type!r}: memory_limit_mb needs isolate=True, since only a process of its own has memory "
+            "that can be told apart; for whole workers there is `tq-worker --max-memory`"
+        )
+    return limit_mb
 
 
 def _own_name(handler: object) -> str:

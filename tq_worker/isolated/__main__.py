@@ -7,6 +7,7 @@ import signal
 # Not SIG_IGN, which programs that a handler starts would inherit.
 signal.signal(signal.SIGINT, lambda *_: None)
 
+import faulthandler  # noqa: E402
 import os  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
@@ -18,7 +19,7 @@ if __name__ == "__main__":
     die_with_parent(int(sys.argv[2]))
     # A terminal's or a service manager's signal to the whole group is for the supervisor; this one ends by EOF.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)
+    # A task that takes its process down says where it was, and its log gets it.
+    faulthandler.enable()
     os.set_inheritable(int(sys.argv[1]), False)
     serve(socket.socket(fileno=int(sys.argv[1])))

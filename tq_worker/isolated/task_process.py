@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +26,15 @@ from tq_worker.verdict import classify
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _raise_in_thread.argtypes = (ctypes.c_ulong, ctypes.py_object)
+
+
+def _flush() -> None:
+    """Has what was printed leave this process, also by libraries that use C's own buffers."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).fflush(None)
 
 
 class TaskProcess:
@@ -48,7 +59,9 @@ class TaskProcess:
             return
         spec = messages.to_task.decode(first)
         assert isinstance(spec, messages.Spec)
-        self._send(self._outcome(spec))
+        outcome = self._outcome(spec)
+        _flush()
+        self._send(outcome)
         trace_export.flush()  # the end is told, so only this process waits
 
     def _outcome(self, spec: messages.Spec) -> messages.Succeeded | messages.Failed:

@@ -6,12 +6,12 @@ the users' code starts a thread as it is imported, no fork is made: each process
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import select
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -31,6 +31,8 @@ from tq_worker.worker import log_records
 
 MAX_LOAD_BYTES = 65536
 THREADS_END_S = 0.2
+OOM_SCORE = "500"
+"""Of 1000, which is added to the share of memory that a process uses."""
 
 
 def serve(channel: socket.socket) -> None:
@@ -57,9 +59,12 @@ def serve(channel: socket.socket) -> None:
     if can_fork:
         _fork_for_each(channel, tasks)
         return
-    line = _receive(channel)
-    if line is not None:
+    given = _receive(channel)
+    if given is not None:
+        line, output = given
         channel.close()
+        _print_to(output)
+        _offer_to_the_oom_killer()
         TaskProcess(line, tasks).run()
 
 
@@ -77,9 +82,10 @@ def _fork_for_each(channel: socket.socket, tasks: Mapping[str, TaskDefinition]) 
             _report_deaths(channel)
         if channel not in ready:
             continue
-        line = _receive(channel)
-        if line is None:
+        given = _receive(channel)
+        if given is None:
             return
+        line, output = given
         if os.fork() == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -88,8 +94,11 @@ def _fork_for_each(channel: socket.socket, tasks: Mapping[str, TaskDefinition]) 
             os.close(deaths)
             os.close(note_death)
             channel.close()
+            _print_to(output)
+            _offer_to_the_oom_killer()
             _run_and_exit(line, tasks)
         line.close()
+        os.close(output)
 
 
 def _run_and_exit(line: socket.socket, tasks: Mapping[str, TaskDefinition]) -> None:
@@ -98,25 +107,34 @@ def _run_and_exit(line: socket.socket, tasks: Mapping[str, TaskDefinition]) -> N
         TaskProcess(line, tasks).run()
         code = 0
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                continue
         # Not sys.exit: it would run what the zygote registered to be run at its own end.
         os._exit(code)
 
 
-def _receive(channel: socket.socket) -> socket.socket | None:
-    """The line to the next task's worker; None when the worker is gone."""
+def _print_to(output: int) -> None:
+    """Has all that is printed here, also by programs that the handler starts, go to this pipe."""
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.close(output)
+
+
+def _offer_to_the_oom_killer() -> None:
+    """When the machine runs short of memory, the task goes before its worker and all neighbours do."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE, encoding="ascii")
+
+
+def _receive(channel: socket.socket) -> tuple[socket.socket, int] | None:
+    """The line to the next task's worker, and where the task prints to; None when the worker is gone."""
     try:
-        said, descriptors, _, _ = socket.recv_fds(channel, 16, 1)
+        said, descriptors, _, _ = socket.recv_fds(channel, 16, 2)
     except ConnectionError:
         return None
-    if not said or not descriptors:
+    if not said or len(descriptors) != 2:
         return None
-    os.set_inheritable(descriptors[0], False)
-    return socket.socket(fileno=descriptors[0])
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    return socket.socket(fileno=descriptors[0]), descriptors[1]
 
 
 def _report_deaths(channel: socket.socket) -> None:

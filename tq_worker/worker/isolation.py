@@ -18,16 +18,20 @@ from typing import Any
 
 import msgspec
 
-from tq_core.errors import TaskInterruptedError, TqError
+from tq_core.errors import MemoryLimitError, TaskInterruptedError, TqError
 from tq_worker import frames
 from tq_worker.exits import describe_exit
 from tq_worker.isolated import messages
 from tq_worker.worker.coroutines import Ended
 from tq_worker.worker.run import Outcome, Run
+from tq_worker.worker.task_output import TaskOutput
 
 DEATH_KNOWN_WITHIN_S = 5.0
 """How long after the end of its line the death of a task's process may take to be reported."""
 MAX_PACKET_BYTES = 65536
+WEIGH_EVERY_S = 0.05
+"""How often the memory of a task that has a limit is looked at: a gigabyte a second passes it by 50 MB."""
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 LINGER_S = 2.0
 """How long a process may live on after its task has ended."""
 
@@ -48,12 +52,16 @@ class IsolatedExecution:
         self._ended = ended
         self.is_ended = False
         self.ours, self.theirs = socket.socketpair()
+        self.output = TaskOutput(run.context.log if run.context is not None else lambda _: None)
         self.zygote: Zygote | None = None
         """Who made the process, once it is made."""
         self._writer: asyncio.StreamWriter | None = None
         self._pid: int | None = None
         self._outcome: Outcome | None = None
         self._stop: messages.Stop | None = None
+        self._memory_mb = run.definition.memory_limit_mb if run.definition is not None else None
+        self._overgrown_mb = 0
+        """What its process used when it was ended for that."""
 
     def cancel(self, why: str) -> None:
         """Asks the handler to stop."""
@@ -73,6 +81,7 @@ class IsolatedExecution:
         """Reports the end, once."""
         if not self.is_ended:
             self.is_ended = True
+            self.output.finish()  # what it printed comes before its end
             self._ended(self.run, outcome)
 
     async def follow(self) -> None:
@@ -88,16 +97,22 @@ class IsolatedExecution:
             if self._outcome is not None:
                 self.end(self._outcome)
                 await self._death(LINGER_S)
+            elif self._overgrown_mb:
+                await self._death(DEATH_KNOWN_WITHIN_S)
+                self.end(Outcome(error=_overgrown(self.run, self._memory_mb or 0, self._overgrown_mb)))
             else:
                 self.end(Outcome(crash=_crash(await self._death(DEATH_KNOWN_WITHIN_S))))
         finally:
             self._kill()
+            self.output.finish()
             self._writer.close()
 
     def _hear(self, message: messages.FromTask) -> None:
         match message:
             case messages.Begun():
                 self._pid = message.pid
+                if self._memory_mb is not None:
+                    self._weigh(self._memory_mb)
             case messages.Progress():
                 if self.run.context is not None:
                     self.run.context.progress(message.fraction, message.text)
@@ -109,6 +124,17 @@ class IsolatedExecution:
             case messages.Failed():
                 failure = {name: getattr(message, name) for name in ("verdict", "reason", "detail", "delay_ms")}
                 self._outcome = Outcome(failure=failure)
+
+    def _weigh(self, limit_mb: int) -> None:
+        """Ends the process when it uses too much memory; looks again and again while it lives."""
+        if self.is_ended or self._pid is None:
+            return
+        used_mb = memory_of(self._pid) >> 20
+        if used_mb > limit_mb:
+            self._overgrown_mb = used_mb
+            self._kill()
+        else:
+            asyncio.get_running_loop().call_later(WEIGH_EVERY_S, self._weigh, limit_mb)
 
     async def _death(self, within_s: float) -> int | None:
         """The exit code of the process; None when it is not known in time."""
@@ -199,6 +225,7 @@ class Zygote:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
+                    "-u",  # what a task printed before it died is not lost in a buffer
                     "-m",
                     "tq_worker.isolated",
                     str(theirs.fileno()),
@@ -250,10 +277,12 @@ class Zygote:
                 if execution.is_ended:
                     continue
                 try:
-                    socket.send_fds(self._channel, [b"task"], [execution.theirs.fileno()])
+                    ends = [execution.theirs.fileno(), execution.output.theirs]
+                    socket.send_fds(self._channel, [b"task"], ends)
                 except OSError as error:
                     execution.end(Outcome(error=IsolationError(f"no process could be made for the task: {error}")))
                     continue
+            execution.output.close_theirs()
             execution.zygote = self
             self.is_used_up = not self._loaded.can_fork
         if self.is_used_up:
@@ -267,6 +296,24 @@ class Zygote:
                 execution.end(Outcome(error=IsolationError(f"no process could be made for the task: {problem}")))
             else:
                 self._give_to_next(execution)
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of memory that a process has in use; 0 where that cannot be known."""
+    try:
+        # Not /proc/PID/status, which takes ten times as long to make.
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+            return int(file.read().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
+
+
+def _overgrown(run: Run, limit_mb: int, used_mb: int) -> MemoryLimitError:
+    return MemoryLimitError(
+        f"{run.type_name}: it used {used_mb} MiB of memory and its limit is {limit_mb}; its process was ended",
+        limit_mb=limit_mb,
+        used_mb=used_mb,
+    )
 
 
 def _crash(code: int | None) -> dict[str, Any]:

@@ -316,3 +316,28 @@ def end_a_program() -> list[int]:
 
 
 tq.task(name="end_a_program_isolated", retry=once, isolate=True)(end_a_program.handler)
+
+
+@tq.task(retry=once, isolate=True, memory_limit_mb=150)
+def grow(mib: int) -> str:
+    """Uses so much memory, and touches it."""
+    note("start")
+    print("it grows", flush=True)
+    held = [bytearray(b"x") * (1 << 20) for _ in range(mib)]
+    return Path("/proc/self/oom_score_adj").read_text().strip() if len(held) < 10 else wait_isolated.handler("/nowhere")
+
+
+@tq.task(retry=once, isolate=True)
+def print_and_die(how: str) -> None:
+    note("start")
+    print("on stdout \x1b[31m\udcff".encode("utf-8", "surrogateescape").decode("latin-1"))
+    sys.stderr.write("on stderr\n")
+    subprocess.run(["/bin/echo", "by a program"], check=True)
+    os.write(1, b"no text: \xff\n")
+    for number in range(300 if how == "flood" else 0):
+        print("line", number)
+    print("its last words", end="")
+    if how == "os._exit":
+        os._exit(3)
+    if how == "segfault":
+        ctypes.string_at(0)

@@ -1,0 +1,47 @@
+"""Tasks in processes of their own: what they print is kept, and what they use is bounded."""
+
+from __future__ import annotations
+
+from tests.daemon.site import Site
+from tq_core.roles import task_logs
+
+
+def logged(site: Site, task_id: str) -> list[str]:
+    return [line.text for line in site.driver.run(task_logs.read(task_id))]
+
+
+def test_what_an_isolated_task_prints_is_in_its_log_also_when_it_dies_of_it(site: Site) -> None:
+    node = site.start()
+    ids = {how: site.put("print_and_die", how=how) for how in ("return", "os._exit", "segfault", "flood")}
+
+    states = {how: site.ended(task_id).state for how, task_id in ids.items()}
+
+    assert states == {"return": "completed", "os._exit": "failed", "segfault": "failed", "flood": "completed"}
+    first = ["on stdout \x1b[31mÿ", "on stderr", "by a program", "no text: \ufffd"]
+    assert logged(site, ids["return"]) == [*first, "its last words"]
+    assert logged(site, ids["os._exit"]) == [*first, "its last words"] * 2  # it ran twice
+    crashed = logged(site, ids["segfault"])
+    assert "its last wordsFatal Python error: Segmentation fault" in crashed
+    assert any("in print_and_die" in line for line in crashed)
+    flood = logged(site, ids["flood"])
+    assert flood[-2:] == ["line 299", "its last words"]
+    assert len(flood) <= task_logs.MAX_LINES
+    assert "\x1b" not in node.log
+    assert "on stdout \\x1b[31m" in node.log
+
+
+def test_a_task_that_uses_too_much_memory_fails_alone_and_says_how_much_it_was(site: Site) -> None:
+    site.start()
+    neighbour = site.put("grow", mib=1)
+    greedy = site.put("grow", mib=400)
+
+    view = site.ended(greedy)
+
+    assert view.error is not None
+    assert (view.state, view.error["reason"], view.attempt, view.crashes) == ("failed", "memory_limit", 1, 0)
+    assert view.error["type"] == "tq_core.errors.MemoryLimitError"
+    assert view.error["limit_mb"] == 150 < view.error["used_mb"]
+    assert f"it used {view.error['used_mb']} MiB of memory and its limit is 150" in view.error["message"]
+    assert logged(site, greedy) == ["it grows"]
+    # When the machine runs short of memory, the kernel takes the task and not the worker.
+    assert site.ended(neighbour).result == "500"
