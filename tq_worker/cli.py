@@ -161,6 +161,19 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
     envvar="TQ_LOOP",
     help="The event loop of the workers; auto is uvloop where it is installed.",
 )
+@click.option(
+    "--max-memory",
+    metavar="MB",
+    type=click.IntRange(1),
+    envvar="TQ_MAX_MEMORY_MB",
+    help="A worker process that uses more is replaced when its tasks have ended.",
+)
+@click.option(
+    "--cpu-affinity",
+    is_flag=True,
+    envvar="TQ_CPU_AFFINITY",
+    help="Each worker process runs on one CPU, in turn.",
+)
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True, envvar="TQ_LOG_FORMAT")
 @click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True, envvar="TQ_LOG_LEVEL")
 @click.option(
@@ -194,6 +207,8 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
         )
     if processes is None:
         processes = settings.default_processes() if bounds is None else max(1, bounds.least)
+    if given["cpu_affinity"]:
+        _check_cpus(processes if bounds is None else bounds.most)
     tracing, notice = _tracing(given["tracing"])
     node_settings = settings.NodeSettings(
         apps=wanted,
@@ -215,6 +230,8 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
         drain_timeout_s=given["drain_timeout"],
         start_method=given["start_method"],
         event_loop=given["event_loop"],
+        max_memory_mb=given["max_memory"],
+        is_pinned=given["cpu_affinity"],
         log_format=given["log_format"],
         log_level=given["log_level"],
         http=_http(given["http"]),
@@ -247,6 +264,17 @@ def _shares(text: str | None) -> QueueShares | None:
     from tq_worker.queue_shares import parse_queues
 
     return None if text is None else _read("--queues", parse_queues, text)
+
+
+def _check_cpus(processes: int) -> None:
+    cpus = settings.usable_cpus()
+    if not cpus:
+        raise click.BadParameter("this system cannot bind processes to CPUs: leave it out", param_hint="--cpu-affinity")
+    if processes > len(cpus):
+        raise click.BadParameter(
+            f"{processes} processes cannot have a CPU each, this node may use {len(cpus)}: ask for fewer --processes",
+            param_hint="--cpu-affinity",
+        )
 
 
 def _tags(given: tuple[str, ...]) -> tuple[str, ...]:

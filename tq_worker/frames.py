@@ -49,6 +49,9 @@ class Setup(_Frame, frozen=True, tag="setup"):
     """Whether to say what the worker has counted."""
     tracing: str = "auto"
     """One of trace_export.MODES."""
+    max_memory_mb: int | None = None
+    cpu: int | None = None
+    """The one to run on; None = any."""
 
 
 class Go(_Frame, frozen=True, tag="go"):

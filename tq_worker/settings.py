@@ -67,6 +67,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout_s: float = DRAIN_TIMEOUT_S
     start_method: str = "fork"
     event_loop: str = "auto"
+    max_memory_mb: int | None = None
+    """A worker that uses more MiB is replaced once its tasks have ended; None = never."""
+    is_pinned: bool = False
+    """Whether each worker runs on one CPU."""
     log_format: str = "text"
     log_level: str = "info"
     http: HttpAddress | None = None
@@ -100,8 +104,13 @@ def http_address(text: str) -> HttpAddress:
 
 def default_processes() -> int:
     """One worker per CPU that this process may use, at most MOST_DEFAULT_PROCESSES."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = len(usable_cpus()) or os.cpu_count() or 1
     return max(1, min(usable, MOST_DEFAULT_PROCESSES))
+
+
+def usable_cpus() -> tuple[int, ...]:
+    """The numbers of the CPUs that this process may use; none where the system does not say."""
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 
 def new_node_id(name: str) -> str:

@@ -24,6 +24,7 @@ import msgspec
 
 MAX_PACKET_BYTES = 4096
 STDERR = 2
+_OF_TERMINAL = (signal.SIGHUP, signal.SIGQUIT)
 _RESET = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
 
 
@@ -179,7 +180,9 @@ class _ZygoteProcess:
         try:
             signal.set_wakeup_fd(-1)
             for number, disposition in self._dispositions.items():
-                signal.signal(number, disposition)
+                # What a terminal sends at its end is for the supervisor, unless nobody is to hear it.
+                if number not in _OF_TERMINAL or disposition is signal.SIG_IGN:
+                    signal.signal(number, disposition)
             self._line.close()
             os.close(self._deaths)
             os.close(self._note_death)

@@ -56,7 +56,8 @@ def test_records_have_the_fields_that_were_promised(tq: Tq, mail: QueueDriver) -
 
 def test_show_begins_with_the_same_fields_and_adds_why_and_history(tq: Tq, mail: QueueDriver) -> None:
     task_id = mail.put_one({"n": 1})
-    mail.fail(mail.take_one(), delay_ms=3_600_000)
+    detail = {"type": "ValueError", "message": "boom", "stopping": [["asked", 12], ["told again", 812], "\x1b"]}
+    mail.fail(mail.take_one(), delay_ms=3_600_000, detail=detail)
     record = tq.ok("tasks", "show", task_id, "--json").record
     assert tuple(record)[: len(TASK_FIELDS)] == TASK_FIELDS
     assert "tries again in" in record["why"]
@@ -64,6 +65,7 @@ def test_show_begins_with_the_same_fields_and_adds_why_and_history(tq: Tq, mail:
     text = tq.ok("tasks", "show", task_id).out
     assert "tries again in" in text
     assert "ValueError: boom" in text
+    assert "to stop it: asked at 12 ms; told again at 812 ms\n" in text
 
 
 def test_show_names_the_trace_that_a_task_is_part_of(tq: Tq, mail: QueueDriver) -> None:

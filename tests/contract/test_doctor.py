@@ -272,6 +272,16 @@ def test_every_code_is_proved_here() -> None:
     assert proved | {"clock_skew", "slow_broker", "slow_script", "results_short_lived"} == set(CODES)
 
 
+def test_a_node_that_says_why_its_workers_do_not_stay_is_quoted() -> None:
+    info = NodeInfo(node_id="a", host="h", pid=1, trouble="the last worker cannot run: no module 'app'", restarts=99)
+    fleet = Fleet(now_ms=1, nodes=(Member(id="a", seen_at_ms=0, silent_ms=0, info=info),), workers=())
+
+    (finding,) = doctor.judge_fleet(fleet)
+
+    assert (finding.code, finding.severity) == ("crash_loop", doctor.PROBLEM)
+    assert finding.what == "node a cannot keep its workers: the last worker cannot run: no module 'app'"
+
+
 def test_a_lost_node_is_not_compared_with_the_living() -> None:
     def node(name: str, silent_ms: int) -> Member:
         info = NodeInfo(node_id=name, host="h", pid=1, queues=("mail",), code_version=name)

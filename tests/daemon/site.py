@@ -26,17 +26,27 @@ START_S = 15.0
 END_S = 20.0
 
 
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "tq_worker", *sys.argv[1:]])
+"""
+"""Makes standard input the terminal of its session, as it is for what a shell starts."""
+
+
 class Node:
     """One `tq-worker` daemon."""
 
-    def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environment: dict[str, str], log: Path, *, terminal: int | None = None
+    ) -> None:
         self.log_file = log
         self._log = log.open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tq_worker", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
+            [sys.executable, *(("-m", "tq_worker") if terminal is None else ("-c", ON_TERMINAL)), *arguments],
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
+            stdout=self._log if terminal is None else terminal,
+            stderr=self._log if terminal is None else terminal,
             env=environment,
             start_new_session=True,
         )
@@ -78,8 +88,8 @@ class Site:
         """Starts a node and returns at once; options that are not given are short for tests."""
         return self.run_node(app, "--app-dir", str(CODE), "--processes", "1", *FAST, *arguments, env=env)
 
-    def run_node(self, *arguments: str, env: dict[str, str] | None = None) -> Node:
-        """Starts a node with these arguments and nothing else."""
+    def run_node(self, *arguments: str, env: dict[str, str] | None = None, terminal: int | None = None) -> Node:
+        """Starts a node with these arguments and nothing else; by `terminal`, a file descriptor, from a terminal."""
         environment = {
             "TQ_LOOP": "asyncio",
             **os.environ,
@@ -88,7 +98,7 @@ class Site:
             "DAEMON_TEST": self.token,
             **(env or {}),
         }
-        node = Node(arguments, environment, self.folder / f"node-{len(self.nodes)}.log")
+        node = Node(arguments, environment, self.folder / f"node-{len(self.nodes)}.log", terminal=terminal)
         self.nodes.append(node)
         return node
 

@@ -63,6 +63,36 @@ def test_a_broker_that_answers_late_costs_no_task(site: Site, server: PrivateSer
     assert site.runs() == dict.fromkeys(ids, 1)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_minute_without_a_broker_costs_nothing_that_has_a_lease(site: Site, server: PrivateServer) -> None:
+    away_s = 65.0
+    gate = site.gate()
+    node = site.started("--lease", "300", "--slots", "4")
+    kinds = ["wait", "wait_in_python", "wait_isolated"]
+    ids = [site.put(kind, gate=str(gate)) for kind in kinds]
+    for task_id in ids:
+        site.wait_started(task_id)
+    worker = site.worker_of(node)
+
+    server.kill()
+    killed_at = time.monotonic()
+    gate.touch()
+    wait_until(lambda: [word for word, _, _ in site.trace()].count("end") == 1, 10, "the async handler to end")
+    wait_until(lambda: time.monotonic() - killed_at > away_s, away_s + 5, "a minute to pass")
+    assert node.process.poll() is None
+    server.start()
+    back_at = time.monotonic()
+
+    assert site.all_ended() == {"completed": 3}
+    assert site.ended(site.put("count", n=1)).state == "completed"
+    assert time.monotonic() - back_at < 10, node.log
+    assert [site.runs_of(task_id) for task_id in ids] == [1] * 3
+    wait_until(lambda: {w.pid for w in site.workers_of(node)} == {worker.pid}, 5, "the same worker to beat again")
+    assert site.node_info(node).restarts == 0
+    assert node.log.count("trying again") < 20, node.log
+
+
 def test_a_result_whose_lease_ran_out_meanwhile_is_not_taken_twice(site: Site, server: PrivateServer) -> None:
     gate = site.gate()
     node = site.started("--lease", "1", "--heartbeat", "0.3")

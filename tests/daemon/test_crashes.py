@@ -132,6 +132,26 @@ def test_a_worker_that_dies_again_and_again_is_started_more_slowly(site: Site) -
 
     wait_until(lambda: "crash_loop" in node.log, 15, "the warning")
     assert "4 workers in a row died within seconds; the next one starts in 2 s" in node.log
+    said = "4 workers in a row died at once, the last was killed by SIGKILL"
+    wait_until(lambda: site.node_info(node).trouble == said, 5, "the node to say so")
+
+
+def test_a_node_whose_code_does_not_load_any_more_stays_says_why_and_recovers(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    text = "from tq_core import TaskQueue\ntq = TaskQueue()\n@tq.task\ndef work() -> int:\n    return 7\n"
+    file.write_text(text)
+    node = site.run_node("mine", "--app-dir", str(tmp_path), "--processes", "1", "--heartbeat", "0.3")
+    site.wait_working(node)
+
+    file.write_text(text + "import no_such_thing\n")
+    os.kill(site.worker_of(node).pid, signal.SIGKILL)
+    wait_until(lambda: "No module named 'no_such_thing'" in site.node_info(node).trouble, 10, "the node to say so")
+    assert "cannot run: " in node.log
+    wait_until(lambda: "; the next one starts in 0.5 s" in node.log, 10, "the wait before the next one")
+    file.write_text(text)
+
+    assert site.ended(site.put("work")).result == 7
+    wait_until(lambda: site.node_info(node).trouble == "", 5, "the trouble to be over")
 
 
 @pytest.mark.slow

@@ -1,8 +1,11 @@
-"""Tasks in processes of their own: what they print is kept, and what they use is bounded."""
+"""What tasks and workers use is bounded, and what tasks in processes of their own print is kept."""
 
 from __future__ import annotations
 
+import os
+
 from tests.daemon.site import Site
+from tests.waiting import wait_until
 from tq_core.roles import task_logs
 
 
@@ -45,3 +48,24 @@ def test_a_task_that_uses_too_much_memory_fails_alone_and_says_how_much_it_was(s
     assert logged(site, greedy) == ["it grows"]
     # When the machine runs short of memory, the kernel takes the task and not the worker.
     assert site.ended(neighbour).result == "500"
+
+
+def test_a_worker_that_has_grown_is_replaced_when_its_tasks_have_ended(site: Site) -> None:
+    gate = site.gate()
+    cpus = sorted(os.sched_getaffinity(0))
+    count = min(2, len(cpus))
+    node = site.started("--max-memory", "200", "--cpu-affinity", "--processes", str(count), "--drain-timeout", "0.1")
+    pids = {worker.pid for worker in site.workers_of(node)}
+    assert sorted(next(iter(os.sched_getaffinity(pid))) for pid in pids) == cpus[:count]
+
+    task_id = site.put("hoard", mib=200, gate=str(gate))
+    pid = site.wait_started(task_id)
+    wait_until(lambda: "more than the 200 of --max-memory" in node.log, 10, "the worker to notice")
+    gate.touch()
+
+    assert site.ended(task_id).result == "through"
+    wait_until(lambda: pid not in {w.pid for w in site.workers_of(node)}, 10, "it to be replaced")
+    wait_until(lambda: len(site.workers_of(node)) == count, 10, "the next one")
+    assert site.runs_of(task_id) == 1
+    assert site.node_info(node).restarts == 0
+    assert {next(iter(os.sched_getaffinity(w.pid))) for w in site.workers_of(node)} == set(cpus[:count])

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.daemon.site import Site
+from tests.daemon.site import CODE, FAST, Site
 from tests.waiting import wait_until
 from tq_worker.supervisor.signals import ONE_WISH_S
 
@@ -95,6 +95,30 @@ def test_a_storm_of_signals_changes_nothing(site: Site) -> None:
     assert node.wait() == 0
     assert site.driver.depths() == {"completed": 6}
     assert site.counters() == {"enqueued": 6, "completed": 6}
+
+
+def test_a_node_whose_terminal_is_closed_drains_and_leaves_nothing_behind(site: Site) -> None:
+    gate = site.gate()
+    ours, theirs = os.openpty()
+    node = site.run_node("traced_tasks", "--app-dir", str(CODE), "--processes", "1", *FAST, terminal=theirs)
+    os.close(theirs)
+    site.wait_working(node)
+    kinds = ["wait", "talk", "wait_isolated"]
+    ids = [site.put(kind, gate=str(gate)) for kind in kinds]
+    for task_id in ids:
+        site.wait_started(task_id)
+    programs = site.processes()
+
+    os.close(ours)
+    wait_until(lambda: site.node_info(node).state == "draining", 5, "the node to drain")
+    os.killpg(node.process.pid, signal.SIGHUP)  # as a shell does too, to all that it started
+    assert site.processes() == programs
+    gate.touch()
+
+    assert node.wait() == 0
+    assert site.driver.depths() == {"completed": 3}
+    assert site.counters() == {"enqueued": 3, "completed": 3}
+    assert site.members() == ()
 
 
 def test_a_signal_before_the_code_is_loaded_ends_the_node(site: Site) -> None:

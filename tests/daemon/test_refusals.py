@@ -68,6 +68,21 @@ def test_code_that_does_not_import_is_named_with_its_line(site: Site, tmp_path: 
     assert log.count("\n") == 1, log
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--cpu-affinity", "--processes", "256"], "256 processes cannot have a CPU each, this node may use"),
+        (["--max-memory", "5"], "MiB with your code loaded and nothing done, and --max-memory is 5: give it more"),
+    ],
+)
+def test_resources_that_cannot_be_had_end_the_node(site: Site, arguments: list[str], said: str) -> None:
+    code, log = refused(site, "traced_tasks", "--app-dir", str(CODE), *arguments)
+
+    assert code == 2, log
+    assert said in log
+    assert log.count("\n") == 1, log
+
+
 def test_code_that_kills_its_process_ends_the_node(site: Site, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
 

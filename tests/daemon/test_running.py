@@ -236,3 +236,18 @@ def test_tasks_that_depend_on_others_run_after_them_or_end_with_them(site: Site)
     starts = [site.view(i).started_at_ms or 0 for i in after_good]
     assert first_end <= min(starts)
     assert max(site.view(i).finished_at_ms or 0 for i in after_good) <= (site.view(last).started_at_ms or 0)
+
+
+def test_a_wall_clock_that_jumps_costs_no_lease_and_moves_no_deadline(site: Site) -> None:
+    site.start("--lease", "1", "--heartbeat", "0.2", app="jumping_clock")
+    long_one = site.put("wait_then_count", seconds=1.6)  # needs renewals
+    late = site.put_with({"delay_s": 0.3}, "count", n=1)
+    overdue = site.put("slow_async")
+
+    assert (site.ended(long_one).state, site.runs_of(long_one)) == ("completed", 1)
+    assert site.ended(late).state == "completed"
+    view = site.ended(overdue)
+    assert (view.state, view.error and view.error["reason"]) == ("failed", "timeout")
+    assert view.duration_ms is not None
+    assert 300 <= view.duration_ms < 1500
+    assert "lost" not in site.counters()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.daemon.site import ACTOR, Site
 from tests.waiting import wait_until
-from tq_core.model import TaskOptions
+from tq_core.model import TaskOptions, TaskView
+
+
+def steps_of(view: TaskView) -> list[str]:
+    """What was done to stop its last attempt, in order."""
+    steps = view.history[-1].detail.get("stopping", [])
+    assert [at_ms for _, at_ms in steps] == sorted(at_ms for _, at_ms in steps)
+    return [what for what, _ in steps]
 
 
 @pytest.mark.parametrize("kind", ["wait_tidily", "ask_for_cancel", "wait_isolated"])
@@ -42,10 +50,14 @@ def test_a_killed_task_ends_without_its_process(site: Site, kind: str) -> None:
     pid = site.wait_started(neighbour)
     site.wait_started(task_id)
 
+    killed_at_ms = time.time() * 1000
     site.cancel(task_id, kill=True)
 
     view = site.ended(task_id)
     assert (view.state, view.error and view.error["reason"]) == ("cancelled", "killed")
+    assert view.finished_at_ms is not None
+    assert view.finished_at_ms - killed_at_ms < 500
+    assert steps_of(view) == ["asked", "interrupted"]
     gate.touch()
     assert site.ended(neighbour).state == "completed"
     assert site.worker_of(node).pid == pid
@@ -66,10 +78,18 @@ def test_killing_a_task_that_does_not_stop_costs_its_neighbours_nothing(site: Si
     stubborn = site.put(kind, **args)
     site.wait_started(stubborn)
 
+    killed_at_ms = time.time() * 1000
     site.cancel(stubborn, kill=True)
 
     view = site.ended(stubborn)
     assert (view.state, view.error and view.error["reason"]) == ("cancelled", "killed"), view
+    assert view.finished_at_ms is not None
+    assert view.finished_at_ms - killed_at_ms < 5000, steps_of(view)
+    if kind == "block_loop":
+        assert steps_of(view) == ["asked", "process ended"]
+    else:
+        retired = "process retired (1 in company, given 3 s)"
+        assert steps_of(view) == ["asked", "interrupted", "told again", retired]
     wait_until(lambda: [w.pid for w in site.workers_of(node)] not in ([], [pid]), 15, "the next worker")
     gate.touch()
     assert site.all_ended() == {"completed": 2, "cancelled": 1}
@@ -88,6 +108,7 @@ def test_a_task_that_runs_too_long_fails_with_the_reason(site: Site) -> None:
     ids = [site.put(kind) for kind in kinds]
 
     views = [site.ended(task_id) for task_id in ids]
+    assert [steps_of(view)[:2] for view in views] == [["asked", "interrupted"]] * 3
 
     assert [(view.state, view.error and view.error["reason"]) for view in views] == [("failed", "timeout")] * 3
     assert all(view.duration_ms is not None and 300 <= view.duration_ms < 5000 for view in views)

@@ -39,7 +39,12 @@ def failed(**changes: object) -> TaskView:
                 attempt=1,
                 worker_id="host-1.1",
                 duration_ms=20,
-                detail={"type": "TimeoutError", "message": "no answer", "traceback": "Traceback: an older one"},
+                detail={
+                    "type": "TimeoutError",
+                    "message": "no answer",
+                    "traceback": "Traceback: an older one",
+                    "stopping": [["asked", 12], ["told again", 812], ["nonsense"], 7],
+                },
             ),
         ),
     }
@@ -65,6 +70,7 @@ def test_arguments_attempts_and_tracebacks_are_all_there() -> None:
         "retry attempt 1 on host-1.1 after 20 ms",
         "TimeoutError: no answer",
         "Traceback: an older one",
+        "to stop it: asked at 12 ms; told again at 812 ms",
         "1m ago  enqueued",
         "ana@host",
     ):

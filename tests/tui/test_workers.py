@@ -155,9 +155,11 @@ def test_more_running_tasks_than_lines_are_counted() -> None:
 
 
 def test_a_node_tells_its_facts_and_what_runs_the_longest() -> None:
-    found = fleet(node("n", python="3.11.7", restarts=2), workers=(worker("n.1", running=[slot("a" * 26)]),))
+    broken = node("n", python="3.11.7", restarts=2, trouble="it died\x1b")
+    found = fleet(broken, workers=(worker("n.1", running=[slot("a" * 26)]),))
     text = text_of(node_lines(tree(found)[0], found, NO_YARDSTICK, width=60, height=9))
     assert "2 restarts" in text
+    assert "it died\\x1b" in text
     assert "Python 3.11.7" in text
     assert "send" in text
 

@@ -13,7 +13,13 @@ import pytest
 
 import tq_worker.code_version
 from tq_core import FatalError, InvalidArgumentsError, RetryPolicy, TaskQueue
-from tq_core.errors import HardTimeoutError, InvalidResultError, MemoryLimitError, SoftTimeoutError, TaskInterruptedError
+from tq_core.errors import (
+    HardTimeoutError,
+    InvalidResultError,
+    MemoryLimitError,
+    SoftTimeoutError,
+    TaskInterruptedError,
+)
 from tq_core.tasks.task import TaskDefinition
 from tq_worker.error_detail import error_detail, fingerprint
 from tq_worker.verdict import classify

@@ -66,7 +66,9 @@ def list_workers(invocation: Invocation) -> None:
     """List nodes and their workers; as JSON, one node on each line with its workers in it."""
     from tq_console.view.dashboard import WORKER_COLUMNS, worker_rows
     from tq_console.view.records import fleet_records
+    from tq_console.view.text import visible
     from tq_core.roles import registry
+    from tq_core.roles.registry import NodeInfo
 
     out = invocation.out
     fleet = invocation.run(registry.fleet())
@@ -76,6 +78,9 @@ def list_workers(invocation: Invocation) -> None:
     out.table(NODE_COLUMNS, _node_rows(fleet), empty="no node: start one with `tq-worker MODULE`")
     for line in _autoscale_lines(fleet):
         out.line(line)
+    for member in fleet.nodes:
+        if isinstance(member.info, NodeInfo) and member.info.trouble:
+            out.line(f"{visible(member.id)}: {visible(member.info.trouble)}")
     if fleet.workers:
         out.line()
         out.table(WORKER_COLUMNS, worker_rows(fleet))

@@ -136,6 +136,7 @@ def node_record(node: Member | None, node_id: str, workers: list[Member]) -> dic
         "tq_version": info.tq_version if info else None,
         "code_version": info.code_version if info else None,
         "restarts": info.restarts if info else None,
+        "trouble": (info.trouble or None) if info else None,
         "workers": [_worker_record(member) for member in workers],
     }
 

@@ -111,7 +111,17 @@ def history_lines(history: tuple[Attempt, ...], masker: Masker) -> list[str]:
         number = f" attempt {attempt.attempt}" if attempt.attempt else ""
         took = f" after {duration(attempt.duration_ms)}" if attempt.duration_ms else ""
         lines.append(visible(f"{clock(attempt.at_ms)}  {attempt.outcome}{number}{where}{took}  {said}".rstrip()))
+        if stopping := stopping_text(detail.get("stopping")):
+            lines.append(visible(f"    to stop it: {stopping}"))
     return lines
+
+
+def stopping_text(steps: object) -> str:
+    """What a worker did to stop a handler, with how long that was after its start."""
+    if not isinstance(steps, list):
+        return ""
+    told = [step for step in steps if isinstance(step, list) and len(step) == 2 and isinstance(step[1], int)]
+    return "; ".join(f"{what} at {duration(at_ms)}" for what, at_ms in told)
 
 
 def traceback_lines(task: TaskView, masker: Masker) -> list[str]:

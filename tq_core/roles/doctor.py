@@ -286,7 +286,10 @@ def judge_fleet(fleet: Fleet) -> list[Finding]:
             add("node_unreadable", WARNING, node, ("says something that this program cannot read", cure))
             continue
         up_ms = max(1, fleet.now_ms - node.info.started_at_ms)
-        if node.info.restarts >= RESTARTS_MIN and up_ms / node.info.restarts < RESTART_EVERY_MS:
+        if node.info.trouble:
+            what = f"cannot keep its workers: {node.info.trouble}"
+            add("crash_loop", PROBLEM, node, (what, "see its log; it goes on trying, ever more slowly"))
+        elif node.info.restarts >= RESTARTS_MIN and up_ms / node.info.restarts < RESTART_EVERY_MS:
             what = f"had to restart its workers {node.info.restarts} times in {up_ms // 60_000} minutes"
             add("crash_loop", PROBLEM, node, (what, "see its log and `tq dlq groups` for what takes them down"))
     return [*found, *_versions(_live(fleet))]

@@ -204,6 +204,8 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code_version: str = ""
     python: str = ""
     restarts: int = 0
+    trouble: str = ""
+    """Why its workers do not stay, where they do not; a text of the node and its users' code."""
     schema: int = 1
     """The newest version of a queue's keys that it knows; those of before it was said know 1."""
     tags: tuple[str, ...] = ()

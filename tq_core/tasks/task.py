@@ -224,7 +224,7 @@ def _memory_limit(task_type: str, settings: TaskSettings) -> int | None:
     limit_mb = settings.get("memory_limit_mb")
     if limit_mb is None:
         return None
-    if not isinstance(limit_mb, int) or isinstance(limit_mb, bool) or not 1 <= limit_mb <= MAX_MEMORY_LIMIT_MB:
+    if type(limit_mb) is not int or not 1 <= limit_mb <= MAX_MEMORY_LIMIT_MB:
         raise InvalidInputError(
             f"the task {task_type!r}, memory_limit_mb {limit_mb!r}: must be a whole number of MiB from 1 to "
             f"{MAX_MEMORY_LIMIT_MB}"

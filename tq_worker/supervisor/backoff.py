@@ -17,10 +17,17 @@ class Backoff:
     def __init__(self) -> None:
         self.quick_deaths = 0
 
-    def died(self, started_at: float) -> float:
-        """Seconds to wait, after a worker that was started at that monotonic time."""
-        lived_s = time.monotonic() - started_at
-        self.quick_deaths = 0 if lived_s >= STEADY_AFTER_S else self.quick_deaths + 1
+    def is_quick(self, started_at: float) -> bool:
+        """Whether a worker that was started at that monotonic time has not lived long enough to be called steady."""
+        return time.monotonic() - started_at < STEADY_AFTER_S
+
+    def died(self, started_at: float, *, is_refused: bool = False) -> float:
+        """Seconds to wait, after a worker that was started at that monotonic time.
+
+        Args:
+            is_refused: It never ran, however long it took to find that out.
+        """
+        self.quick_deaths = self.quick_deaths + 1 if is_refused or self.is_quick(started_at) else 0
         return STEPS_S[min(max(0, self.quick_deaths - 1), len(STEPS_S) - 1)]
 
     @property

@@ -15,6 +15,8 @@ from tq_worker.version import tq_version
 if TYPE_CHECKING:
     from tq_worker.supervisor.node import Node
 
+MAX_TROUBLE_CHARS = 500
+
 
 def describe(node: Node, ready: frames.Ready | None) -> NodeInfo:
     """The node as it is now; what its code has, as a worker told it."""
@@ -34,6 +36,7 @@ def describe(node: Node, ready: frames.Ready | None) -> NodeInfo:
         code_version=ready.code_version if ready else "",
         python=platform.python_version(),
         restarts=node.restarts,
+        trouble=next(filter(None, (seat.trouble for seat in node.seats)), "")[:MAX_TROUBLE_CHARS],
         schema=keys.SCHEMA_VERSION,
         tags=given.tags,
         weights=given.weights,

@@ -17,7 +17,7 @@ from tq_worker.ending import end_all
 from tq_worker.exit_codes import exit_code_of
 from tq_worker.exits import describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
-from tq_worker.settings import NodeSettings, new_node_id
+from tq_worker.settings import NodeSettings, new_node_id, usable_cpus
 from tq_worker.supervisor import aftermath, upkeep
 from tq_worker.supervisor.broker_link import open_link
 from tq_worker.supervisor.broker_pulse import BrokerPulse
@@ -219,7 +219,7 @@ class Node:
         await end_all(self._upkeep)
         self._keep_up(self._runner, kept_up)
 
-    def new_setup(self) -> frames.Setup:
+    def new_setup(self, cpu: int | None) -> frames.Setup:
         """What the next worker is told."""
         given, first = self.settings, self._first
         return frames.Setup(
@@ -241,17 +241,24 @@ class Node:
             log_level=self.log_level,
             counts=given.http is not None,
             tracing=given.tracing,
+            max_memory_mb=given.max_memory_mb,
+            cpu=cpu,
         )
 
     # --- seats ---
 
     def open_seat(self, *, is_trial: bool = False) -> Seat:
         """Has one more worker; one on trial is not replaced unless it has begun."""
-        seat = Seat(self, is_trial=is_trial)
+        seat = Seat(self, is_trial=is_trial, cpu=self._next_cpu() if self.settings.is_pinned else None)
         self.seats.append(seat)
         task = self._seat_tasks[seat] = asyncio.create_task(seat.keep())
         task.add_done_callback(lambda _: self._seat_ended(seat))
         return seat
+
+    def _next_cpu(self) -> int | None:
+        """The CPU with the fewest workers: scaled above their number, several share one."""
+        taken = [seat.cpu for seat in self.open_seats()]
+        return min(usable_cpus(), key=taken.count, default=None)
 
     def _seat_ended(self, seat: Seat) -> None:
         task = self._seat_tasks.pop(seat)

@@ -35,7 +35,7 @@ class Keeper(Protocol):
     def is_serving(self) -> bool:
         """Whether a worker was ever admitted: until then its death is the node's."""
 
-    def new_setup(self) -> frames.Setup:
+    def new_setup(self, cpu: int | None) -> frames.Setup:
         """What the next worker is told; with a worker id that was never used."""
 
     def said(self, child: WorkerChild, frame: frames.FromWorker) -> None:
@@ -54,18 +54,30 @@ class Keeper(Protocol):
 class Seat:
     """Keeps one worker running until the seat is closed."""
 
-    def __init__(self, node: Keeper, *, is_trial: bool = False) -> None:
+    def __init__(self, node: Keeper, *, is_trial: bool = False, cpu: int | None = None) -> None:
         self._node, self._is_trial = node, is_trial
+        self.cpu = cpu
+        """Where its workers run; None = anywhere."""
         self._backoff = Backoff()
         self._closed = asyncio.Event()
         self.child: WorkerChild | None = None
         self.first_child: asyncio.Future[WorkerChild] = asyncio.get_running_loop().create_future()
         self.working = asyncio.Event()
         """Set while the worker runs tasks."""
+        self._trouble = ""
 
     @property
     def is_closed(self) -> bool:
         return self._closed.is_set()
+
+    @property
+    def trouble(self) -> str:
+        """Why its workers do not stay; empty once one runs, or, in a crash loop, once one has lived for a while."""
+        child = self.child
+        is_young = child is None or self._backoff.is_quick(child.started_at)
+        if child is not None and child.is_working and not (is_young and self._backoff.is_crash_loop):
+            self._trouble = ""
+        return self._trouble
 
     def close(self) -> None:
         """Starts no worker here any more; the one that sits here is not touched."""
@@ -75,7 +87,7 @@ class Seat:
         """Starts workers, one after the other; returns when the seat is closed and empty."""
         while not self._closed.is_set():
             child = self.child = WorkerChild(
-                self._node.new_setup(), processes=self._node.worker_processes, said=self._node.said
+                self._node.new_setup(self.cpu), processes=self._node.worker_processes, said=self._node.said
             )
             child.is_trial = self._is_trial
             if not self.first_child.done():
@@ -128,13 +140,18 @@ class Seat:
             text = f"ended itself: {child.retiring}" if child.retiring else "left"
             log.write("warning" if child.retiring else "info", "worker", text=text, worker_id=child.worker_id)
             return
-        wait_s = self._backoff.died(child.started_at)
+        wait_s = self._backoff.died(child.started_at, is_refused=child.refused is not None)
         again = f"the next one starts in {wait_s:g} s" if wait_s else "the next one starts"
         how = f"cannot run: {child.refused.message}" if child.refused is not None else describe_exit(code)
         log.write("error", "worker", text=f"{how}; {again}", worker_id=child.worker_id)
+        count = self._backoff.quick_deaths
         if self._backoff.is_crash_loop:
-            text = f"{self._backoff.quick_deaths} workers in a row died within seconds"
-            log.write("error", "crash_loop", text=f"{text}; the next one starts in {wait_s:g} s")
+            text = f"{count} workers in a row died within seconds; {again}"
+            log.write("error", "crash_loop", text=text)
+            self._trouble = f"{count} workers in a row died at once, the last {how}"
+        elif child.refused is not None:
+            self._trouble = f"the last worker {how}"
+        self._node.beat_soon()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._closed.wait()

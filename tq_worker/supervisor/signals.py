@@ -15,6 +15,8 @@ import signal
 import time
 from collections.abc import Callable
 
+from tq_worker.terminal import let_go_of_a_closed_terminal
+
 LEAVE = (signal.SIGTERM, signal.SIGINT)
 ONE_WISH_S = 0.3
 """Signals that come so soon after the first are the same wish: a wrapper often passes on what the terminal sent too."""
@@ -43,6 +45,7 @@ class Signals:
     def _hung_up(self) -> None:
         # A kernel that hangs up takes the terminal away first; whoever sends the signal by hand leaves it there.
         if self._had_terminal and not has_terminal():
+            let_go_of_a_closed_terminal()
             self._came(signal.SIGHUP)
         else:
             self._reload(signal.SIGHUP.name)
@@ -52,7 +55,7 @@ class Signals:
         if self._first_at is None:
             self._first_at = now
             self._leave(number.name)
-        elif now - self._first_at > ONE_WISH_S:
+        elif now - self._first_at > ONE_WISH_S and number is not signal.SIGHUP:
             self._hurry(number.name)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 
-# At once: Ctrl-C reaches the whole terminal and is meant for the supervisor.
-signal.signal(signal.SIGINT, lambda *_: None)
+# At once: what a terminal sends reaches all that was started from it and is meant for the supervisor.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, for example
+        signal.signal(number, lambda *_: None)
 
 import argparse  # noqa: E402
 import sys  # noqa: E402

@@ -29,6 +29,7 @@ from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import DEFAULT_QUEUE
 from tq_worker.worker.channel import Channel, ChannelThread
 from tq_worker.worker.event_loop import new_event_loop
+from tq_worker.worker.leases import rss_bytes
 from tq_worker.worker.process import WorkerProcess
 
 STDERR = 2
@@ -72,9 +73,12 @@ def run_worker(*, channel: int, board: int, dump: int) -> Never:
     """
     for fd in (channel, board, dump):
         os.set_inheritable(fd, False)
-    # Ctrl-C reaches the whole terminal; it is meant for the supervisor. Not SIG_IGN, which programs that a handler
-    # starts would inherit.
+    # Ctrl-C, Ctrl-\ and the end of a terminal reach all that was started from it; they are meant for the supervisor. Not
+    # SIG_IGN, which programs that a handler starts would inherit; what nohup has set stays.
     signal.signal(signal.SIGINT, lambda *_: None)
+    for number in (signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     faulthandler.register(DUMP_SIGNAL, dump, all_threads=True)
     line = Channel(channel)
     mailbox = _Mailbox()
@@ -107,7 +111,15 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
 ) -> int:
     if isinstance(sys.stdout, object) and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
+    if setup.cpu is not None:
+        with contextlib.suppress(OSError):  # taken from this machine meanwhile: any other will do
+            os.sched_setaffinity(0, {setup.cpu})
     address, apps = _load(setup)
+    if setup.max_memory_mb is not None and rss_bytes() > setup.max_memory_mb << 20:
+        raise AppRefusedError(
+            f"a worker takes {rss_bytes() >> 20} MiB with your code loaded and nothing done, and --max-memory is "
+            f"{setup.max_memory_mb}: give it more"
+        )
     loop = new_event_loop(setup.event_loop)
     if setup.tracing == "on":
         trace_export.install(setup.worker_id, lambda text: log.write("warning", "tracing", text=text))

@@ -26,10 +26,10 @@ from tq_worker.worker.run_span import RunTracing
 from tq_worker.worker.task_log import TaskLog
 from tq_worker.worker.threads import ThreadExecution, ThreadPool
 
-INSIST_AFTER_S = 1.0
+INSIST_AFTER_S = 0.8
 """How long a handler may take to stop before it is told again."""
-STUCK_AFTER_S = 2.0
-"""How long it may ignore that before its process has to end for it."""
+STUCK_AFTER_S = 1.6
+"""When its process has to end for it; with the grace of its neighbours that is within five seconds."""
 
 STRANDED_AFTER_S = 1.0
 """How long a claimed task may wait for a slot: it was fetched ahead while tasks were short, and then they were not."""
@@ -190,9 +190,11 @@ class Floor:
         elif run.ending is not None and (ending.kind in (run.ending.kind, "cancel")):
             return
         run.ending = ending
+        run.note_step("asked")
         run.context.request_cancel(_ASKED.get(ending.kind, ending.kind))
         run.execution.cancel(ending.why)
         if ending.kind != "cancel":
+            run.note_step("interrupted")
             run.execution.interrupt(ending.why)
             self._climb(run, INSIST_AFTER_S, self._insist)
 
@@ -215,6 +217,8 @@ class Floor:
 
     def _insist(self, run: Run) -> None:
         if run.execution is not None and run.ending is not None and self._is_at_work(run):
+            # An isolated task's process is ended the second time.
+            run.note_step("process ended" if run.execution.is_alone else "told again")
             run.execution.interrupt(run.ending.why)
             self._climb(run, STUCK_AFTER_S - INSIST_AFTER_S, self._give_up)
 
@@ -244,6 +248,13 @@ class Floor:
 
     def sentence(self, run: Run) -> Verdict:
         """What a task gets that has to be ended by force."""
+        if run.ending is None:
+            # The loop hung, so that nobody could take the steps before this one.
+            run.note_step("asked", run.kill_asked or run.hard_deadline)
+            run.note_step("process ended")
+        return _with_steps(self._sentence(run), run)
+
+    def _sentence(self, run: Run) -> Verdict:
         header = run.task.header
         assert header is not None
         ending = run.ending
@@ -300,12 +311,18 @@ class Floor:
             error = HardTimeoutError(f"{run.type_name}: {ending.why}").with_traceback(trace)
         elif error is None:
             assert ending is not None
-            self._reports.failed(run, _cancelled(ending))
+            self._reports.failed(run, _with_steps(_cancelled(ending), run))
             return
         asked = ending.kind if ending is not None and ending.kind in _ASKED else None
-        self._reports.failed(
-            run, classify(error, run.definition, task.attempt, retry=header.options.retry, asked=asked)
-        )
+        verdict = classify(error, run.definition, task.attempt, retry=header.options.retry, asked=asked)
+        self._reports.failed(run, _with_steps(verdict, run))
+
+
+def _with_steps(verdict: Verdict, run: Run) -> Verdict:
+    """The verdict with what was done to stop the handler, where it was more than asking."""
+    if run.steps is None or run.steps[-1][0] == "asked":
+        return verdict
+    return verdict._replace(detail={**verdict.detail, "stopping": run.steps})
 
 
 def _cancelled(ending: Ending) -> Verdict:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pathlib
 import signal
 import socket
 import sys
@@ -302,7 +303,7 @@ def memory_of(pid: int) -> int:
     """Bytes of memory that a process has in use; 0 where that cannot be known."""
     try:
         # Not /proc/PID/status, which takes ten times as long to make.
-        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+        with pathlib.Path(f"/proc/{pid}/statm").open("rb", buffering=0) as file:
             return int(file.read().split()[1]) * _PAGE_BYTES
     except OSError:
         return 0

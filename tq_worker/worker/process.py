@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import time
@@ -18,6 +19,7 @@ from tq_worker import frames, trace_export
 from tq_worker.board import Board
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import DRAIN_TIMEOUT_S
+from tq_worker.terminal import let_go_of_a_closed_terminal
 from tq_worker.worker import last_rites, log_records
 from tq_worker.worker.channel import Channel
 from tq_worker.worker.claiming import Claiming
@@ -260,6 +262,8 @@ class WorkerProcess:
         self.leaving.leave_by(time.monotonic() + grace_s)
         if not self.is_leaving:
             self.is_leaving = True
+            # Only the supervisor is told by the system when their terminal is closed.
+            let_go_of_a_closed_terminal()
             self.change_state("draining")
             self.spawn(self._leave_slowly(why))
 
@@ -272,6 +276,7 @@ class WorkerProcess:
         victims = self.leaving.victims
         victims.add(victim)
         neighbours = self.leaving.neighbours_of(victims)
+        victim.note_step(f"process retired ({neighbours} in company, given {NEIGHBOUR_GRACE_S:g} s)")
         self._exit_code = EXIT_RETIRED
         why = f"the task {victim.task.id} does not stop; {neighbours} neighbours are given {NEIGHBOUR_GRACE_S:g} s"
         self.log.write("warning", "retiring", text=why, worker_id=self._setup.worker_id)
@@ -280,6 +285,18 @@ class WorkerProcess:
             tell(victim)
         victim.answer.clear()
         self.leave(NEIGHBOUR_GRACE_S, "its process ends for another task")
+
+    def _outgrown(self, used_mb: int, limit_mb: int) -> None:
+        """Makes room for a worker that begins anew; tasks take as long as they do: to run them twice helps nobody."""
+        if self.is_leaving:
+            return
+        why = (
+            f"it uses {used_mb} MiB of memory, more than the {limit_mb} of --max-memory: it is replaced when its tasks "
+            "have ended"
+        )
+        self.log.write("warning", "retiring", text=why, worker_id=self._setup.worker_id)
+        self.channel.send(frames.Retiring(why=why))
+        self.leave(math.inf, "the worker uses too much memory")
 
     def orphaned(self) -> None:
         """The supervisor is gone; called on the channel's thread."""
@@ -301,6 +318,9 @@ class WorkerProcess:
             lag_s, taken = self._watchdog.lag_s, self.claiming.taken
             self.channel.send(frames.Alive(loop_stalled_s=lag_s, running=self.hold.running, taken=taken))
             self._tell_counts()
+            limit_mb = self._setup.max_memory_mb
+            if limit_mb is not None and rss_bytes() > limit_mb << 20:
+                self.soon(self._outgrown, rss_bytes() >> 20, limit_mb)
         if self._watchdog.should_warn():
             self._warn_of_hanging()
         hanging = self._watchdog.look()
@@ -323,6 +343,7 @@ class WorkerProcess:
         self.channel.send(frames.Retiring(why=text))
         is_leaving = self.leaving.deadline is not None
         for run in hanging.overdue:
+            run.duration_ms = int((time.monotonic() - run.started) * 1000)
             for tell in run.answer:
                 tell(run)
         last_rites.settle(

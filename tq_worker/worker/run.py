@@ -84,6 +84,7 @@ class Run:
         "stage",
         "started",
         "started_at_ms",
+        "steps",
         "task",
         "timer",
     )
@@ -111,12 +112,21 @@ class Run:
         self.progress: tuple[float, str] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.ladder: asyncio.TimerHandle | None = None
+        self.steps: list[tuple[str, int]] | None = None
+        """What was done to stop it, with the milliseconds since its start."""
         self.labels: Labels | None = None
         """What every line of the log says of it."""
         self.span: RunSpan | None = None
         """Where traces are recorded."""
         self.answer: list[Any] = []
         """Who is to be told when it has ended."""
+
+    def note_step(self, what: str, at: float | None = None) -> None:
+        """Remembers what is done to stop it, now or at a time of the monotonic clock."""
+        if self.steps is None:
+            self.steps = []
+        since = (time.monotonic() if at is None else at) - self.started
+        self.steps.append((what, int(since * 1000)))
 
     @property
     def trace_id(self) -> str | None:

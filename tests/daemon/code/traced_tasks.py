@@ -341,3 +341,25 @@ def print_and_die(how: str) -> None:
         os._exit(3)
     if how == "segfault":
         ctypes.string_at(0)
+
+
+_hoard: list[bytearray] = []
+
+
+@tq.task(retry=once)
+def hoard(mib: int, gate: str) -> str:
+    """Leaks, as a library might."""
+    note("start")
+    _hoard.extend(bytearray(b"x") * (1 << 20) for _ in range(mib))
+    wait_for_file(gate)
+    return "through"
+
+
+@tq.task(retry=once)
+def talk(gate: str) -> str:
+    """Prints at its end, whoever listens."""
+    note("start")
+    wait_for_file(gate)
+    print("done", flush=True)
+    sys.stderr.write("really\n")
+    return "through"

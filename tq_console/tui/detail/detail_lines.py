@@ -13,7 +13,7 @@ from tq_console.tui.look.canvas import Line, Span
 from tq_console.tui.look.glyphs import TASK_SIGNS
 from tq_console.view.formats import age, clock, duration, size
 from tq_console.view.secrets import Masker
-from tq_console.view.task_page import error_text
+from tq_console.view.task_page import error_text, stopping_text
 from tq_console.view.text import fit, visible, visible_lines
 from tq_core.model import Attempt, TaskState, TaskView, priority_label
 
@@ -189,6 +189,9 @@ def _attempt(attempt: Attempt, now_ms: int, width: int, masker: Masker) -> list[
     lines = [_moment(attempt.at_ms, now_ms, attempt.outcome, style=style, words=words)]
     if said:
         lines += [[("    ", ""), *line] for line in _wrapped(said, max(10, width - 4), "cell--bad")]
+    if stopping := stopping_text(detail.get("stopping")):
+        stopped = _wrapped(f"to stop it: {stopping}", max(10, width - 4), "cell--dim")
+        lines += [[("    ", ""), *line] for line in stopped]
     return lines
 
 

@@ -10,6 +10,7 @@ from tq_console.tui.look.canvas import Line, Span
 from tq_console.tui.look.glyphs import MEMBER_SIGNS, UNKNOWN, Sign
 from tq_console.tui.table.rows import Cell, Column, Row, Wanted, Window
 from tq_console.view.formats import age, duration, percent, plural, short_id, size
+from tq_console.view.text import visible
 from tq_core.roles.registry import Fleet, Member, NodeInfo, SlotInfo, WorkerInfo
 
 COLUMNS = (
@@ -230,6 +231,8 @@ def node_lines(leaf: Leaf, fleet: Fleet, yardstick: Yardstick, *, width: int, he
         versions = [f"tq {info.tq_version or '-'}", f"code {info.code_version or '-'}", f"Python {info.python or '-'}"]
         groups = [facts + versions] if width >= 100 else [facts, versions]
         lines += [[(f" {' · '.join(group)}", "cell--dim")] for group in groups]
+        if info.trouble:
+            lines.append([(f" {visible(info.trouble)}", "cell--bad")])
         lines.append([(" queues ", "cell--dim"), (", ".join(info.queues) or "none", "cell--accent")])
         types = f"{', '.join(info.types[:12])}{' …' if len(info.types) > 12 else ''}" if info.types else "not said"
         lines.append([(" types  ", "cell--dim"), (types, "")])
