@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -111,6 +112,11 @@ def default_processes() -> int:
 def usable_cpus() -> tuple[int, ...]:
     """The numbers of the CPUs that this process may use; none where the system does not say."""
     return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+
+
+def least_taken_cpu(taken: Sequence[int | None]) -> int | None:
+    """The usable CPU that stands there least often: scaled above the number of CPUs, several workers share one."""
+    return min(usable_cpus(), key=taken.count, default=None)
 
 
 def new_node_id(name: str) -> str:

@@ -39,7 +39,7 @@ def test_an_isolated_task_has_a_process_of_its_own_and_may_print(site: Site) -> 
     assert [result["n"] for result in results] == [1, 2, 3, 4, 5]
     assert len({result["pid"] for result in results}) == 5
     assert site.worker_of(node).pid not in {result["pid"] for result in results}
-    assert node.log.count("a handler may print what it likes") == 5
+    wait_until(lambda: node.log.count("LOG       a handler may print what it likes") == 5, 5, "what they print")
 
 
 def test_code_that_starts_a_thread_on_import_is_not_forked(site: Site) -> None:

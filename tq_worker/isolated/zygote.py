@@ -1,5 +1,7 @@
 """Loads the users' code once and forks a process for each task: a fork costs milliseconds, a new interpreter much more.
 
+One fork is always there already, so that a task waits for none.
+
 A fork is only safe from a process without threads, event loop or connections, and this one has none of its own. Where
 the users' code starts a thread as it is imported, no fork is made: each process runs one task itself and is replaced.
 """
@@ -69,36 +71,55 @@ def serve(channel: socket.socket) -> None:
 
 
 def _fork_for_each(channel: socket.socket, tasks: Mapping[str, TaskDefinition]) -> None:
+    """Keeps one fork ready, which waits for a task and says when it has one; then the next is made."""
     deaths, note_death = os.pipe()
     os.set_blocking(note_death, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(note_death, warn_on_full_buffer=False)
+    taken, note_taken = os.pipe()
     own_pid = os.getpid()
-    watched: list[socket.socket | int] = [channel, deaths]
+    poll = select.poll()
+    for watched in (deaths, taken):
+        poll.register(watched, select.POLLIN)
+    poll.register(channel, 0)  # tasks are for the forks: here only its end is of interest
+    spare = 0
     while True:
-        ready, _, _ = select.select(watched, [], [])
+        if not spare:
+            spare = os.fork()
+            if spare == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                die_with_parent(own_pid)
+                os.setsid()  # so that what the handler starts can be ended with it
+                for ours in (deaths, note_death, taken):
+                    os.close(ours)
+                _offer_to_the_oom_killer()
+                _wait_and_run(channel, note_taken, tasks)
+        ready = dict(poll.poll())
+        if channel.fileno() in ready:
+            return
+        if taken in ready:
+            os.read(taken, 1)
+            spare = 0
         if deaths in ready:
             os.read(deaths, 4096)
-            _report_deaths(channel)
-        if channel not in ready:
-            continue
+            if spare in _report_deaths(channel):
+                spare = 0
+
+
+def _wait_and_run(channel: socket.socket, note_taken: int, tasks: Mapping[str, TaskDefinition]) -> None:
+    """Never returns."""
+    try:
         given = _receive(channel)
-        if given is None:
-            return
-        line, output = given
-        if os.fork() == 0:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            die_with_parent(own_pid)
-            os.setsid()  # so that what the handler starts can be ended with it
-            os.close(deaths)
-            os.close(note_death)
+        if given is not None:
+            os.write(note_taken, b".")
+            line, output = given
+            os.close(note_taken)
             channel.close()
             _print_to(output)
-            _offer_to_the_oom_killer()
             _run_and_exit(line, tasks)
-        line.close()
-        os.close(output)
+    finally:
+        os._exit(1)
 
 
 def _run_and_exit(line: socket.socket, tasks: Mapping[str, TaskDefinition]) -> None:
@@ -137,19 +158,22 @@ def _receive(channel: socket.socket) -> tuple[socket.socket, int] | None:
     return socket.socket(fileno=descriptors[0]), descriptors[1]
 
 
-def _report_deaths(channel: socket.socket) -> None:
+def _report_deaths(channel: socket.socket) -> set[int]:
+    """Collects forks that have ended and says so; returns which they were."""
+    dead: set[int] = set()
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return dead
         if pid == 0:
-            return
+            return dead
+        dead.add(pid)
         died = messages.Died(pid=pid, exit_code=os.waitstatus_to_exitcode(status))
         try:
             channel.send(messages.line(died))
         except OSError:
-            return
+            return dead
 
 
 def _let_threads_end() -> None:

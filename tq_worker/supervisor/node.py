@@ -17,7 +17,7 @@ from tq_worker.ending import end_all
 from tq_worker.exit_codes import exit_code_of
 from tq_worker.exits import describe_exit
 from tq_worker.lifecycle_log import LifecycleLog
-from tq_worker.settings import NodeSettings, new_node_id, usable_cpus
+from tq_worker.settings import NodeSettings, least_taken_cpu, new_node_id
 from tq_worker.supervisor import aftermath, upkeep
 from tq_worker.supervisor.broker_link import open_link
 from tq_worker.supervisor.broker_pulse import BrokerPulse
@@ -249,16 +249,12 @@ class Node:
 
     def open_seat(self, *, is_trial: bool = False) -> Seat:
         """Has one more worker; one on trial is not replaced unless it has begun."""
-        seat = Seat(self, is_trial=is_trial, cpu=self._next_cpu() if self.settings.is_pinned else None)
+        cpu = least_taken_cpu([seat.cpu for seat in self.open_seats()]) if self.settings.is_pinned else None
+        seat = Seat(self, is_trial=is_trial, cpu=cpu)
         self.seats.append(seat)
         task = self._seat_tasks[seat] = asyncio.create_task(seat.keep())
         task.add_done_callback(lambda _: self._seat_ended(seat))
         return seat
-
-    def _next_cpu(self) -> int | None:
-        """The CPU with the fewest workers: scaled above their number, several share one."""
-        taken = [seat.cpu for seat in self.open_seats()]
-        return min(usable_cpus(), key=taken.count, default=None)
 
     def _seat_ended(self, seat: Seat) -> None:
         task = self._seat_tasks.pop(seat)

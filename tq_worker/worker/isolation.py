@@ -30,6 +30,7 @@ from tq_worker.worker.task_output import TaskOutput
 DEATH_KNOWN_WITHIN_S = 5.0
 """How long after the end of its line the death of a task's process may take to be reported."""
 MAX_PACKET_BYTES = 65536
+AGAIN_AFTER_S = 0.01
 WEIGH_EVERY_S = 0.05
 """How often the memory of a task that has a limit is looked at: a gigabyte a second passes it by 50 MB."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -180,7 +181,7 @@ class ProcessIsolation:
     def warm_up(self) -> Zygote:
         """Has the users' code loaded before the first task needs it."""
         if self._zygote is None or self._zygote.is_used_up:
-            self._zygote = Zygote(self._setup, url=self._url, give_to_next=self._give)
+            self._zygote = Zygote(self._setup, url=self._url, give_to_next=self._give, prepare_next=self.warm_up)
         return self._zygote
 
     async def gone(self, within_s: float) -> None:
@@ -196,9 +197,14 @@ class Zygote:
     """A process that forks one for each task, or that runs one task itself."""
 
     def __init__(
-        self, setup: frames.Setup, *, url: str | None, give_to_next: Callable[[IsolatedExecution], None]
+        self,
+        setup: frames.Setup,
+        *,
+        url: str | None,
+        give_to_next: Callable[[IsolatedExecution], None],
+        prepare_next: Callable[[], object],
     ) -> None:
-        self._setup, self._url, self._give_to_next = setup, url, give_to_next
+        self._setup, self._url, self._give_to_next, self._prepare_next = setup, url, give_to_next, prepare_next
         self.is_used_up = False
         self._loaded: messages.Loaded | None = None
         self._waiting: deque[IsolatedExecution] = deque()
@@ -274,20 +280,24 @@ class Zygote:
             return
         while self._waiting and self._channel is not None and not self.is_used_up:
             execution = self._waiting.popleft()
-            with execution.theirs:
-                if execution.is_ended:
-                    continue
+            if not execution.is_ended:
                 try:
                     ends = [execution.theirs.fileno(), execution.output.theirs]
                     socket.send_fds(self._channel, [b"task"], ends)
+                    execution.zygote = self
+                    self.is_used_up = not self._loaded.can_fork
+                except BlockingIOError:
+                    # More at once than the line holds.
+                    self._waiting.appendleft(execution)
+                    asyncio.get_running_loop().call_later(AGAIN_AFTER_S, self._serve)
+                    return
                 except OSError as error:
                     execution.end(Outcome(error=IsolationError(f"no process could be made for the task: {error}")))
-                    continue
+            execution.theirs.close()
             execution.output.close_theirs()
-            execution.zygote = self
-            self.is_used_up = not self._loaded.can_fork
         if self.is_used_up:
             self._hand_on("")
+            self._prepare_next()
 
     def _hand_on(self, problem: str) -> None:
         while self._waiting:

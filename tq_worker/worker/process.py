@@ -343,7 +343,6 @@ class WorkerProcess:
         self.channel.send(frames.Retiring(why=text))
         is_leaving = self.leaving.deadline is not None
         for run in hanging.overdue:
-            run.duration_ms = int((time.monotonic() - run.started) * 1000)
             for tell in run.answer:
                 tell(run)
         last_rites.settle(
