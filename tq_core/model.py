@@ -108,6 +108,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Hard limit of one attempt."""
     soft_timeout_s: float | None = None
     """When SoftTimeoutError is raised inside the handler."""
+    memory_limit_mb: int | None = None
+    """Runs in a process of its own, which is ended and fails the attempt when it uses more MiB."""
     retry: RetryPolicy | None = None
     """Overrides the delays of the type's policy."""
     linked_to: str | None = None

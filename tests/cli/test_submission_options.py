@@ -75,8 +75,10 @@ def test_a_batch_goes_on_as_room_comes_and_prints_what_is_in(
 def test_a_type_says_the_limit_key_of_what_is_submitted_by_hand(tq: Tq, mail: QueueDriver) -> None:
     mail.run(registry.publish_types([registry.PublishedType(name="work", queue="mail", limit_key="{tenant}")]))
     for words, key in ((["tenant=acme"], "acme"), (["tenant=acme", "--limit-key", "own"], "own")):
-        task_id = tq.ok("submit", "work", *words, "--timeout", "9s", "--soft-timeout", "5s").out.strip()
+        limits = ("--timeout", "9s", "--soft-timeout", "5s", "--memory-limit", "90")
+        task_id = tq.ok("submit", "work", *words, *limits).out.strip()
         task = mail.view(task_id)
-        assert (task.options.limit_key, task.options.soft_timeout_s) == (key, 5)
+        assert (task.options.limit_key, task.options.soft_timeout_s, task.options.memory_limit_mb) == (key, 5, 90)
     assert tq("submit", "work", "other=1").code == 2
     assert tq("submit", "work", "tenant=a", "--timeout", "5s", "--soft-timeout", "5s").code == 2
+    assert tq("submit", "work", "tenant=a", "--memory-limit", "0").code == 2

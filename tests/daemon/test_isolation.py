@@ -6,6 +6,7 @@ import os
 
 from tests.daemon.site import Site
 from tests.waiting import wait_until
+from tq_core.model import TaskOptions
 from tq_core.roles import task_logs
 
 
@@ -46,6 +47,10 @@ def test_a_task_that_uses_too_much_memory_fails_alone_and_says_how_much_it_was(s
     assert view.error["limit_mb"] == 150 < view.error["used_mb"]
     assert f"it used {view.error['used_mb']} MiB of memory and its limit is 150" in view.error["message"]
     assert logged(site, greedy) == ["it grows"]
+    of_task = site.put_with({"options": TaskOptions(memory_limit_mb=100)}, "hoard", mib=300, gate=str(site.gate()))
+    own = site.ended(of_task).error
+    assert own is not None
+    assert (own["reason"], own["limit_mb"]) == ("memory_limit", 100)
     # When the machine runs short of memory, the kernel takes the task and not the worker.
     assert site.ended(neighbour).result == "500"
 

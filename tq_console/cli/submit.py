@@ -45,6 +45,7 @@ MAX_DATA_BYTES = 8 * 1024 * 1024
 @click.option("--at", type=MOMENT, help="Not before this time: 2030-01-31T18:00, or 18:00 for the next one.")
 @click.option("--max-attempts", type=click.IntRange(1, 1000), help="How often it is tried in all.")
 @click.option("--timeout", type=DURATION, help="Longest time that one attempt may take.")
+@click.option("--memory-limit", metavar="MB", type=int, help="An attempt, in a process of its own, fails above it.")
 @click.option("--soft-timeout", type=DURATION, help="When an attempt is told to finish tidily; below --timeout.")
 @click.option("--unique", metavar="KEY", help="Refuse while an unfinished task of the queue holds this key.")
 @click.option(
@@ -197,6 +198,7 @@ def _line(options: dict[str, Any], **fields: Any) -> TaskLine:
         max_attempts=options["max_attempts"],
         timeout=options["timeout"],
         soft_timeout=options["soft_timeout"],
+        memory_limit_mb=options["memory_limit"],
         unique=options["unique"],
         unique_until=options["unique_until"],
         unique_for=options["unique_for"],

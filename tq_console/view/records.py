@@ -78,6 +78,7 @@ def task_detail(task: TaskView, why: str, masker: Masker) -> dict[str, Any]:
         "payload_bytes": task.payload_bytes,
         "timeout_s": task.options.timeout_s,
         "soft_timeout_s": task.options.soft_timeout_s,
+        "memory_limit_mb": task.options.memory_limit_mb,
         "linked_to": task.options.linked_to,
         "depends_on": list(task.options.depends_on),
         "blocked_by": list(task.blocked_by),

@@ -35,6 +35,7 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timeout: float | str | None = None
     """Seconds, or a duration like 5m; so is the soft one."""
     soft_timeout: float | str | None = None
+    memory_limit_mb: int | None = None
     unique: str | None = None
     unique_until: str | None = None
     """started or finished."""
@@ -75,6 +76,7 @@ def line_of(task: TaskView) -> TaskLine:
         max_attempts=task.max_attempts,
         timeout=task.options.timeout_s,
         soft_timeout=task.options.soft_timeout_s,
+        memory_limit_mb=task.options.memory_limit_mb,
         expires=task.options.expires_in_s,
         limit_key=task.options.limit_key,
         linked_to=task.id,
@@ -161,6 +163,7 @@ class SubmissionRules:
             options=TaskOptions(
                 timeout_s=_seconds("timeout", line.timeout),
                 soft_timeout_s=_seconds("soft_timeout", line.soft_timeout),
+                memory_limit_mb=line.memory_limit_mb,
                 linked_to=line.linked_to,
                 depends_on=tuple(dict.fromkeys(line.depends_on or ())),
                 on_parent_failure=line.on_parent_failure,

@@ -39,6 +39,7 @@ def facts(task: TaskView, why: str, masker: Masker) -> list[Fact]:
         ("lease until", clock(task.lease_end_ms) if task.lease_end_ms else None),
         ("timeout", duration(task.options.timeout_s * 1000) if task.options.timeout_s else None),
         ("soft timeout", duration(task.options.soft_timeout_s * 1000) if task.options.soft_timeout_s else None),
+        ("memory limit", f"{task.options.memory_limit_mb} MiB" if task.options.memory_limit_mb else None),
         ("expires", clock(task.expires_at_ms) if task.expires_at_ms else None),
         ("unique key", _unique_text(task)),
         ("crashes", str(task.crashes) if task.crashes else None),

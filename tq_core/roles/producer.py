@@ -27,6 +27,7 @@ MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_BATCH = 500
 MAX_PARENTS = 1000
 MAX_TIMEOUT_S = 31_536_000
+MAX_MEMORY_LIMIT_MB = 16 * 1024 * 1024
 MAX_DELAY_MS = 10 * 365 * 86_400_000
 
 _encode = msgspec.json.Encoder().encode
@@ -83,6 +84,18 @@ def _check_timeouts(options: TaskOptions) -> None:
         raise InvalidInputError(f"a soft timeout of {soft_s} s: must be below the timeout of {hard_s} s")
 
 
+def check_memory_limit(limit_mb: Any) -> None:
+    """Refuses what is no number of MiB that a process could have.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if type(limit_mb) is not int or not 1 <= limit_mb <= MAX_MEMORY_LIMIT_MB:
+        raise InvalidInputError(
+            f"memory_limit_mb {limit_mb!r}: must be a whole number of MiB from 1 to {MAX_MEMORY_LIMIT_MB}"
+        )
+
+
 def _too_large(size: int, limit: int) -> PayloadTooLargeError:
     return PayloadTooLargeError(
         f"the arguments take {size} bytes, the limit is {limit}: store the data elsewhere and pass its name"
@@ -123,6 +136,8 @@ def new_task(
         names.encode_unique_key(unique_key)
     if options:
         _check_timeouts(options)
+        if options.memory_limit_mb is not None:
+            check_memory_limit(options.memory_limit_mb)
         _check_parents(options)
         _check_times(options, delay_s=delay_s)
         _check_unique(options, is_unique=unique_key is not None)

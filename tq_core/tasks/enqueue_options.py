@@ -36,6 +36,8 @@ class EnqueueOptions(TypedDict, total=False):
     """Hard limit of one attempt."""
     soft_timeout_s: float
     """When SoftTimeoutError is raised inside the handler, so that it can finish tidily."""
+    memory_limit_mb: int
+    """Runs in a process of its own, which is ended and fails the attempt when it uses more MiB of memory."""
     unique: str | bool
     """A key that only one unfinished task of the queue may hold; True = the type and its arguments."""
     unique_until: str
@@ -138,6 +140,7 @@ def submission(task_type: str, options: EnqueueOptions, defaults: TypeDefaults) 
         options=TaskOptions(
             timeout_s=options.get("timeout_s"),
             soft_timeout_s=options.get("soft_timeout_s"),
+            memory_limit_mb=options.get("memory_limit_mb"),
             retry=retry,
             linked_to=options.get("linked_to"),
             depends_on=_parent_ids(options.get("depends_on", ())),

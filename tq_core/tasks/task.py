@@ -20,7 +20,6 @@ from tq_core.tasks.arguments import Arguments, return_hint
 from tq_core.tasks.limit_key_template import check_template
 
 MAX_DOC_CHARS = 4_000
-MAX_MEMORY_LIMIT_MB = 16 * 1024 * 1024
 
 _encode = msgspec.json.Encoder().encode
 
@@ -83,7 +82,7 @@ class TaskDefinition:
     is_isolated: bool = False
     """Whether each task runs in a process of its own."""
     memory_limit_mb: int | None = None
-    """How many MiB of memory that process may use; None = as many as there are."""
+    """How many MiB of memory that process may use; a task's own option beats it; None = as many as there are."""
     is_async: bool = False
     doc: str = ""
     max_result_bytes: int = producer.MAX_PAYLOAD_BYTES
@@ -224,11 +223,10 @@ def _memory_limit(task_type: str, settings: TaskSettings) -> int | None:
     limit_mb = settings.get("memory_limit_mb")
     if limit_mb is None:
         return None
-    if type(limit_mb) is not int or not 1 <= limit_mb <= MAX_MEMORY_LIMIT_MB:
-        raise InvalidInputError(
-            f"the task {task_type!r}, memory_limit_mb {limit_mb!r}: must be a whole number of MiB from 1 to "
-            f"{MAX_MEMORY_LIMIT_MB}"
-        )
+    try:
+        producer.check_memory_limit(limit_mb)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"the task {task_type!r}, {error.message}") from error
     if not settings.get("isolate", False):
         raise InvalidInputError(
             f"the task {task_type!r}: memory_limit_mb needs isolate=True, since only a process of its own has memory "

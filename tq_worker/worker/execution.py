@@ -118,7 +118,7 @@ class Floor:
         run.definition = definition
         if self._tracing is not None:
             self._tracing.begin(run)
-        is_alone = definition.is_isolated or task.trail.runs_alone
+        is_alone = definition.is_isolated or task.trail.runs_alone or header.options.memory_limit_mb is not None
         kwargs: dict[str, Any] = {}
         if not is_alone:
             try:

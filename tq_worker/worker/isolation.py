@@ -61,7 +61,7 @@ class IsolatedExecution:
         self._pid: int | None = None
         self._outcome: Outcome | None = None
         self._stop: messages.Stop | None = None
-        self._memory_mb = run.definition.memory_limit_mb if run.definition is not None else None
+        self._memory_mb = _memory_limit(run)
         self._overgrown_mb = 0
         """What its process used when it was ended for that."""
 
@@ -307,6 +307,11 @@ class Zygote:
                 execution.end(Outcome(error=IsolationError(f"no process could be made for the task: {problem}")))
             else:
                 self._give_to_next(execution)
+
+
+def _memory_limit(run: Run) -> int | None:
+    own = run.task.header.options.memory_limit_mb if run.task.header is not None else None
+    return own if own is not None or run.definition is None else run.definition.memory_limit_mb
 
 
 def memory_of(pid: int) -> int:
