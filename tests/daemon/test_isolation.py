@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import resource
+from pathlib import Path
+
+import pytest
 
 from tests.daemon.site import Site
 from tests.waiting import wait_until
+from tq_core.keyspace.wire import NO_TRAIL
 from tq_core.model import TaskOptions
 from tq_core.roles import task_logs
+from tq_core.roles.consumer import ClaimedTask
+from tq_core.tasks.task_queue import TaskQueue
+from tq_worker import frames
+from tq_worker.worker.isolation import IsolationError, ProcessIsolation
+from tq_worker.worker.run import Run
 
 
 def logged(site: Site, task_id: str) -> list[str]:
@@ -74,3 +84,44 @@ def test_a_worker_that_has_grown_is_replaced_when_its_tasks_have_ended(site: Sit
     assert site.runs_of(task_id) == 1
     assert site.node_info(node).restarts == 0
     assert {next(iter(os.sched_getaffinity(w.pid))) for w in site.workers_of(node)} == set(cpus[:count])
+
+
+def open_files() -> set[int]:
+    return {fd for fd in range(1024) if Path(f"/proc/self/fd/{fd}").exists()}
+
+
+async def test_a_process_that_cannot_be_made_is_a_typed_error_and_leaves_no_file_open() -> None:
+    tq = TaskQueue("memory://isolation")
+
+    @tq.task(isolate=True)
+    def work() -> None: ...
+
+    run = Run(ClaimedTask("q", "t", b"1-a~1~w.1|", None, b"{}", NO_TRAIL, 0), 0.0)
+    run.definition = work
+    setup = frames.Setup(
+        worker_id="n.1",
+        node_id="n",
+        apps=(),
+        app_dir=".",
+        url=None,
+        context=None,
+        queues=None,
+        order="fair",
+        slots=1,
+        lease_s=30,
+        heartbeat_s=5,
+        log_format="text",
+        log_level="info",
+    )
+    isolation = ProcessIsolation(setup, url=None, ended=lambda *_: pytest.fail("it never began"))
+    before = open_files()
+    free = [number for number in range(1024) if number not in before]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        for room in range(4):  # one too few for a socket pair and a pipe, and fewer
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free[room], hard))
+            with pytest.raises(IsolationError, match="Too many open files; `ulimit -n`"):
+                isolation.start(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert open_files() == before

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from tq_core.errors import HardTimeoutError
+from tq_core.errors import HardTimeoutError, TqError
 from tq_core.roles import consumer
 from tq_core.tasks.context import TaskContext
 from tq_core.tasks.registered_task import Task
@@ -41,7 +41,23 @@ class Isolation(Protocol):
     """Starts processes for tasks that need one of their own."""
 
     def start(self, run: Run) -> Execution:
-        """Runs the task in a new process; its end is reported as that of any other."""
+        """Runs the task in a new process; its end is reported as that of any other.
+
+        Raises:
+            TqError: there can be none.
+        """
+
+
+class _Unstarted:
+    """In place of a process that could not be made."""
+
+    is_alone = True
+
+    def cancel(self, why: str) -> None:
+        """Nothing: its end is on its way."""
+
+    def interrupt(self, why: str) -> None:
+        """Nothing: its end is on its way."""
 
 
 class Floor:
@@ -163,7 +179,11 @@ class Floor:
             )
         if is_alone:
             assert self.isolation is not None
-            run.execution = self.isolation.start(run)
+            try:
+                run.execution = self.isolation.start(run)
+            except TqError as error:
+                run.execution = _Unstarted()
+                asyncio.get_running_loop().call_soon(self.ended, run, Outcome(error=error))
             return
         execution: CoroutineExecution | ThreadExecution
         if definition.is_async:

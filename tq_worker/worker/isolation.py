@@ -54,7 +54,12 @@ class IsolatedExecution:
         self._ended = ended
         self.is_ended = False
         self.ours, self.theirs = socket.socketpair()
-        self.output = TaskOutput(run.context.log if run.context is not None else lambda _: None)
+        try:
+            self.output = TaskOutput(run.context.log if run.context is not None else lambda _: None)
+        except OSError:
+            self.ours.close()
+            self.theirs.close()
+            raise
         self.zygote: Zygote | None = None
         """Who made the process, once it is made."""
         self._writer: asyncio.StreamWriter | None = None
@@ -170,8 +175,16 @@ class ProcessIsolation:
         self._following: set[asyncio.Task[None]] = set()
 
     def start(self, run: Run) -> IsolatedExecution:
-        """Runs the task in a new process."""
-        execution = IsolatedExecution(run, self._ended)
+        """Runs the task in a new process.
+
+        Raises:
+            IsolationError: this process may have no more files open.
+        """
+        try:
+            execution = IsolatedExecution(run, self._ended)
+        except OSError as error:
+            why = f"no process could be made for the task: {error.strerror}"
+            raise IsolationError(f"{why}; `ulimit -n` says how many files and processes a worker may have") from error
         self._give(execution)
         task = asyncio.get_running_loop().create_task(execution.follow())
         self._following.add(task)
