@@ -25,7 +25,7 @@ from tq_worker.worker.channel import Channel
 from tq_worker.worker.claiming import Claiming
 from tq_worker.worker.execution import STRANDED_AFTER_S, Floor
 from tq_worker.worker.hold import Hold
-from tq_worker.worker.isolation import ProcessIsolation
+from tq_worker.worker.isolation import ProcessIsolation, memory_of
 from tq_worker.worker.leases import LeaseKeeper, LeaseNews, Meter, rss_bytes
 from tq_worker.worker.leaving import Leaving
 from tq_worker.worker.notes import Notes
@@ -149,6 +149,9 @@ class WorkerProcess:
         self._look_after_stranded()
         if any(definition.is_isolated for definition in self._tasks.values()):
             loop.call_later(WARM_UP_AFTER_S, self._isolation.warm_up)
+        if not memory_of(os.getpid()) and any(definition.memory_limit_mb for definition in self._tasks.values()):
+            text = "this system does not say how much memory a process uses: memory_limit_mb is not kept"
+            self.log.write("warning", "worker", text=text, worker_id=setup.worker_id)
         self._keeper.start()
         pumping = loop.create_task(self.pump.run())
         pumping.add_done_callback(self._pump_ended)
