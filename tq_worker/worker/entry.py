@@ -73,8 +73,8 @@ def run_worker(*, channel: int, board: int, dump: int) -> Never:
     """
     for fd in (channel, board, dump):
         os.set_inheritable(fd, False)
-    # Ctrl-C, Ctrl-\ and the end of a terminal reach all that was started from it; they are meant for the supervisor. Not
-    # SIG_IGN, which programs that a handler starts would inherit; what nohup has set stays.
+    # Ctrl-C, Ctrl-\ and the end of a terminal reach all that was started from it; they are meant for the supervisor.
+    # Not SIG_IGN, which programs that a handler starts would inherit; what nohup has set stays.
     signal.signal(signal.SIGINT, lambda *_: None)
     for number in (signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
