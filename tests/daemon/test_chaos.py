@@ -15,7 +15,9 @@ from tests import invariants
 from tests.daemon.site import Node, Site
 from tests.faulty_proxy import FaultyProxy
 from tests.redis_servers import PrivateServer
-from tests.waiting import wait_until
+from tests.waiting import WaitedTooLongError, wait_until
+from tq_core.model import TaskState
+from tq_core.roles import inspector
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -204,6 +206,17 @@ def test_every_task_completes_whatever_dies(site: Site, server: PrivateServer, s
     assert site.driver.findings() == []
 
 
+def left_over(site: Site) -> str:
+    """What there is to know of the tasks that did not complete."""
+    states = [state for state in TaskState if state is not TaskState.COMPLETED]
+    page = site.driver.run(inspector.list_tasks(None, states, limit=20))
+    nodes = "\n".join(site.nodes[-2 + i].log[-3000:] for i in range(2))
+    tasks = "\n".join(
+        f"{site.view(task.id)} {site.driver.run(inspector.why(site.view(task.id)))}" for task in page.tasks
+    )
+    return f"{site.driver.depths()}\n{tasks}\n{site.fleet()}\n{site.processes()}\n{nodes}"
+
+
 @pytest.mark.chaos
 @pytest.mark.timeout(SOAK_S + 300)
 def test_round_after_round_nothing_is_lost_and_nothing_ends_twice(site: Site, server: PrivateServer) -> None:
@@ -226,7 +239,11 @@ def test_round_after_round_nothing_is_lost_and_nothing_ends_twice(site: Site, se
             chaos.end()
             chaos.frozen.clear()
             told = f"round {rounds} of seed {SOAK_SEED}: {chaos.done[-ROUND_FAULTS:]}"
-            wait_until(lambda: set(site.driver.depths()) <= {"completed"}, 90, f"all to complete, {told}")
+            try:
+                wait_until(lambda: set(site.driver.depths()) <= {"completed"}, 90, f"all to complete, {told}")
+            except WaitedTooLongError:
+                print(left_over(site))
+                raise
             wrong = invariants.check(site.driver, accepted=site.accepted, runs=site.runs())
             assert wrong == [], told
             assert set(ids) <= set(site.runs()), told

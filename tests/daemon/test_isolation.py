@@ -106,6 +106,8 @@ async def test_a_process_that_cannot_be_made_is_a_typed_error_and_leaves_no_file
         url=None,
         context=None,
         queues=None,
+        weights={},
+        max_tasks=None,
         order="fair",
         slots=1,
         lease_s=30,

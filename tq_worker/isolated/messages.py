@@ -42,6 +42,12 @@ class Loaded(_Message, frozen=True, tag="loaded"):
     """Why nothing can be run."""
 
 
+class Ready(_Message, frozen=True, tag="ready"):
+    """A fork waits for the next task."""
+
+    pid: int
+
+
 class Died(_Message, frozen=True, tag="died"):
     """A fork has ended."""
 
@@ -120,12 +126,12 @@ class Failed(_Message, frozen=True, tag="failed"):
 
 ToTask: TypeAlias = Spec | Stop
 FromTask: TypeAlias = Begun | Progress | Said | Succeeded | Failed
-FromZygote: TypeAlias = Loaded | Died
+FromZygote: TypeAlias = Loaded | Ready | Died
 
 encoder = msgspec.json.Encoder()
 to_task: msgspec.json.Decoder[ToTask] = msgspec.json.Decoder(Spec | Stop)
 from_task: msgspec.json.Decoder[FromTask] = msgspec.json.Decoder(Begun | Progress | Said | Succeeded | Failed)
-from_zygote: msgspec.json.Decoder[FromZygote] = msgspec.json.Decoder(Loaded | Died)
+from_zygote: msgspec.json.Decoder[FromZygote] = msgspec.json.Decoder(Loaded | Ready | Died)
 
 
 def line(message: _Message) -> bytes:

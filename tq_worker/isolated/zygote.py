@@ -95,6 +95,8 @@ def _fork_for_each(channel: socket.socket, tasks: Mapping[str, TaskDefinition]) 
                     os.close(ours)
                 _offer_to_the_oom_killer()
                 _wait_and_run(channel, note_taken, tasks)
+            with contextlib.suppress(OSError):
+                channel.send(messages.line(messages.Ready(pid=spare)))
         ready = dict(poll.poll())
         if channel.fileno() in ready:
             return

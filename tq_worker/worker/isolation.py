@@ -13,6 +13,7 @@ import pathlib
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,8 @@ AGAIN_AFTER_S = 0.01
 WEIGH_EVERY_S = 0.05
 """How often the memory of a task that has a limit is looked at: a gigabyte a second passes it by 50 MB."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+BEGIN_WITHIN_S = 10.0
+"""How long the fork that is ready may let tasks wait: it could be stopped, and then all isolated tasks would be."""
 LINGER_S = 2.0
 """How long a process may live on after its task has ended."""
 
@@ -79,6 +82,10 @@ class IsolatedExecution:
         """Interrupts the handler; the second time, ends the process."""
         if self._stop is not None and self._stop.is_firm:
             self._kill()
+            if self._pid is None:
+                # Whoever takes it yet finds that nobody is there.
+                self.ours.close() if self._writer is None else self._writer.close()
+                self.end(Outcome(error=TaskInterruptedError(why)))
             return
         self._tell(messages.Stop(why=why, is_firm=True))
         if self.zygote is None:
@@ -94,6 +101,7 @@ class IsolatedExecution:
     async def follow(self) -> None:
         """Listens to the task's process until it is dead."""
         reader, self._writer = await asyncio.open_connection(sock=self.ours, limit=messages.MAX_LINE_BYTES)
+        watch = asyncio.get_running_loop().call_later(BEGIN_WITHIN_S, self._not_begun)
         try:
             self._writer.write(messages.line(_spec(self.run)))
             if self._stop is not None:
@@ -110,9 +118,14 @@ class IsolatedExecution:
             else:
                 self.end(Outcome(crash=_crash(await self._death(DEATH_KNOWN_WITHIN_S))))
         finally:
+            watch.cancel()
             self._kill()
             self.output.finish()
             self._writer.close()
+
+    def _not_begun(self) -> None:
+        if self._pid is None and self.zygote is not None:
+            self.zygote.replace_ready()
 
     def _hear(self, message: messages.FromTask) -> None:
         match message:
@@ -223,12 +236,22 @@ class Zygote:
         self._waiting: deque[IsolatedExecution] = deque()
         self._channel: socket.socket | None = None
         self._deaths: dict[int, asyncio.Future[int]] = {}
+        self._ready = (0, 0.0)
+        """The fork that takes the next task, and since when it is there."""
         self._life = asyncio.get_running_loop().create_task(self._live())
 
     def give(self, execution: IsolatedExecution) -> None:
         """Has it run a task, as soon as it can."""
         self._waiting.append(execution)
         self._serve()
+
+    def replace_ready(self) -> None:
+        """Ends the fork that should have taken a task long ago; the next one takes it."""
+        pid, since = self._ready
+        if pid and time.monotonic() - since >= BEGIN_WITHIN_S:
+            self._ready = (0, 0.0)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def death_of(self, pid: int) -> asyncio.Future[int]:
         """The exit code of a task's process, when it is dead."""
@@ -278,6 +301,8 @@ class Zygote:
             case messages.Loaded():
                 self._loaded = message
                 self._serve()
+            case messages.Ready():
+                self._ready = message.pid, time.monotonic()
             case messages.Died():
                 self._died(message.pid, message.exit_code)
 
