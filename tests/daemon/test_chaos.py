@@ -211,9 +211,8 @@ def left_over(site: Site) -> str:
     states = [state for state in TaskState if state is not TaskState.COMPLETED]
     page = site.driver.run(inspector.list_tasks(None, states, limit=20))
     nodes = "\n".join(site.nodes[-2 + i].log[-3000:] for i in range(2))
-    tasks = "\n".join(
-        f"{site.view(task.id)} {site.driver.run(inspector.why(site.view(task.id)))}" for task in page.tasks
-    )
+    views = [site.view(task.id) for task in page.tasks]
+    tasks = "\n".join(f"{view} {site.driver.run(inspector.why(view))}" for view in views)
     return f"{site.driver.depths()}\n{tasks}\n{site.fleet()}\n{site.processes()}\n{nodes}"
 
 
@@ -242,8 +241,7 @@ def test_round_after_round_nothing_is_lost_and_nothing_ends_twice(site: Site, se
             try:
                 wait_until(lambda: set(site.driver.depths()) <= {"completed"}, 90, f"all to complete, {told}")
             except WaitedTooLongError:
-                print(left_over(site))
-                raise
+                pytest.fail(f"not all completed, {told}\n{left_over(site)}")
             wrong = invariants.check(site.driver, accepted=site.accepted, runs=site.runs())
             assert wrong == [], told
             assert set(ids) <= set(site.runs()), told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,43 @@ def test_a_task_that_uses_too_much_memory_fails_alone_and_says_how_much_it_was(s
     assert (own["reason"], own["limit_mb"]) == ("memory_limit", 100)
     # When the machine runs short of memory, the kernel takes the task and not the worker.
     assert site.ended(neighbour).result == "500"
+
+
+def stopped_fork(site: Site) -> int:
+    """Stops the process that would run the next isolated task."""
+    assert site.ended(site.put("count_isolated", n=1)).result["n"] == 2  # so there is one
+
+    def forks() -> list[int]:
+        found = {pid for pid, line in site.processes().items() if "tq_worker.isolated" in line}
+        parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[1]) for pid in found}
+        return [pid for pid in found if parents[pid] in found]
+
+    wait_until(lambda: len(forks()) == 1, 10, "the fork that is ready")
+    (fork,) = forks()
+    os.kill(fork, signal.SIGSTOP)
+    return fork
+
+
+def test_a_task_whose_process_does_not_begin_can_be_killed(site: Site) -> None:
+    site.start()
+    fork = stopped_fork(site)
+    task_id = site.put("count_isolated", n=1)
+    wait_until(lambda: site.view(task_id).state == "running", 10, "the task to be claimed")
+
+    site.cancel(task_id, kill=True)
+
+    assert site.ended(task_id).state == "cancelled"
+    assert site.runs_of(task_id) == 0
+    os.kill(fork, signal.SIGCONT)
+    assert site.ended(site.put("count_isolated", n=2)).result["n"] == 3
+
+
+@pytest.mark.slow
+def test_a_process_that_does_not_begin_its_task_is_replaced(site: Site) -> None:
+    site.start()
+    stopped_fork(site)
+
+    assert site.ended(site.put("count_isolated", n=2), 30).result["n"] == 3
 
 
 def test_a_worker_that_has_grown_is_replaced_when_its_tasks_have_ended(site: Site) -> None:
