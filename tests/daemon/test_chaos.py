@@ -18,6 +18,7 @@ from tests.redis_servers import PrivateServer
 from tests.waiting import WaitedTooLongError, wait_until
 from tq_core.model import TaskState
 from tq_core.roles import inspector
+from tq_worker import exit_codes
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -75,8 +76,12 @@ class Chaos:
         fault()
 
     def end(self) -> None:
+        """Faults are over; as a service manager would, it starts nodes again that began while there was no broker."""
         for pid in self.frozen:
             self._signal(pid, signal.SIGCONT)
+        for place, node in enumerate(self.nodes):
+            if node.process.poll() == exit_codes.UNREACHABLE:
+                self.nodes[place] = self.site.start(*self.options)
 
     def _pids(self, words: str) -> list[int]:
         return sorted(pid for pid, line in self.site.processes().items() if words in line)
