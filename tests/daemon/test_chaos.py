@@ -76,9 +76,11 @@ class Chaos:
         fault()
 
     def end(self) -> None:
-        """Faults are over; as a service manager would, it starts nodes again that began while there was no broker."""
         for pid in self.frozen:
             self._signal(pid, signal.SIGCONT)
+
+    def revive(self) -> None:
+        """Does what a service manager would: starts nodes again that began while there was no broker."""
         for place, node in enumerate(self.nodes):
             if node.process.poll() == exit_codes.UNREACHABLE:
                 self.nodes[place] = self.site.start(*self.options)
@@ -229,6 +231,11 @@ def test_round_after_round_nothing_is_lost_and_nothing_ends_twice(site: Site, se
     chaos = Chaos(site, server, SOAK_SEED, proxy)
     until = time.monotonic() + SOAK_S
     rounds = 0
+
+    def all_completed() -> bool:
+        chaos.revive()
+        return set(site.driver.depths()) <= {"completed"}
+
     try:
         while time.monotonic() < until or not rounds:
             rounds += 1
@@ -244,7 +251,7 @@ def test_round_after_round_nothing_is_lost_and_nothing_ends_twice(site: Site, se
             chaos.frozen.clear()
             told = f"round {rounds} of seed {SOAK_SEED}: {chaos.done[-ROUND_FAULTS:]}"
             try:
-                wait_until(lambda: set(site.driver.depths()) <= {"completed"}, 90, f"all to complete, {told}")
+                wait_until(all_completed, 90, f"all to complete, {told}")
             except WaitedTooLongError:
                 pytest.fail(f"not all completed, {told}\n{left_over(site)}")
             wrong = invariants.check(site.driver, accepted=site.accepted, runs=site.runs())
