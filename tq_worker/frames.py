@@ -58,6 +58,9 @@ class Go(_Frame, frozen=True, tag="go"):
     """The broker was reached and the node is registered: start to claim."""
 
     is_paused: bool = False
+    slots: int | None = None
+    """As they are now; None = as in `Setup`."""
+    log_level: str | None = None
 
 
 class Order(_Frame, frozen=True, tag="order"):

@@ -18,6 +18,9 @@ def test_a_paused_node_claims_nothing_until_it_is_resumed(site: Site) -> None:
     assert site.command(node, "pause").text == "paused"
     ids = site.put_many("count", 20)
     assert site.node_info(node).state == "paused"
+    for client in site.driver.raw.client_list():
+        if client["name"].startswith(f"tq-node-{site.id_of(node)}"):
+            site.driver.raw.client_kill(client["addr"])  # as a restart does: the next command must not be lost
     # Longer than a worker waits before it looks on suspicion.
     site.driver.raw.blpop("nothing", 1.5)
     assert site.driver.depths() == {"pending": 20}

@@ -15,7 +15,7 @@ import pytest
 from tests.daemon.site import CODE, FAST, Node, Site
 from tests.waiting import wait_until
 from tq_core.model import TaskOptions
-from tq_core.roles import limits, operator
+from tq_core.roles import limits, operator, registry
 from tq_core.roles.limits import Rate
 
 
@@ -135,6 +135,77 @@ def test_code_is_loaded_anew_by_one_worker_after_the_other_unless_it_is_refused(
     wait_until(lambda: "reload: 2 workers" in node.log, 10, "the code to be loaded anew")
     assert site.ended(site.put("version")).result == "the fourth time"
     assert site.node_info(node).restarts == 0
+
+
+SLOW = """import os, time
+from pathlib import Path
+folder = Path(__file__).parent
+(folder / f"loading-{os.getpid()}").touch()
+while (folder / "hold").exists():
+    time.sleep(0.01)
+from tests.daemon.code.traced_tasks import tq
+"""
+
+
+def test_what_is_asked_while_the_code_is_loaded_is_obeyed(site: Site, tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
+    (tmp_path / "slow.py").write_text(SLOW)
+
+    def loading(count: int) -> list[int]:
+        """The processes that have begun to load the code so far, once they are so many."""
+
+        def look() -> list[int]:
+            found = sorted(tmp_path.glob("loading-*"), key=lambda path: path.stat().st_mtime_ns)
+            return [int(path.name.partition("-")[2]) for path in found] if len(found) == count else []
+
+        return wait_until(look, 15, f"{count} to load the code: {node.log}")
+
+    node = site.run_node(
+        "slow", "--app-dir", str(tmp_path), "--processes", "1", "--slots", "1", "--drain-timeout", "0.2", *FAST
+    )
+    loading(1)
+    node.signal(signal.SIGHUP)
+    wait_until(lambda: "SIGHUP: the code is being loaded, and will be once more" in node.log, 5, "it to be heard")
+    hold.unlink()
+    wait_until(lambda: "reload: 1 workers run the code" in node.log, 15, f"it to be done: {node.log}")
+    node_id = site.wait_working(node)
+
+    def ask(do: str, **args: object) -> str:
+        return site.driver.run(registry.send_command(node_id, do, actor="test", args=args))
+
+    def answer(command_id: str) -> str:
+        ack = site.driver.run(registry.await_ack(command_id, timeout_s=15))
+        assert ack is not None, node.log
+        return ack.text
+
+    # A successor that dies while it is tried leaves no gap in what was asked for meanwhile.
+    hold.touch()
+    reload = ask("reload")
+    trial = loading(3)[-1]
+    same = ask("scale", processes=1)
+    assert answer(same) == "1 workers"
+    scale = ask("scale", processes=2)
+    loading(4)
+    assert answer(ask("scale", slots=3)) == "3 slots each"
+    assert answer(ask("log_level", level="debug"))
+    node.signal(signal.SIGHUP)
+    os.kill(trial, signal.SIGKILL)
+    assert answer(reload) == "all workers stay: the new worker was killed by SIGKILL while it loaded the code"
+    hold.unlink()
+    assert answer(scale) == "2 workers, 1 new"
+    wait_until(lambda: "reload: 2 workers run the code" in node.log, 15, f"the next reload: {node.log}")
+    site.wait_working(node)
+    assert [worker.slots for worker in site.workers_of(node)] == [3, 3]
+
+    # Who gave it an hour may change his mind, and a service manager gives it less too.
+    running = site.put("wait", gate=str(site.gate()))
+    site.wait_started(running)
+    assert answer(ask("drain", deadline_s=3600)) == "draining"
+    assert "the node is leaving already, in 3" in answer(ask("drain", deadline_s=7200))
+    node.signal(signal.SIGTERM)
+    assert node.wait(5) == 0
+    assert site.view(running).state == "pending"
 
 
 def test_a_terminal_that_is_closed_ends_the_node_in_order(site: Site) -> None:

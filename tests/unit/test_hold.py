@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+
 from tq_worker.worker.hold import LONGEST_WAIT_S, MAX_AHEAD, Hold
 
 
@@ -60,4 +62,15 @@ def test_long_tasks_are_claimed_as_slots_become_free_whatever_was_before() -> No
     busy_with(hold, 5_000)
     assert hold.wanted == 1
     hold.running = 1
+    assert hold.wanted == 0
+
+
+def test_who_could_not_start_what_it_claimed_ahead_claims_nothing_ahead() -> None:
+    hold = busy_with(Hold(1), 1)
+    fed_well(hold, 8)
+    old, new = types.SimpleNamespace(claimed_at=1.0), types.SimpleNamespace(claimed_at=3.0)
+    hold.waiting.extend([old, new])  # type: ignore[list-item]
+    assert hold.take_stranded(claimed_before=1.0) == []
+    assert hold.wanted > 1
+    assert hold.take_stranded(claimed_before=2.0) == [old]
     assert hold.wanted == 0

@@ -103,7 +103,7 @@ class Autoscaler:
             processes=decision.processes,
             why=decision.why,
         )
-        node.scaling.begin(decision.processes, "the node scaled itself down")
+        node.scaling.decided(decision.processes)
 
     async def _share(self, loads: list[Workload]) -> tuple[float, float]:
         """This node's part of what could run now, and how long the oldest of it has waited."""

@@ -123,11 +123,11 @@ class WorkerChild:
         self.board_fd = -1
         return noted
 
-    def go(self, *, is_paused: bool) -> None:
+    def go(self, go: frames.Go) -> None:
         """Has a worker that is ready begin."""
         self.alive_at = time.monotonic()
         self.is_working = True
-        self._send(frames.Go(is_paused=is_paused))
+        self._send(go)
 
     async def order(self, do: str, *, timeout_s: float, **args: Any) -> frames.Answer:
         """Has the worker do something; returns its answer, or one that says that there was none."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 ASK_EVERY_S = 5.0
 AFTER_ERROR_S = 1.0
+READ_RETRY_FOR_S = 2.0
 ACK_RETRY_FOR_S = 30.0
 ORDER_TIMEOUT_S = 9.0
 STACKS_TIMEOUT_S = 2.0
@@ -51,7 +52,8 @@ class ControlDesk:
         from tq_core.transport.runner import AsyncRunner
 
         self._node, self._node_runner = node, runner
-        self._runner = AsyncRunner(endpoint, retry_for_s=0.0)
+        # A command is taken over one connection and looked at over another, which may have been cut while it was idle.
+        self._runner = AsyncRunner(endpoint, retry_for_s=READ_RETRY_FOR_S)
         self._answering = AsyncRunner(endpoint, retry_for_s=ACK_RETRY_FOR_S)
 
     async def run(self) -> None:
@@ -154,8 +156,10 @@ class ControlDesk:
         said = []
         if wanted.slots is not None:
             node.slots = wanted.slots
-            await self._order_all("slots", slots=wanted.slots)
-            said.append(f"{wanted.slots} slots each")
+            told = _summary(await self._order_all("slots", slots=wanted.slots), f"{wanted.slots} slots each")
+            if not told.ok:
+                return told
+            said.append(told.text)
         if wanted.processes is not None:
             if node.scaling.stop_autoscaling():
                 said.append("autoscaling is off now")
@@ -185,7 +189,7 @@ class ControlDesk:
     async def _drain(self, deadline_s: float, by: str) -> Ack:
         draining = self._node.leave(f"drain by {by or 'somebody'}", deadline_s)
         if draining is None:
-            return Ack(ok=True, text="the node is leaving already")
+            return Ack(ok=True, text=f"the node is leaving already, in {self._node.leaves_in_s:.0f} s at most")
         await draining
         return Ack(ok=True, text="draining")
 

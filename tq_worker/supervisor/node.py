@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import time
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,6 +76,7 @@ class Node:
         self._upkeep: list[asyncio.Task[None]] = []
         self._cleaning: set[asyncio.Task[None]] = set()
         self._is_hurried = False
+        self._leave_by = math.inf
         self._left = asyncio.Event()
         self._opening = asyncio.Lock()
         self._failure: TqError | None = None
@@ -95,7 +97,7 @@ class Node:
             self.worker_processes.close()
 
     async def _run(self) -> tuple[int, str]:
-        Signals(leave=self._signalled, hurry=self.hurry, reload=self._reload).install()
+        Signals(leave=self._signalled, hurry=self.hurry, reload=self.rolling.reload_soon).install()
         self.open_seat()
         refusal = await self._first_worker()
         if refusal is not None:
@@ -103,6 +105,7 @@ class Node:
             return refusal
         if not self.is_leaving:
             self.fill_seats()
+            self.rolling.start()
             await self._left.wait()
         await self._close_seats()
         await self._sign_off()
@@ -245,11 +248,16 @@ class Node:
             cpu=cpu,
         )
 
+    def new_go(self) -> frames.Go:
+        """What a worker is told that begins: it may have loaded its code for long."""
+        return frames.Go(is_paused=self.is_paused, slots=self.slots, log_level=self.log_level)
+
     # --- seats ---
 
     def open_seat(self, *, is_trial: bool = False) -> Seat:
         """Has one more worker; one on trial is not replaced unless it has begun."""
-        cpu = least_taken_cpu([seat.cpu for seat in self.open_seats()]) if self.settings.is_pinned else None
+        taken = [seat.cpu for seat in self.seats if not seat.is_closed]
+        cpu = least_taken_cpu(taken) if self.settings.is_pinned else None
         seat = Seat(self, is_trial=is_trial, cpu=cpu)
         self.seats.append(seat)
         task = self._seat_tasks[seat] = asyncio.create_task(seat.keep())
@@ -267,8 +275,8 @@ class Node:
             self._left.set()
 
     def open_seats(self) -> list[Seat]:
-        """Seats that are not being emptied."""
-        return [seat for seat in self.seats if not seat.is_closed]
+        """Seats that are not being emptied; without that of a successor that has not begun."""
+        return [seat for seat in self.seats if not seat.is_closed and not seat.is_trial]
 
     def working(self) -> list[WorkerChild]:
         """Workers that have begun, those that drain too."""
@@ -349,26 +357,28 @@ class Node:
 
     # --- leaving ---
 
+    @property
+    def leaves_in_s(self) -> float:
+        """How long running tasks may take yet; infinite while it does not leave."""
+        return max(0.0, self._leave_by - time.monotonic())
+
     def _signalled(self, name: str) -> None:
         self.leave(name, self.settings.drain_timeout_s)
 
-    def _reload(self, why: str) -> None:
-        if self.is_serving:
-            self.spawn(self.rolling.reload_for(why))
-        else:
-            self._signalled(why)
-
     def leave(self, why: str, deadline_s: float) -> asyncio.Future[Any] | None:
-        """Drains all workers, then ends the node; the future is done when they have stopped claiming."""
-        if self.is_leaving:
+        """Drains all workers, then ends the node; the future is done when they have stopped claiming.
+
+        A node that leaves already can only be made to leave sooner; None when it is not.
+        """
+        now = time.monotonic()
+        if now + deadline_s >= self._leave_by:
             return None
-        self.is_leaving = True
+        self.is_leaving, self._leave_by = True, now + deadline_s
         self.log.write("info", "node", text=f"{why}: draining, at most {deadline_s:g} s")
         self._exposure.changed(deadline_s)
         self.beat_soon()
         if not self.seats:
             self._left.set()
-            return None
         return asyncio.gather(*(seat.leave(deadline_s=deadline_s, why=why) for seat in list(self.seats)))
 
     def hurry(self, why: str) -> None:
@@ -376,6 +386,7 @@ class Node:
         if self._is_hurried:
             return
         self.is_leaving = self._is_hurried = True
+        self._leave_by = 0.0
         self.log.write("info", "node", text=f"{why}: stopping at once")
         self._exposure.changed()
         for seat in list(self.seats):

@@ -9,15 +9,13 @@ from tq_core.errors import BrokerError
 from tq_core.roles.registry import Ack
 from tq_worker.exits import describe_exit
 from tq_worker.supervisor.child import WorkerChild
-from tq_worker.supervisor.seat import Seat
+from tq_worker.supervisor.seat import NO_DEADLINE_S, Seat
 
 if TYPE_CHECKING:
     from tq_worker.supervisor.node import Node
 
 LOADING_S = 120.0
 TRY_AGAIN_S = 30.0
-NO_DEADLINE_S = 86_400.0
-"""A worker that is replaced as a matter of routine lets its tasks take the time that they need."""
 ADOPT_AGAIN_S = 1.0
 
 
@@ -28,25 +26,49 @@ class Rolling:
         self._node = node
         self._turn = asyncio.Lock()
         self._recycling = asyncio.Lock()
+        self._is_reloading = True
+        """Also while the node starts: it loads the code for the first time."""
+        self._wish = ""
+        """Why to reload once more; "" = nobody wants it."""
+
+    def start(self) -> None:
+        """Reloads from now on: the node has begun to start its workers."""
+        self._end_reload()
+
+    def reload_soon(self, why: str) -> None:
+        """Reloads for somebody who waits for no answer; after the reload that is under way, if there is one.
+
+        What has changed since that one began may be in none of the workers that it has replaced.
+        """
+        if self._is_reloading:
+            self._wish = why
+            self._node.log.write("info", "node", text=f"{why}: the code is being loaded, and will be once more then")
+        else:
+            self._node.spawn(self._reload_for(why))
+
+    def _end_reload(self) -> None:
         self._is_reloading = False
+        why, self._wish = self._wish, ""
+        if why and not self._node.is_leaving:
+            self._node.spawn(self._reload_for(why))
 
     async def reload(self, deadline_s: float) -> Ack:
         """Replaces every worker by one that loads the code anew; the old ones stay when that cannot be used."""
         if self._is_reloading:
-            return Ack(ok=False, text="a reload is under way: try again when it is done")
+            return Ack(ok=False, text="the code is being loaded already: try again when that is done")
         self._is_reloading = True
         try:
             async with self._turn:
                 return await self._reload(deadline_s)
         finally:
-            self._is_reloading = False
+            self._end_reload()
 
-    async def reload_for(self, why: str) -> None:
+    async def _reload_for(self, why: str) -> None:
         """Reloads, and tells the log how it went: nobody waits for an answer."""
         node = self._node
         node.log.write("info", "node", text=f"{why}: loading the code anew")
         ack = await self.reload(node.settings.drain_timeout_s)
-        node.log.write("info" if ack.ok else "error", "node", text=f"reload: {ack.text}")
+        node.log.write("info" if ack.ok or node.is_leaving else "error", "node", text=f"reload: {ack.text}")
 
     async def _reload(self, deadline_s: float) -> Ack:
         node = self._node
@@ -112,6 +134,8 @@ class Rolling:
         await seat.leave(deadline_s=deadline_s, why=why)
         # The number of workers may have been changed meanwhile.
         node.fill_seats()
+        if len(node.open_seats()) > node.processes:
+            await fresh.leave(deadline_s=deadline_s, why="the node was scaled down")
         node.beat_soon()
         return child, ""
 
@@ -135,6 +159,6 @@ class Rolling:
                 await child.dead.wait()
         except TimeoutError:
             return f"the new worker has not begun within {LOADING_S:g} s"
-        if self._node.is_leaving or fresh.is_closed:
-            return "the node was told to have fewer workers meanwhile"
+        if self._node.is_leaving:
+            return "the node is leaving"
         return f"the new worker {describe_exit(child.exit_code)} while it loaded the code"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tq_core.roles.registry import Autoscale
 from tq_core.worker_bounds import Bounds
-from tq_worker.supervisor.seat import Seat
+from tq_worker.supervisor.seat import NO_DEADLINE_S, Seat
 
 if TYPE_CHECKING:
     from tq_core.transport.runner import AsyncRunner
@@ -24,22 +24,26 @@ class Scaling:
         self._node = node
         self._autoscaler: Autoscaler | None = None
 
-    def begin(self, processes: int, why: str) -> tuple[list[Seat], list[asyncio.Task[bool]]]:
-        """Sets the number; returns the seats of new workers, and what is done as surplus ones stop claiming."""
+    def decided(self, processes: int) -> None:
+        """Sets the number that the node has decided on itself: that must not interrupt a task."""
+        self._begin(processes, NO_DEADLINE_S, "the node scaled itself down")
+
+    def _begin(self, processes: int, deadline_s: float, why: str) -> tuple[list[Seat], list[asyncio.Task[bool]]]:
+        """Returns the seats of new workers, and what is done as surplus ones stop claiming."""
         node = self._node
         node.processes = processes
         before = node.open_seats()
         node.fill_seats()
         new = [seat for seat in node.open_seats() if seat not in before]
-        leaving = [
-            node.spawn(seat.leave(deadline_s=node.settings.drain_timeout_s, why=why)) for seat in before[processes:]
-        ]
+        # Those that have least to finish go, and of these the youngest.
+        kept = sorted(before, key=lambda seat: -seat.child.running if seat.child is not None else 0)[:processes]
+        leaving = [node.spawn(seat.leave(deadline_s=deadline_s, why=why)) for seat in before if seat not in kept]
         node.beat_soon()
         return new, leaving
 
     async def scale(self, processes: int) -> tuple[int, int]:
         """Sets the number; returns how many came and how many are leaving, once that has taken effect."""
-        new, surplus = self.begin(processes, "the node was scaled down")
+        new, surplus = self._begin(processes, self._node.settings.drain_timeout_s, "the node was scaled down")
         changes: list[asyncio.Task[Any]] = [asyncio.create_task(seat.working.wait()) for seat in new]
         changes += surplus
         if changes:

@@ -17,7 +17,10 @@ from tq_worker.supervisor.processes import WorkerProcesses
 
 KILL_AFTER_S = 10.0
 """How long past its deadline a worker may take to leave."""
+NO_DEADLINE_S = 86_400.0
+"""Where a worker goes as a matter of routine, its tasks may take the time that they need."""
 SILENT_MIN_S = 10.0
+LOOK_EVERY_S = 1.0
 LOADING_WARN_S = 30.0
 NOT_STARTED = 71
 """In place of an exit code: the system had no process to give."""
@@ -29,7 +32,6 @@ class Keeper(Protocol):
     log: LifecycleLog
     worker_processes: WorkerProcesses
     is_leaving: bool
-    is_paused: bool
 
     @property
     def is_serving(self) -> bool:
@@ -37,6 +39,9 @@ class Keeper(Protocol):
 
     def new_setup(self, cpu: int | None) -> frames.Setup:
         """What the next worker is told; with a worker id that was never used."""
+
+    def new_go(self) -> frames.Go:
+        """What a worker is told that begins: it may have loaded its code for long."""
 
     def said(self, child: WorkerChild, frame: frames.FromWorker) -> None:
         """A worker said something."""
@@ -65,6 +70,7 @@ class Seat:
         self.working = asyncio.Event()
         """Set while the worker runs tasks."""
         self._trouble = ""
+        self._killing: asyncio.TimerHandle | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -78,6 +84,11 @@ class Seat:
         if child is not None and child.is_working and not (is_young and self._backoff.is_crash_loop):
             self._trouble = ""
         return self._trouble
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is not known yet that a worker can begin here."""
+        return self._is_trial
 
     def close(self) -> None:
         """Starts no worker here any more; the one that sits here is not touched."""
@@ -103,6 +114,8 @@ class Seat:
                 admitting.cancel()
                 watching.cancel()
                 self.working.clear()
+                if self._killing is not None:
+                    self._killing.cancel()  # else it would keep all of the child for as long as it had to leave
             self._node.died(child, code)
             if self._closed.is_set() or self._node.is_leaving or not self._node.is_serving or self._is_trial:
                 break
@@ -118,7 +131,7 @@ class Seat:
             self._node.log.write("warning", "worker", text=text, worker_id=child.worker_id)
             await child.decided.wait()
         if child.ready is not None and await self._node.admit(child):
-            child.go(is_paused=self._node.is_paused)
+            child.go(self._node.new_go())
             self._is_trial = child.is_trial = False
             self.working.set()
             self._node.beat_soon()
@@ -126,9 +139,14 @@ class Seat:
     async def _watch(self, child: WorkerChild) -> None:
         """Ends a worker that holds still altogether: frozen, or inside code that never lets go of the interpreter."""
         silent_s = max(child.setup.lease_s, SILENT_MIN_S)
+        looked_at = time.monotonic()
         while True:
-            await asyncio.sleep(1.0)
-            if child.is_working and time.monotonic() - child.alive_at > silent_s:
+            await asyncio.sleep(LOOK_EVERY_S)
+            before, looked_at = looked_at, time.monotonic()
+            if looked_at - before > 2 * LOOK_EVERY_S:
+                # We stood still ourselves (a frozen machine or group), and did not hear what was said meanwhile.
+                child.alive_at = looked_at
+            if child.is_working and looked_at - child.alive_at > silent_s:
                 text = f"has not moved for {silent_s:g} s and is killed"
                 self._node.log.write("error", "worker", text=text, worker_id=child.worker_id)
                 child.signal(signal.SIGKILL)
@@ -159,14 +177,14 @@ class Seat:
     async def leave(self, *, deadline_s: float, why: str) -> bool:
         """Has the worker finish within a deadline and not be replaced; returns when it has stopped claiming.
 
-        One that takes longer than it may is killed.
+        One that takes longer than it may is killed. Said again, the deadline can only be sooner.
         """
         self.close()
         child = self.child
         if child is None:
             return True
         child.is_draining = True
-        asyncio.get_running_loop().call_later(deadline_s + KILL_AFTER_S, child.signal, signal.SIGKILL)
+        self._kill_in(deadline_s + KILL_AFTER_S, child)
         if not child.is_working:
             child.signal(signal.SIGKILL)  # it holds no task and may hang in an import
             return True
@@ -182,6 +200,15 @@ class Seat:
         if not child.is_working:
             child.signal(signal.SIGKILL)
             return
+        self._kill_in(KILL_AFTER_S, child)
+        stopping = child.order("stop", timeout_s=KILL_AFTER_S, deadline_s=0.0, why=why)
+        asyncio.get_running_loop().create_task(stopping)  # noqa: RUF006
+
+    def _kill_in(self, seconds: float, child: WorkerChild) -> None:
+        """Kills the worker then, if it is still there; said again, it can only be sooner."""
         loop = asyncio.get_running_loop()
-        loop.call_later(KILL_AFTER_S, child.signal, signal.SIGKILL)
-        loop.create_task(child.order("stop", timeout_s=KILL_AFTER_S, deadline_s=0.0, why=why))  # noqa: RUF006
+        at = loop.time() + seconds
+        if self._killing is not None:
+            at = min(at, self._killing.when())
+            self._killing.cancel()
+        self._killing = loop.call_at(at, child.signal, signal.SIGKILL)

@@ -13,6 +13,8 @@ import sys
 from queue import SimpleQueue
 from typing import Never
 
+import msgspec
+
 from tq_core import settings
 from tq_core.broker_url import BrokerScheme
 from tq_core.errors import RefusedError, TqError
@@ -141,6 +143,9 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
         if isinstance(go, frames.Order) and go.do in ("drain", "stop"):
             return 0
         go = mailbox.frames.get()
+    # They may have been changed while the code was loaded.
+    setup = msgspec.structs.replace(setup, slots=go.slots or setup.slots, log_level=go.log_level or setup.log_level)
+    log.set_level(setup.log_level)
     broker = backend.open_endpoint(address, client_name=f"tq-worker-{setup.worker_id}")
     process = WorkerProcess(
         setup,

@@ -116,9 +116,8 @@ class Floor:
 
     def give_back_stranded(self) -> None:
         """Gives back what has waited too long for a slot here: another worker may have one."""
-        waiting = self._hold.waiting
-        while waiting and time.monotonic() - waiting[0].claimed_at > STRANDED_AFTER_S:
-            self._reports.released(waiting.popleft(), "no slot became free for it here")
+        for run in self._hold.take_stranded(claimed_before=time.monotonic() - STRANDED_AFTER_S):
+            self._reports.released(run, "no slot became free for it here")
 
     def _start(self, run: Run) -> None:
         task = run.task

@@ -59,6 +59,14 @@ class Hold:
             self.ahead = min(MAX_AHEAD, self.ahead * 2 + 1)
         self._longest_wait_s = 0.0
 
+    def take_stranded(self, *, claimed_before: float) -> list[Run]:
+        """Lets go of those that wait here for so long; this process must not claim them ahead again and again."""
+        stranded = []
+        while self.waiting and self.waiting[0].claimed_at < claimed_before:
+            stranded.append(self.waiting.popleft())
+            self.ahead = 0
+        return stranded
+
     def note_wait(self, waited_s: float) -> None:
         """Follows how long tasks wait here for a slot."""
         self._longest_wait_s = max(self._longest_wait_s, waited_s)
