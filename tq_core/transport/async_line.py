@@ -50,6 +50,8 @@ class AsyncLine(asyncio.Protocol):
         Raises:
             redis.exceptions.ConnectionError, TimeoutError: some or none of them may have been done.
         """
+        if self._transport is not None and self._transport.is_closing():
+            self.connection_lost(None)  # which the loop will say in its next round
         if self._transport is None:
             async with self._connecting:
                 if self._transport is None:
