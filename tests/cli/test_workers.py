@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.cli.conftest import Tq
 from tests.queue_driver import QueueDriver, endpoint_of
 from tests.waiting import wait_until
+from tq_core.keyspace import keys
 from tq_core.roles import registry
 from tq_core.roles.registry import Ack, NodeCommand, NodeInfo, SlotInfo, WorkerInfo
 from tq_core.transport.runner import SyncRunner
@@ -217,3 +219,47 @@ def test_a_name_that_two_nodes_have_is_refused(
 
     assert (ran.code, ran.out) == (2, "")
     assert "host-1-ab12 or host-2-cd34" in ran.err
+
+
+def test_of_nodes_of_one_name_the_lost_one_is_not_meant_and_none_whose_name_only_begins_so(
+    tq: Tq, mail: QueueDriver, answering: Callable[[Answer], list[NodeCommand]]
+) -> None:
+    seen = answering(agree)
+    mail.run(registry.heartbeat(NodeInfo(node_id="host-7-ef56", host="host", pid=7)))
+    mail.run(registry.heartbeat(NodeInfo(node_id="host-b-8-ab78", host="host", pid=8)))
+    mail.raw.zadd(keys.FLEET + "seen:node", {"host-7-ef56": 1.0})
+
+    tq.ok("workers", "pause", "host")
+
+    assert len(seen) == 1
+    ran = tq("workers", "pause", "host-7-ef56")
+    assert (ran.code, "no live node has the id 'host-7-ef56'" in ran.err) == (3, True), ran
+    assert tq("workers", "pause", "hos").code == 3
+
+
+def test_a_node_that_is_silent_or_gone_keeps_nobody_from_being_told(
+    tq: Tq, mail: QueueDriver, answering: Callable[[Answer], list[NodeCommand]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = answering(agree)
+    for name in ("a-1-aa11", "b-2-bb22", "z-3-zz33"):
+        mail.run(registry.heartbeat(NodeInfo(node_id=name, host="host", pid=2)))
+    send = registry.send_command
+
+    def gone(node_id: str, *words: Any, **options: Any) -> Any:
+        if node_id == "b-2-bb22":
+            mail.run(registry.depart("node", [node_id]))
+        return send(node_id, *words, **options)
+
+    monkeypatch.setattr(registry, "send_command", gone)
+    began = time.monotonic()
+
+    ran = tq("workers", "pause", "--all", "--timeout", "600ms", "--json")
+
+    assert ran.code == 6
+    assert time.monotonic() - began < 1.2  # not for each of the two that are silent
+    assert [command.do for command in seen] == ["pause"]
+    answers = {record["node_id"]: record["answer"] for record in ran.records}
+    assert answers["host-1-ab12"]["is_ok"]
+    assert "no live node" in answers["b-2-bb22"]["text"]
+    assert (answers["a-1-aa11"], answers["z-3-zz33"]) == (None, None)
+    assert list(answers)[:2] == ["b-2-bb22", "host-1-ab12"]

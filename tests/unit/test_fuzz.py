@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.unit.test_flows import drive
 from tq_core import TaskQueue, names
 from tq_core.errors import TqError
-from tq_core.keyspace import sealing, wire
+from tq_core.keyspace import keys, sealing, wire
 from tq_core.model import TaskState
 from tq_core.roles import browser, consumer, events, operator, registry, schedules
 
@@ -115,7 +115,7 @@ def test_any_register_is_read(found: dict[bytes, bytes]) -> None:
 
 @given(BYTES)
 def test_any_message_is_a_command_or_an_answer(message: bytes) -> None:
-    drive(registry.await_ack("c"), (b"key", message))
+    drive(registry.await_ack("c"), (keys.ack("c").encode(), message))
     flow = registry.next_command("node")
     next(flow)
     with contextlib.suppress(StopIteration):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -314,30 +315,45 @@ def stacks(invocation: Invocation, name: str, timeout: float) -> int:
 def _order(
     invocation: Invocation, node_ids: Sequence[str], do: str, args: dict[str, Any], *, timeout_s: float
 ) -> ExitCode:
-    """Sends a command to nodes, waits for each answer and prints it."""
+    """Sends a command to nodes and prints each answer as it comes; all have the same time to give it."""
+    from tq_core.errors import NotFoundError
     from tq_core.roles import registry
 
-    sent = [
-        (node_id, invocation.change(registry.send_command(node_id, do, actor=invocation.actor, args=args)))
-        for node_id in node_ids
-    ]
     code = ExitCode.OK
-    for node_id, command_id in sent:
-        ack = invocation.run(registry.await_ack(command_id, timeout_s=timeout_s))
-        if invocation.is_json:
-            answer = {"is_ok": ack.ok, "text": ack.text, "data": ack.data} if ack else None
-            invocation.out.record({"node_id": node_id, "command": do, "answer": answer})
-        if ack is None:
-            late = f"{node_id} did not answer {do} within {timeout_s:g} s; it may still obey for some seconds"
-            invocation.out.talk(f"tq: {late}")
-            code = max(code, ExitCode.WAIT_TIMEOUT)
+    asked: dict[str, str] = {}
+    for node_id in node_ids:
+        try:
+            sent = invocation.change(registry.send_command(node_id, do, actor=invocation.actor, args=args))
+        except NotFoundError as error:
+            # It has gone since it was listed; the others are told all the same.
+            if len(node_ids) == 1:
+                raise
+            code = max(code, ExitCode.NOT_FOUND)
+            _tell(invocation, node_id, do, registry.Ack(ok=False, text=error.message))
         else:
-            code = max(code, _tell(invocation, node_id, do, ack))
+            asked[sent] = node_id
+    until = time.monotonic() + timeout_s
+    while asked:
+        left_s = max(0.0, until - time.monotonic())
+        found = invocation.run(registry.await_any_ack(list(asked), timeout_s=left_s))
+        if found is None:
+            break
+        code = max(code, _tell(invocation, asked.pop(found[0]), do, found[1]))
+    for node_id in asked.values():
+        if invocation.is_json:
+            invocation.out.record({"node_id": node_id, "command": do, "answer": None})
+        late = f"{node_id} did not answer {do} within {timeout_s:g} s; it may still obey for some seconds"
+        invocation.out.talk(f"tq: {late}")
+        code = max(code, ExitCode.WAIT_TIMEOUT)
     return code
 
 
 def _tell(invocation: Invocation, node_id: str, do: str, ack: Ack) -> ExitCode:
     out = invocation.out
+    if out.is_json:
+        out.record(
+            {"node_id": node_id, "command": do, "answer": {"is_ok": ack.ok, "text": ack.text, "data": ack.data}}
+        )
     if not ack.ok:
         out.talk(f"tq: {node_id} refused {do}: {ack.text or 'no reason given'}")
         return ExitCode.REFUSED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -363,13 +363,22 @@ def send_command(node_id: str, do: str, *, actor: str, args: dict[str, Any] | No
 
 def await_ack(command_id: str, *, timeout_s: float = 10.0) -> Flow[Ack | None]:
     """Waits for a node's answer; None when there was none in time: the command may still be obeyed until it expires."""
-    found = yield Block(("BLPOP", keys.ack(command_id), max(timeout_s, SHORTEST_BLOCK_S)), timeout_s)
+    found = yield from await_any_ack([command_id], timeout_s=timeout_s)
+    return found[1] if found is not None else None
+
+
+def await_any_ack(command_ids: Sequence[str], *, timeout_s: float) -> Flow[tuple[str, Ack] | None]:
+    """Waits for the answer to one of several commands; returns which and the answer, None when none came in time."""
+    by_key = {keys.ack(command_id).encode(): command_id for command_id in command_ids}
+    found = yield Block(("BLPOP", *by_key, max(timeout_s, SHORTEST_BLOCK_S)), timeout_s)
     if not found:
         return None
+    key, said = found
     try:
-        return msgspec.json.decode(found[1], type=Ack)
+        ack = msgspec.json.decode(said, type=Ack)
     except wire.UNREADABLE:
-        return Ack(ok=False, text="the answer of the node cannot be read")
+        ack = Ack(ok=False, text="the answer of the node cannot be read")
+    return by_key[key], ack
 
 
 def next_command(node_id: str, *, timeout_s: float = 5.0) -> Flow[NodeCommand | None]:
