@@ -6,10 +6,17 @@ import json
 
 import pytest
 
-from tests.daemon.site import Site
+from tests.daemon.site import Node, Site
 from tests.waiting import wait_until
 from tq_core.keyspace import keys
 from tq_core.roles import registry
+
+
+def cut_off(site: Site, node: Node) -> None:
+    """Cuts all connections of the supervisor, as a restart of the broker does: no command may be lost to that."""
+    for client in site.driver.raw.client_list():
+        if client["name"].startswith(f"tq-node-{site.id_of(node)}"):
+            site.driver.raw.client_kill(client["addr"])
 
 
 def test_a_paused_node_claims_nothing_until_it_is_resumed(site: Site) -> None:
@@ -18,9 +25,7 @@ def test_a_paused_node_claims_nothing_until_it_is_resumed(site: Site) -> None:
     assert site.command(node, "pause").text == "paused"
     ids = site.put_many("count", 20)
     assert site.node_info(node).state == "paused"
-    for client in site.driver.raw.client_list():
-        if client["name"].startswith(f"tq-node-{site.id_of(node)}"):
-            site.driver.raw.client_kill(client["addr"])  # as a restart does: the next command must not be lost
+    cut_off(site, node)
     # Longer than a worker waits before it looks on suspicion.
     site.driver.raw.blpop("nothing", 1.5)
     assert site.driver.depths() == {"pending": 20}
@@ -65,6 +70,13 @@ def test_scaling_up_and_down_keeps_every_task(site: Site) -> None:
     wait_until(lambda: len(site.workers_of(node)) == 1, 10, "the surplus to be gone")
     assert site.node_info(node).processes == 1
     assert site.node_info(node).restarts == 0
+
+    # It has nothing to wait for then, and still answers before it goes.
+    assert site.command(node, "scale", processes=0).text == "0 workers, 1 drain"
+    wait_until(lambda: site.workers_of(node) == [], 10, "the last worker to be gone")
+    cut_off(site, node)
+    assert site.command(node, "drain").text == "draining"
+    assert node.wait() == 0
 
 
 def test_slots_can_be_changed_while_tasks_run(site: Site) -> None:

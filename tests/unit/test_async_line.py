@@ -99,6 +99,6 @@ async def test_what_is_asked_while_a_line_breaks_goes_over_the_next_one(caplog: 
     async with line_to(lambda _, data: b":7\r\n" * data.count(b"*1\r\n")) as line:
         assert await line.ask([("A",)]) == [7]
         # As a write does that finds the connection gone; the loop tells the line of it in its next round only.
-        asyncio.get_running_loop().call_soon(line._transport.abort)  # type: ignore[union-attr] # noqa: SLF001
+        asyncio.get_running_loop().call_soon(line._transport.abort)  # type: ignore[union-attr]
         assert await asyncio.gather(*(line.ask([("B",)]) for _ in range(10))) == [[7]] * 10
     assert caplog.text == ""  # asyncio complains of what is written to a lost connection

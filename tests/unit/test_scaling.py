@@ -17,7 +17,9 @@ class Node:
 
     def __init__(self, *running: int) -> None:
         self.left: dict[int, float] = {}
-        self.seats = [types.SimpleNamespace(child=types.SimpleNamespace(running=n), leave=self._leave(n)) for n in running]
+        self.seats = [
+            types.SimpleNamespace(child=types.SimpleNamespace(running=n), leave=self._leave(n)) for n in running
+        ]
         self.settings = types.SimpleNamespace(drain_timeout_s=25.0)
         self.processes = len(running)
 
@@ -46,7 +48,7 @@ async def test_those_go_that_run_least_and_what_a_node_decides_itself_interrupts
     node = Node(3, 0, 5, 1)
     scaling = Scaling(node)  # type: ignore[arg-type]
     if is_told:
-        assert await scaling.scale(2) == (0, 2)
+        assert await scaling.scale(2) == (0, 0, 2)
     else:
         scaling.decided(2)
         await asyncio.sleep(0)

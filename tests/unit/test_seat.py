@@ -25,6 +25,7 @@ class Child:
         self.decided, self.dead = asyncio.Event(), asyncio.Event()
         self.ready = self.refused = None
         self.signals: list[int] = []
+        self.killed = asyncio.Event()
 
     async def live(self) -> int:
         await self.dead.wait()
@@ -35,6 +36,7 @@ class Child:
 
     def signal(self, number: signal.Signals) -> None:
         self.signals.append(number)
+        self.killed.set()
 
 
 class Keeper:
@@ -63,15 +65,14 @@ async def seated(seat: Seat) -> tuple[Any, asyncio.Task[None]]:
 async def test_a_worker_is_not_killed_for_what_a_frozen_supervisor_did_not_hear(seat: Seat) -> None:
     child, keeping = await seated(seat)
     await asyncio.sleep(0.05)
-    time.sleep(0.4)  # noqa: ASYNC251 - the whole supervisor stands still
+    time.sleep(0.4)  # noqa: ASYNC251, TID251 - the whole supervisor stands still
     for _ in range(3):
         await asyncio.sleep(0)
     assert child.signals == []
 
     # One that is silent from then on is killed as ever.
     async with asyncio.timeout(5):
-        while not child.signals:
-            await asyncio.sleep(0.01)
+        await child.killed.wait()
     assert child.signals == [signal.SIGKILL]
     seat.close()
     child.dead.set()
@@ -100,7 +101,6 @@ async def test_a_worker_that_leaves_is_killed_by_the_soonest_of_its_deadlines(
     for deadline_s in (60.0, 0.05, 30.0):
         await seat.leave(deadline_s=deadline_s, why="the test wants it")
     async with asyncio.timeout(5):
-        while not child.signals:
-            await asyncio.sleep(0.01)
+        await child.killed.wait()
     child.dead.set()
     await keeping

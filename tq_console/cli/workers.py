@@ -156,7 +156,10 @@ _ACK_TIMEOUT = click.option(
 @_ACK_TIMEOUT
 @click.pass_obj
 def scale(invocation: Invocation, /, *, processes: int, slots: int | None, timeout: float, **who: Any) -> int:
-    """Set how many worker processes nodes run; those that are too many finish their tasks first. Ends autoscaling."""
+    """Set how many worker processes nodes run; ends autoscaling.
+
+    Those that are too many finish their tasks first, within the --drain-timeout of their node.
+    """
     args = {"processes": processes} | ({"slots": slots} if slots is not None else {})
     return _order(invocation, chosen(invocation, Choice(**who)), "scale", args, timeout_s=timeout)
 
@@ -351,9 +354,7 @@ def _order(
 def _tell(invocation: Invocation, node_id: str, do: str, ack: Ack) -> ExitCode:
     out = invocation.out
     if out.is_json:
-        out.record(
-            {"node_id": node_id, "command": do, "answer": {"is_ok": ack.ok, "text": ack.text, "data": ack.data}}
-        )
+        out.record({"node_id": node_id, "command": do, "answer": {"is_ok": ack.ok, "text": ack.text, "data": ack.data}})
     if not ack.ok:
         out.talk(f"tq: {node_id} refused {do}: {ack.text or 'no reason given'}")
         return ExitCode.REFUSED

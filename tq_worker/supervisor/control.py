@@ -55,6 +55,7 @@ class ControlDesk:
         # A command is taken over one connection and looked at over another, which may have been cut while it was idle.
         self._runner = AsyncRunner(endpoint, retry_for_s=READ_RETRY_FOR_S)
         self._answering = AsyncRunner(endpoint, retry_for_s=ACK_RETRY_FOR_S)
+        self._obeying: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Never returns; closes its connections when it is cancelled."""
@@ -73,7 +74,14 @@ class ControlDesk:
                 continue
             if command is not None:
                 # A slow command must not hold up the next one.
-                self._node.spawn(self._obey(command))
+                obeying = self._node.spawn(self._obey(command))
+                self._obeying.add(obeying)
+                obeying.add_done_callback(self._obeying.discard)
+
+    async def answered(self, within_s: float) -> None:
+        """Returns when all commands are answered, or when the time is up."""
+        if self._obeying:
+            await asyncio.wait(set(self._obeying), timeout=within_s)
 
     async def _obey(self, command: NodeCommand) -> None:
         by = command.by or "somebody"
@@ -163,11 +171,12 @@ class ControlDesk:
         if wanted.processes is not None:
             if node.scaling.stop_autoscaling():
                 said.append("autoscaling is off now")
-            new, leaving = await node.scaling.scale(wanted.processes)
+            done = await node.scaling.scale(wanted.processes)
             said.append(
                 f"{wanted.processes} workers"
-                + (f", {new} new" if new else "")
-                + (f", {leaving} drain" if leaving else "")
+                + (f", {done.new} new" if done.new else "")
+                + (f", {done.late} of them have not begun yet" if done.late else "")
+                + (f", {done.leaving} drain" if done.leaving else "")
             )
         node.beat_soon()
         return Ack(ok=bool(said), text=", ".join(said) or "say processes or slots")

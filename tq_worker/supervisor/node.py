@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CLEANED_UP_S = 5.0
+ANSWERED_S = 1.0
 SIGN_OFF_S = 3.0
 HURRY_CLEANED_UP_S = 2.0
 
@@ -182,7 +183,8 @@ class Node:
         self._runner = runner
         self.spawn(self._heartbeat.run())
         self._keep_up(runner, kept_up)
-        self.spawn(ControlDesk(self, broker.endpoint, runner).run())
+        self._desk = ControlDesk(self, broker.endpoint, runner)
+        self.spawn(self._desk.run())
         if self.settings.autoscale is not None:
             self.scaling.autoscale(self.settings.autoscale, runner)
         if self.settings.is_burst:
@@ -405,6 +407,7 @@ class Node:
         if self._runner is None:
             return
         await self.cleaned_up(HURRY_CLEANED_UP_S if self._is_hurried else CLEANED_UP_S)
+        await self._desk.answered(ANSWERED_S)
         await end_all(self._services)
         with contextlib.suppress(BrokerError, TimeoutError):
             async with asyncio.timeout(SIGN_OFF_S):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tq_core.roles.registry import Autoscale
 from tq_core.worker_bounds import Bounds
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from tq_worker.supervisor.node import Node
 
 SCALE_TIMEOUT_S = 9.0
+
+
+class Scaled(NamedTuple):
+    """What became of the number of workers."""
+
+    new: int
+    late: int
+    """New ones that have not begun to work in time."""
+    leaving: int
 
 
 class Scaling:
@@ -41,8 +50,8 @@ class Scaling:
         node.beat_soon()
         return new, leaving
 
-    async def scale(self, processes: int) -> tuple[int, int]:
-        """Sets the number; returns how many came and how many are leaving, once that has taken effect."""
+    async def scale(self, processes: int) -> Scaled:
+        """Sets the number; returns once that has taken effect, or when the time for it is up."""
         new, surplus = self._begin(processes, self._node.settings.drain_timeout_s, "the node was scaled down")
         changes: list[asyncio.Task[Any]] = [asyncio.create_task(seat.working.wait()) for seat in new]
         changes += surplus
@@ -51,7 +60,8 @@ class Scaling:
             for change in changes[: len(new)]:
                 change.cancel()
         self._node.beat_soon()
-        return len(new), len(surplus)
+        late = sum(not seat.working.is_set() for seat in new)
+        return Scaled(len(new), late, len(surplus))
 
     def autoscale(self, bounds: Bounds, runner: AsyncRunner) -> None:
         """Decides itself from now on, within bounds."""

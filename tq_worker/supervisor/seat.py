@@ -202,7 +202,7 @@ class Seat:
             return
         self._kill_in(KILL_AFTER_S, child)
         stopping = child.order("stop", timeout_s=KILL_AFTER_S, deadline_s=0.0, why=why)
-        asyncio.get_running_loop().create_task(stopping)  # noqa: RUF006
+        asyncio.get_running_loop().create_task(stopping)
 
     def _kill_in(self, seconds: float, child: WorkerChild) -> None:
         """Kills the worker then, if it is still there; said again, it can only be sooner."""

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from queue import SimpleQueue
 from typing import Never
 
@@ -43,13 +44,22 @@ class _Mailbox:
     def __init__(self) -> None:
         self.frames: SimpleQueue[frames.FromSupervisor] = SimpleQueue()
         self.process: WorkerProcess | None = None
+        self._moving = threading.Lock()
         self.log: LifecycleLog | None = None
 
     def received(self, frame: frames.FromSupervisor) -> None:
-        if self.process is None:
-            self.frames.put(frame)
-        else:
-            self.process.orders.receive(frame)
+        with self._moving:
+            if self.process is None:
+                self.frames.put(frame)
+                return
+        self.process.orders.receive(frame)
+
+    def hand_over(self, process: WorkerProcess) -> None:
+        """Gives the process what has come so far, and from now on what comes."""
+        with self._moving:
+            while not self.frames.empty():
+                process.orders.receive(self.frames.get())
+            self.process = process
 
     def orphaned(self) -> None:
         if self.process is None:
@@ -164,9 +174,7 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
     async def serve() -> int:
         serving = asyncio.ensure_future(process.serve(is_paused=go.is_paused))
         await asyncio.sleep(0)
-        mailbox.process = process
-        while not mailbox.frames.empty():
-            mailbox.received(mailbox.frames.get())
+        mailbox.hand_over(process)
         return await serving
 
     return loop.run_until_complete(serve())
