@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.queue_driver import QueueDriver
+from tq_core.keyspace import keys
 from tq_core.model import TaskOptions
 from tq_core.roles import limits, operator
 from tq_core.roles.limits import Rate
@@ -66,3 +67,10 @@ def test_what_a_key_holds_back_is_not_ready(q: QueueDriver) -> None:
     load = seen(q)
 
     assert (load.ready, load.held, load.waiting) == (0, 2, 0)
+
+
+def test_what_a_newer_version_wrote_is_nothing_to_do(q: QueueDriver) -> None:
+    q.put_one()
+    q.raw.hset(q.key("meta"), "schema", keys.SCHEMA_VERSION + 1)
+    found = seen(q)
+    assert (found.ready, found.claimable, found.newer) == (0, 0, 1)

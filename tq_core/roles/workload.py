@@ -18,7 +18,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     queue: str
     ready: int = 0
-    """Tasks that are pending, or due; 0 while the queue is paused."""
+    """Tasks that are pending, or due; 0 while the queue is paused, or is of a newer tq."""
     wait_ms: int = 0
     """How long ago the oldest of them was enqueued."""
     room: float = float("inf")
@@ -31,6 +31,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks that wait for others."""
     paused: int = 0
     """Pending tasks of a paused queue."""
+    newer: int = 0
+    """Pending tasks of a queue that a newer tq wrote: nobody of this version can take them."""
 
     @property
     def claimable(self) -> float:
@@ -41,11 +43,17 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 def workload(queues: Sequence[str]) -> Flow[list[Workload]]:
     """What there is to do in these queues, in two round trips; costs no more however many tasks there are."""
     stats = yield from inspector.stats(queues, minutes=0)
-    parked = yield Batch([Command(("ZCARD", keys.queue_prefix(queue) + "parked")) for queue in queues])
-    return [_of(numbers, int(held)) for numbers, held in zip(stats, parked, strict=True)]
+    prefixes = [keys.queue_prefix(queue) for queue in queues]
+    parked = [Command(("ZCARD", prefix + "parked")) for prefix in prefixes]
+    found = yield Batch(parked + [Command(("HGET", prefix + "meta", "schema")) for prefix in prefixes])
+    versions = [int(version) if version and version.isdigit() else 1 for version in found[len(queues) :]]
+    return [
+        _of(numbers, int(held), is_newer=version > keys.SCHEMA_VERSION)
+        for numbers, held, version in zip(stats, found[: len(queues)], versions, strict=True)
+    ]
 
 
-def _of(numbers: inspector.QueueStats, held: int) -> Workload:
+def _of(numbers: inspector.QueueStats, held: int, *, is_newer: bool) -> Workload:
     depths = numbers.depths
     later = depths[TaskState.SCHEDULED] + depths[TaskState.RETRYING]
     # How many of them are due is not known, but that one is.
@@ -53,13 +61,14 @@ def _of(numbers: inspector.QueueStats, held: int) -> Workload:
     pending, is_paused = depths[TaskState.PENDING], numbers.paused is not None
     return Workload(
         queue=numbers.queue,
-        ready=0 if is_paused else pending + due,
+        ready=0 if is_paused or is_newer else pending + due,
         wait_ms=0 if is_paused else numbers.oldest_age_ms or 0,
         room=_room(numbers.rules, depths[TaskState.RUNNING]),
         later=max(0, later - due),
         held=held,
         waiting=max(0, depths[TaskState.BLOCKED] - held),
-        paused=pending if is_paused else 0,
+        paused=pending if is_paused and not is_newer else 0,
+        newer=pending if is_newer else 0,
     )
 
 

@@ -70,6 +70,7 @@ def _left(loads: Sequence[Workload]) -> str:
         "that are ready": sum(load.ready for load in loads),
         "held back by a limit": sum(load.held for load in loads),
         "in paused queues": sum(load.paused for load in loads),
+        "in queues that a newer tq wrote": sum(load.newer for load in loads),
         "due later": sum(load.later for load in loads),
         "that wait for others": sum(load.waiting for load in loads),
     }

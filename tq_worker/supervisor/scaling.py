@@ -53,7 +53,7 @@ class Scaling:
     async def scale(self, processes: int) -> Scaled:
         """Sets the number; returns once that has taken effect, or when the time for it is up."""
         new, surplus = self._begin(processes, self._node.settings.drain_timeout_s, "the node was scaled down")
-        changes: list[asyncio.Task[Any]] = [asyncio.create_task(seat.working.wait()) for seat in new]
+        changes: list[asyncio.Task[Any]] = [asyncio.create_task(seat.settled()) for seat in new]
         changes += surplus
         if changes:
             await asyncio.wait(changes, timeout=SCALE_TIMEOUT_S)

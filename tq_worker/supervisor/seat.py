@@ -94,6 +94,15 @@ class Seat:
         """Starts no worker here any more; the one that sits here is not touched."""
         self._closed.set()
 
+    async def settled(self) -> None:
+        """Returns when a worker has begun here, or when none is to begin any more."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.working, self._closed)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     async def keep(self) -> None:
         """Starts workers, one after the other; returns when the seat is closed and empty."""
         while not self._closed.is_set():
