@@ -45,7 +45,8 @@ def workload(queues: Sequence[str]) -> Flow[list[Workload]]:
     stats = yield from inspector.stats(queues, minutes=0)
     prefixes = [keys.queue_prefix(queue) for queue in queues]
     parked = [Command(("ZCARD", prefix + "parked")) for prefix in prefixes]
-    found = yield Batch(parked + [Command(("HGET", prefix + "meta", "schema")) for prefix in prefixes])
+    schemas = [Command(("HGET", prefix + "meta", "schema")) for prefix in prefixes]
+    found = yield Batch([*parked, *schemas])
     versions = [int(version) if version and version.isdigit() else 1 for version in found[len(queues) :]]
     return [
         _of(numbers, int(held), is_newer=version > keys.SCHEMA_VERSION)
