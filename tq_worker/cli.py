@@ -122,7 +122,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @click.option(
     "--heartbeat",
     metavar="SECONDS",
-    type=click.FloatRange(0.1, 3600),
+    type=click.FloatRange(0.1, settings.MAX_HEARTBEAT_S),
     default=settings.HEARTBEAT_S,
     show_default=True,
     envvar="TQ_HEARTBEAT_S",

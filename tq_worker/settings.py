@@ -19,6 +19,8 @@ MOST_DEFAULT_PROCESSES = 4
 DEFAULT_QUEUE = "default"
 LEASE_S = 30.0
 HEARTBEAT_S = 5.0
+MAX_HEARTBEAT_S = 10.0
+"""Who says nothing for longer counts as late, soon as lost, and then gets no commands."""
 DRAIN_TIMEOUT_S = 25.0
 HTTP_PORT = 9464
 MAX_PORT = 65_535

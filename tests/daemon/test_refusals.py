@@ -178,6 +178,7 @@ def test_the_samples_run_without_any_code(site: Site) -> None:
     ("arguments", "said"),
     [
         (["traced_tasks", "--processes", "0"], "'--processes': 0 is not in the range"),
+        (["traced_tasks", "--heartbeat", "10.1"], "'--heartbeat': 10.1 is not in the range"),
         (["traced_tasks", "--queues", "a b"], "'a b' cannot be a queue's name"),
         (["traced_tasks", "--queues", "a:0"], "'0' cannot be the weight of the queue 'a'"),
         (["traced_tasks", "--queues", "a:2", "--order", "strict"], "shares have no meaning in strict order"),

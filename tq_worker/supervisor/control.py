@@ -4,7 +4,7 @@ pause, resume                      stop or go on claiming; what runs, runs on
 scale {processes?, slots?}         surplus workers drain first; a number of processes ends autoscaling
 autoscale {least, most}            between so many workers, by what waits; without bounds no longer
 reload {deadline_s?}               workers that load the code anew take over, one by one; if it is refused, all stay
-drain {deadline_s?}                finish what runs, at most so long, then end the node
+drain {deadline_s?}                finish what runs, at most so long, then end the node; again: sooner, never later
 stop                               end the node at once; what runs is given back at no cost
 kill_task {task_id, mode?}         mode cancel asks the handler, kill (default) ends it whatever it does
 kill_worker {worker_id}            ends a worker process; its tasks run again
