@@ -125,7 +125,7 @@ def test_a_node_whose_terminal_is_closed_drains_and_leaves_nothing_behind(site: 
 
 def test_a_signal_before_the_code_is_loaded_ends_the_node(site: Site) -> None:
     node = site.start()
-    wait_until(lambda: len(site.processes()) >= 2, 10, "the first worker to be born")
+    wait_until(lambda: len(site.processes()) >= 3, 10, "the first worker to be forked from the zygote")
 
     node.signal(signal.SIGTERM)
 
