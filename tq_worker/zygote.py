@@ -1,22 +1,27 @@
 """Forks workers: a process with tq loaded, but without users' code, and without a thread, event loop or connection.
 
-It is forked from the supervisor before that has any of these, and ends with it.
+It is forked from the supervisor before that has any of these, and ends with it. Each worker has a line to it as well,
+for what runs its isolated tasks (`tq_worker.isolated.zygote`).
 
     supervisor -> zygote    the id of a worker, with its line, board and dump        one packet
-    zygote -> supervisor    Forked, with a descriptor of the process | NotForked | Died
+    worker -> zygote        a name, with the line to what runs its isolated tasks    one packet
+    zygote -> who asked     Forked, with a descriptor of the process | NotForked | Died
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
+import io
 import os
 import select
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Never, TypeAlias
 
@@ -33,22 +38,22 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="is"):
 
 
 class Forked(_Message, frozen=True, tag="forked"):
-    """The worker is there."""
+    """The process is there."""
 
-    worker_id: str
+    name: str
     pid: int
 
 
 class NotForked(_Message, frozen=True, tag="not_forked"):
     """The system had no process to give."""
 
-    worker_id: str
+    name: str
     errno: int
     why: str
 
 
 class Died(_Message, frozen=True, tag="died"):
-    """A worker has ended."""
+    """A process that was asked for has ended."""
 
     pid: int
     exit_code: int
@@ -59,6 +64,15 @@ Answer: TypeAlias = Forked | NotForked | Died
 
 _encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Answer).decode
+
+
+class _Child(NamedTuple):
+    """A process that was forked here."""
+
+    asker: socket.socket
+    """Who is told of its death."""
+    line: socket.socket | None
+    """Where it asks for processes itself; None = it does not."""
 
 
 class Zygote(NamedTuple):
@@ -125,6 +139,7 @@ class _ZygoteProcess:
 
     def __init__(self, line: socket.socket, mask: set[int | signal.Signals]) -> None:
         self._line, self._mask = line, mask
+        self._children: dict[int, _Child] = {}
         self._dispositions = {number: signal.getsignal(number) for number in _RESET}
         # A terminal's or a service manager's signal to the whole group is for the supervisor; this one ends by EOF.
         for number in (*_RESET, signal.SIGINT):
@@ -145,58 +160,85 @@ class _ZygoteProcess:
         gc.freeze()
         gc.enable()
         while True:
-            ready, _, _ = select.select([self._line.fileno(), self._deaths], [], [])
+            lines = [line for line in self._lines() if line.fileno() >= 0]
+            ready = _readable([self._deaths, *(line.fileno() for line in lines)])
             if self._deaths in ready:
                 os.read(self._deaths, 4096)
                 self._report_deaths()
-            if self._line.fileno() in ready:
-                try:
-                    said, fds, _, _ = socket.recv_fds(self._line, MAX_PACKET_BYTES, 3)
-                except ConnectionError:
+            for line in lines:
+                # One that a dead worker had is closed by now.
+                if line.fileno() in ready and not self._obey(line) and line is self._line:
                     return
-                if not said:
-                    return
-                self._fork(said.decode(), fds)
 
-    def _fork(self, worker_id: str, fds: list[int]) -> None:
+    def _obey(self, line: socket.socket) -> bool:
+        """Does what is asked on a line; returns whether somebody is at its other end."""
+        try:
+            said, fds, _, _ = socket.recv_fds(line, MAX_PACKET_BYTES, 3)
+        except ConnectionError:
+            said, fds = b"", []
+        if said:
+            self._fork(line, said.decode(), fds)
+        else:
+            line.close()
+        return bool(said)
+
+    def _lines(self) -> list[socket.socket]:
+        return [self._line, *(child.line for child in self._children.values() if child.line is not None)]
+
+    def _fork(self, asker: socket.socket, name: str, fds: list[int]) -> None:
+        is_worker = asker is self._line
         for fd in fds:
             os.set_inheritable(fd, False)
+        ours: socket.socket | None = None
+        theirs: socket.socket | None = None
+        zygote_pid, pid = os.getpid(), -1
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
+            if is_worker:
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             pid = os.fork()
-        except OSError as error:
-            self._say(NotForked(worker_id=worker_id, errno=error.errno or 0, why=error.strerror or str(error)))
-        else:
             if pid == 0:
-                self._be_worker(worker_id, fds)
+                if ours is None or theirs is None:
+                    self._become("tq_worker.isolated", functools.partial(_be_isolated, fds, zygote_pid))
+                ours.close()
+                self._become(f"tq_worker.worker {name}", functools.partial(_be_worker, fds, theirs))
             process = os.pidfd_open(pid)
-            self._say(Forked(worker_id=worker_id, pid=pid), process)
+        except OSError as error:
+            if pid > 0:
+                os.kill(pid, signal.SIGKILL)
+            if ours is not None:
+                ours.close()
+            self._say(asker, NotForked(name=name, errno=error.errno or 0, why=error.strerror or str(error)))
+        else:
+            self._children[pid] = _Child(asker, ours)
+            self._say(asker, Forked(name=name, pid=pid), process)
             os.close(process)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        if theirs is not None:
+            theirs.close()
         for fd in fds:
             os.close(fd)
 
-    def _be_worker(self, worker_id: str, fds: list[int]) -> Never:
+    def _become(self, title: str, run: Callable[[], object]) -> Never:
+        """Makes this fork what it is to be: nothing of the zygote is left in it when that begins."""
         try:
             signal.set_wakeup_fd(-1)
             for number, disposition in self._dispositions.items():
                 # What a terminal sends at its end is for the supervisor, unless nobody is to hear it.
                 if number not in _OF_TERMINAL or disposition is signal.SIG_IGN:
                     signal.signal(number, disposition)
-            self._line.close()
+            for line in self._lines():
+                line.close()
             os.close(self._deaths)
             os.close(self._note_death)
-            rename_process(f"tq_worker.worker {worker_id}")
+            rename_process(title)
             sys.argv[1:] = []
             if not sys.flags.safe_path:
                 with contextlib.suppress(OSError):
                     sys.path[0] = str(Path.cwd())  # as for `python -m`, whatever program the supervisor is
             importlib.invalidate_caches()  # there may be new files since the zygote looked
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-            from tq_worker.worker.entry import run_worker
-
-            channel, board, dump = fds
-            run_worker(channel=channel, board=board, dump=dump)
+            run()
         except BaseException as error:  # noqa: BLE001 - the loop that forked must not go on here
             sys.excepthook(type(error), error, error.__traceback__)
         finally:
@@ -208,12 +250,56 @@ class _ZygoteProcess:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
-                self._say(Died(pid=pid, exit_code=os.waitstatus_to_exitcode(status)))
+                dead = self._children.pop(pid, None)
+                if dead is None:
+                    continue
+                if dead.line is not None:
+                    # What runs its isolated tasks does not outlive it, whatever it is doing.
+                    for other, child in self._children.items():
+                        if child.asker is dead.line:
+                            os.kill(other, signal.SIGKILL)
+                    dead.line.close()
+                self._say(dead.asker, Died(pid=pid, exit_code=os.waitstatus_to_exitcode(status)))
 
-    def _say(self, message: Answer, *fds: int) -> None:
-        # A supervisor that is gone is noticed by reading.
+    def _say(self, asker: socket.socket, message: Answer, *fds: int) -> None:
+        # Who is gone is noticed by reading. A worker that holds still must not hold up the others.
         with contextlib.suppress(OSError):
-            socket.send_fds(self._line, [_encode(message)], fds)
+            socket.send_fds(asker, [_encode(message)], fds, 0 if asker is self._line else socket.MSG_DONTWAIT)
+
+
+def _readable(fds: list[int]) -> set[int]:
+    """Waits for one of them at least. Not select(), which knows no number above 1023."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return {fd for fd, _ in poll.poll()}
+
+
+def _be_worker(fds: list[int], forker: socket.socket) -> Never:
+    from tq_worker.worker.entry import run_worker
+
+    channel, board, dump = fds
+    run_worker(channel=channel, board=board, dump=dump, forker=forker)
+
+
+def _be_isolated(fds: list[int], parent_pid: int) -> None:
+    from tq_worker.isolated.entry import run_isolated
+
+    os.setsid()  # its worker ends it, with all that it started; what is sent to the node's group does not
+    _unbuffer()
+    (channel,) = fds
+    run_isolated(channel, parent_pid, is_fork=True)
+    os._exit(0)
+
+
+def _unbuffer() -> None:
+    """Has standard output and error written at once, as `python -u` does."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        old = getattr(sys, name)
+        raw = io.FileIO(number, "w", closefd=False)
+        new = io.TextIOWrapper(raw, encoding=old.encoding, errors=old.errors, write_through=True)
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
 
 
 def _ignore(*_: object) -> None:

@@ -17,8 +17,9 @@ from tq_core.roles import task_logs
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.tasks.task_queue import TaskQueue
 from tq_worker import frames
-from tq_worker.worker.isolation import IsolationError, ProcessIsolation
+from tq_worker.worker.isolation import ProcessIsolation
 from tq_worker.worker.run import Run
+from tq_worker.worker.task_zygote import IsolationError
 
 
 def logged(site: Site, task_id: str) -> list[str]:

@@ -67,6 +67,43 @@ def test_workers_are_forked_until_the_zygote_is_lost_and_then_are_new_interprete
     assert node.wait() == 0
 
 
+def test_what_runs_isolated_tasks_is_forked_too_ends_with_its_worker_and_outlives_the_zygote(site: Site) -> None:
+    def loaded() -> int:
+        """The process that forks one for each isolated task."""
+        found = pids(site, "tq_worker.isolated")
+        return next((pid for pid in found if parent(pid) not in found), 0)
+
+    node = site.started()
+    (zygote,) = pids(site, "tq_worker.zygote")
+    gate = site.gate()
+    first_id = site.put("wait_isolated", gate="/nonexistent")
+    first = site.wait_started(first_id)
+    assert parent(parent(first)) == zygote
+    assert os.getsid(parent(first)) == parent(first)
+    assert os.readlink(f"/proc/{first}/fd/0") == "/dev/null"  # noqa: PTH115 - Path.readlink says the same
+    old = pids(site, "tq_worker.isolated")
+    os.kill(loaded(), signal.SIGSTOP)  # so it does not notice the end of its line
+    os.kill(site.worker_of(node).pid, signal.SIGKILL)
+    wait_until(lambda: not {*old} & {*pids(site, "tq_worker.isolated")}, 5.0, "it to end with its worker")
+    site.cancel(first_id, kill=True)  # it runs again, as its end was no fault of its own
+
+    held = site.put("wait_isolated", gate=str(gate))
+    second = site.wait_started(held)
+    assert parent(parent(second)) == zygote
+    os.kill(zygote, signal.SIGKILL)
+    wait_until(lambda: "the process that forks workers was killed by SIGKILL" in node.log, 10.0, "its loss to be told")
+    gate.touch()
+    assert (site.ended(held).attempt, site.ended(held).result) == (1, "through")
+    os.kill(loaded(), signal.SIGKILL)
+    other = site.folder / "another gate"
+    third = site.wait_started(site.put("wait_isolated", gate=str(other)))
+    assert parent(parent(third)) == site.worker_of(node).pid
+    other.touch()
+    assert site.all_ended()["completed"] == 2
+    node.signal(signal.SIGTERM)
+    assert node.wait() == 0
+
+
 def test_a_node_that_is_told_so_starts_workers_as_new_interpreters(site: Site) -> None:
     node = site.started("--start-method", "spawn")
     assert pids(site, "tq_worker.zygote") == []

@@ -28,6 +28,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """The broker that the worker was told, for task queues of the code; None = their own."""
     tracing: str = "auto"
     """One of trace_export.MODES."""
+    cpu: int | None = None
+    """The one to run on; None = any."""
 
 
 # --- zygote -> worker ---

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -37,9 +37,19 @@ OOM_SCORE = "500"
 """Of 1000, which is added to the share of memory that a process uses."""
 
 
-def serve(channel: socket.socket) -> None:
-    """Runs tasks until the worker is gone."""
+def serve(channel: socket.socket, *, loaded: Callable[[], None]) -> None:
+    """Runs tasks until the worker is gone.
+
+    Args:
+        channel: The line to the worker.
+        loaded: Called when the users' code is loaded.
+    """
     load = msgspec.json.decode(channel.recv(MAX_LOAD_BYTES), type=messages.Load)
+    if load.url is not None:
+        os.environ["TQ_URL"] = load.url  # for programs that a handler starts
+    if load.cpu is not None:
+        with contextlib.suppress(OSError):  # taken from this machine meanwhile: any other will do
+            os.sched_setaffinity(0, {load.cpu})
     try:
         apps = load_apps(load.apps, load.app_dir)
         if load.url is not None:
@@ -48,6 +58,7 @@ def serve(channel: socket.socket) -> None:
     except TqError as error:
         channel.send(messages.line(messages.Loaded(can_fork=False, problem=error.message)))
         return
+    loaded()
     tasks = apps.tasks
     log_records.install_plain()
     if load.tracing == "on":

@@ -17,7 +17,8 @@ import msgspec
 
 from tq_worker import board, frames
 from tq_worker.exits import DUMP_SIGNAL
-from tq_worker.supervisor.processes import Process, WorkerProcesses, ZygoteLostError
+from tq_worker.forks import ZygoteLostError
+from tq_worker.supervisor.processes import Process, WorkerProcesses
 
 LAST_WORDS_S = 1.0
 DUMPED_WITHIN_S = 0.5

@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from queue import SimpleQueue
@@ -75,13 +76,14 @@ class _Mailbox:
             self.process.tick()
 
 
-def run_worker(*, channel: int, board: int, dump: int) -> Never:
+def run_worker(*, channel: int, board: int, dump: int, forker: socket.socket | None = None) -> Never:
     """Runs the worker; the process ends here.
 
     Args:
         channel: The line to the supervisor, over which all else comes.
         board: The slot board.
         dump: A file for stacks that a signal asks for.
+        forker: The line to the zygote that this process was forked from, if it was.
     """
     for fd in (channel, board, dump):
         os.set_inheritable(fd, False)
@@ -100,10 +102,10 @@ def run_worker(*, channel: int, board: int, dump: int) -> Never:
     ).start()
     setup = mailbox.frames.get()
     assert isinstance(setup, frames.Setup)
-    log = mailbox.log = LifecycleLog(STDERR, style=setup.log_format, level=setup.log_level)
+    log = mailbox.log = LifecycleLog(_own_stderr(), style=setup.log_format, level=setup.log_level)
     code = exit_codes.FAILED
     try:
-        code = _run(setup, mailbox, line, Board(board), log)
+        code = _run(setup, mailbox, line, Board(board), log, forker)
     except TqError as error:
         code = exit_code_of(error)
         line.send(frames.Refused(message=error.message, exit_code=code))
@@ -118,8 +120,21 @@ def run_worker(*, channel: int, board: int, dump: int) -> Never:
         os._exit(code)
 
 
+def _own_stderr() -> int:
+    """A descriptor that no handler knows: were 2 closed by one, the log would be written into what is opened next."""
+    try:
+        return os.dup(STDERR)
+    except OSError:
+        return STDERR
+
+
 def _run(  # noqa: PLR0917 - private, and each is a different thing
-    setup: frames.Setup, mailbox: _Mailbox, channel: Channel, board: Board, log: LifecycleLog
+    setup: frames.Setup,
+    mailbox: _Mailbox,
+    channel: Channel,
+    board: Board,
+    log: LifecycleLog,
+    forker: socket.socket | None,
 ) -> int:
     if isinstance(sys.stdout, object) and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
@@ -166,6 +181,7 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
         board=board,
         channel=channel,
         log=log,
+        forker=forker,
     )
     # What was loaded stays: the collector need not look at it again and again.
     gc.collect()

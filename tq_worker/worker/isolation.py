@@ -1,7 +1,6 @@
 """Tasks that have a process of their own, seen from the worker: start it, listen to it, end it.
 
-One process with the users' code loaded is kept ready (tq_worker.isolated.zygote) and forks one for each task; where it
-cannot be forked, it runs one task itself and the next is started.
+Where the processes come from: tq_worker.worker.task_zygote.
 """
 
 from __future__ import annotations
@@ -12,39 +11,24 @@ import os
 import pathlib
 import signal
 import socket
-import sys
-import time
-from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from tq_core.errors import MemoryLimitError, TaskInterruptedError, TqError
+from tq_core.errors import MemoryLimitError, TaskInterruptedError
 from tq_worker import frames
 from tq_worker.exits import describe_exit
 from tq_worker.isolated import messages
 from tq_worker.worker.coroutines import Ended
 from tq_worker.worker.run import Outcome, Run
 from tq_worker.worker.task_output import TaskOutput
+from tq_worker.worker.task_zygote import BEGIN_WITHIN_S, DEATH_KNOWN_WITHIN_S, IsolationError, Making, Zygote
 
-DEATH_KNOWN_WITHIN_S = 5.0
-"""How long after the end of its line the death of a task's process may take to be reported."""
-MAX_PACKET_BYTES = 65536
-AGAIN_AFTER_S = 0.01
 WEIGH_EVERY_S = 0.05
 """How often the memory of a task that has a limit is looked at: a gigabyte a second passes it by 50 MB."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-BEGIN_WITHIN_S = 10.0
-"""How long the fork that is ready may let tasks wait: it could be stopped, and then all isolated tasks would be."""
 LINGER_S = 2.0
 """How long a process may live on after its task has ended."""
-
-
-class IsolationError(TqError):
-    """No process could be made for a task."""
-
-    code = "isolation"
 
 
 class IsolatedExecution:
@@ -182,8 +166,11 @@ class IsolatedExecution:
 class ProcessIsolation:
     """Makes processes for tasks."""
 
-    def __init__(self, setup: frames.Setup, *, url: str | None, ended: Ended) -> None:
+    def __init__(
+        self, setup: frames.Setup, *, url: str | None, ended: Ended, forker: socket.socket | None = None
+    ) -> None:
         self._setup, self._url, self._ended = setup, url, ended
+        self._making = Making(forker)
         self._zygote: Zygote | None = None
         self._following: set[asyncio.Task[None]] = set()
 
@@ -207,7 +194,9 @@ class ProcessIsolation:
     def warm_up(self) -> Zygote:
         """Has the users' code loaded before the first task needs it."""
         if self._zygote is None or self._zygote.is_used_up:
-            self._zygote = Zygote(self._setup, url=self._url, give_to_next=self._give, prepare_next=self.warm_up)
+            self._zygote = Zygote(
+                self._setup, url=self._url, making=self._making, give_to_next=self._give, prepare_next=self.warm_up
+            )
         return self._zygote
 
     async def gone(self, within_s: float) -> None:
@@ -217,134 +206,6 @@ class ProcessIsolation:
 
     def _give(self, execution: IsolatedExecution) -> None:
         self.warm_up().give(execution)
-
-
-class Zygote:
-    """A process that forks one for each task, or that runs one task itself."""
-
-    def __init__(
-        self,
-        setup: frames.Setup,
-        *,
-        url: str | None,
-        give_to_next: Callable[[IsolatedExecution], None],
-        prepare_next: Callable[[], object],
-    ) -> None:
-        self._setup, self._url, self._give_to_next, self._prepare_next = setup, url, give_to_next, prepare_next
-        self.is_used_up = False
-        self._loaded: messages.Loaded | None = None
-        self._waiting: deque[IsolatedExecution] = deque()
-        self._channel: socket.socket | None = None
-        self._deaths: dict[int, asyncio.Future[int]] = {}
-        self._ready = (0, 0.0)
-        """The fork that takes the next task, and since when it is there."""
-        self._life = asyncio.get_running_loop().create_task(self._live())
-
-    def give(self, execution: IsolatedExecution) -> None:
-        """Has it run a task, as soon as it can."""
-        self._waiting.append(execution)
-        self._serve()
-
-    def replace_ready(self) -> None:
-        """Ends the fork that should have taken a task long ago; the next one takes it."""
-        pid, since = self._ready
-        if pid and time.monotonic() - since >= BEGIN_WITHIN_S:
-            self._ready = (0, 0.0)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-
-    def death_of(self, pid: int) -> asyncio.Future[int]:
-        """The exit code of a task's process, when it is dead."""
-        if pid not in self._deaths:
-            self._deaths[pid] = asyncio.get_running_loop().create_future()
-        return self._deaths[pid]
-
-    async def _live(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        loop = asyncio.get_running_loop()
-        setup = self._setup
-        with ours:
-            with theirs:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-u",  # what a task printed before it died is not lost in a buffer
-                    "-m",
-                    "tq_worker.isolated",
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(),),
-                    start_new_session=True,
-                )
-            load = messages.Load(apps=setup.apps, app_dir=setup.app_dir, url=self._url, tracing=setup.tracing)
-            await loop.sock_sendall(ours, messages.encoder.encode(load))
-            self._channel = ours
-            with contextlib.suppress(OSError):
-                while raw := await loop.sock_recv(ours, MAX_PACKET_BYTES):
-                    self._hear(messages.from_zygote.decode(raw))
-            self.is_used_up = True
-            self._channel = None
-        code = await process.wait()
-        if self._loaded is not None and not self._loaded.problem and not self._loaded.can_fork:
-            self._died(process.pid, code)
-        for death in self._deaths.values():
-            if not death.done():
-                death.set_result(-signal.SIGKILL)  # its forks do not outlive it
-        problem = (
-            self._loaded.problem if self._loaded is not None else f"it {describe_exit(code)} while it loaded your code"
-        )
-        self._hand_on(problem)
-
-    def _hear(self, message: messages.FromZygote) -> None:
-        match message:
-            case messages.Loaded():
-                self._loaded = message
-                self._serve()
-            case messages.Ready():
-                self._ready = message.pid, time.monotonic()
-            case messages.Died():
-                self._died(message.pid, message.exit_code)
-
-    def _died(self, pid: int, code: int) -> None:
-        death = self.death_of(pid)
-        if not death.done():
-            death.set_result(code)
-        # Who has not asked by then has lost interest; the number may be given to another process.
-        asyncio.get_running_loop().call_later(DEATH_KNOWN_WITHIN_S, self._deaths.pop, pid, None)
-
-    def _serve(self) -> None:
-        if self._loaded is None or self._loaded.problem:
-            return
-        while self._waiting and self._channel is not None and not self.is_used_up:
-            execution = self._waiting.popleft()
-            if not execution.is_ended:
-                try:
-                    ends = [execution.theirs.fileno(), execution.output.theirs]
-                    socket.send_fds(self._channel, [b"task"], ends)
-                    execution.zygote = self
-                    self.is_used_up = not self._loaded.can_fork
-                except BlockingIOError:
-                    # More at once than the line holds.
-                    self._waiting.appendleft(execution)
-                    asyncio.get_running_loop().call_later(AGAIN_AFTER_S, self._serve)
-                    return
-                except OSError as error:
-                    execution.end(Outcome(error=IsolationError(f"no process could be made for the task: {error}")))
-            execution.theirs.close()
-            execution.output.close_theirs()
-        if self.is_used_up:
-            self._hand_on("")
-            self._prepare_next()
-
-    def _hand_on(self, problem: str) -> None:
-        while self._waiting:
-            execution = self._waiting.popleft()
-            if problem:
-                execution.theirs.close()
-                execution.end(Outcome(error=IsolationError(f"no process could be made for the task: {problem}")))
-            else:
-                self._give_to_next(execution)
 
 
 def _memory_limit(run: Run) -> int | None:

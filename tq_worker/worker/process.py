@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import signal
+import socket
 import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -68,9 +69,11 @@ class WorkerProcess:
         board: Board,
         channel: Channel,
         log: LifecycleLog,
+        forker: socket.socket | None = None,
     ) -> None:
         self._setup, self._tasks, self._queues, self._endpoint = setup, tasks, queues, endpoint
         self._told_url, self._board, self.channel, self.log = told_url, board, channel, log
+        self._forker = forker
         self._state = "running"
         self._started_at_ms = int(time.time() * 1000)
         self._exit_code = EXIT_LEFT
@@ -108,7 +111,7 @@ class WorkerProcess:
             wake=self._outbox.changed.set,
             stuck=self._retire,
         )
-        self._isolation = ProcessIsolation(setup, url=self._told_url, ended=self.floor.ended)
+        self._isolation = ProcessIsolation(setup, url=self._told_url, ended=self.floor.ended, forker=self._forker)
         self.floor.isolation = self._isolation
         self.claiming = Claiming(
             runner,
