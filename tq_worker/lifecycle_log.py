@@ -15,9 +15,11 @@ import atexit
 import contextlib
 import datetime
 import os
+import select
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -150,7 +152,7 @@ class LifecycleLog:
             chunk: list[bytes] = []
             size = 0
             while self._lines:
-                raw = render(self._lines.popleft())
+                raw = _rendered(render, self._lines.popleft())
                 if size + len(raw) > _MAX_WRITE_BYTES and chunk:
                     self._put(b"".join(chunk))
                     chunk, size = [], 0
@@ -165,7 +167,21 @@ class LifecycleLog:
     def _put(self, raw: bytes) -> None:
         with contextlib.suppress(OSError):  # nobody reads any more: the tasks matter, not the lines
             while raw:
-                raw = raw[os.write(self._fd, raw) :]
+                try:
+                    raw = raw[os.write(self._fd, raw) :]
+                except BlockingIOError:  # somebody with the same file has made it so: a line is not left half written
+                    can_write = select.poll()
+                    can_write.register(self._fd, select.POLLOUT)
+                    can_write.poll()
+
+
+def _rendered(render: Callable[[_Line], bytes], line: _Line) -> bytes:
+    try:
+        return render(line)
+    except Exception as error:  # noqa: BLE001 - a value of users' code: no line may be the log's last
+        at, level, event, _, _ = line
+        text = f"a line that cannot be shown: {type(error).__name__}"
+        return render((at, level, event, _NO_LABELS, {"text": text}))
 
 
 def _as_json(line: _Line) -> bytes:

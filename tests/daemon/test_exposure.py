@@ -115,6 +115,9 @@ def test_a_node_says_how_it_is_until_it_has_left(site: Site, tmp_path: Path) -> 
         hear("STATUS=paused")
         assert ready(node) == (200, "paused", [])
         assert site.command(node, "resume").ok
+        assert site.command(node, "scale", processes=0).ok
+        assert ready(node) == (200, "scaled_to_zero", [])
+        assert site.command(node, "scale", processes=1).ok
         hear("WATCHDOG=1")
 
         traced = producer.new_task("log_async", {"word": "hello"}, max_attempts=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import threading
 
 import pytest
@@ -148,10 +149,56 @@ def test_half_a_character_ends_no_log() -> None:
     assert "args=" in text
 
 
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_no_value_and_no_lack_of_files_ends_a_log(style: str) -> None:
+    class Word(str):
+        __slots__ = ()
+
+    class Number(int): ...
+
+    def write(log: LifecycleLog) -> None:
+        log.write("info", "LOG", text=Word("a"), extra={"word": Word("b"), "number": Number(3)})
+        log.write("info", "LOG", text="odd", extra={(1, 2): object()})
+        log.flush()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            log.write("info", "LOG", text="no files", extra={"word": "c"})
+            log.flush()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        log.write("info", "LOG", text="the next")
+
+    lines = lines_of(write, style=style)
+
+    assert len(lines) == 4
+    assert "cannot be shown" in lines[0]
+    assert "no files" in lines[2]
+    assert "the next" in lines[3]
+
+
+def test_a_line_is_whole_also_where_the_file_does_not_wait() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    log = LifecycleLog(writing)
+    for _ in range(500):
+        log.write("info", "LOG", text="x" * 590)
+    wait_until(lambda: len(log._lines) < 450, 5, "the pipe to be full")
+    seen = b""
+    while seen.count(b"\n") < 500:
+        seen += os.read(reading, 65536)
+    log.close()
+    os.close(reading)
+    os.close(writing)
+    assert all(line.endswith(b"x" * 590) for line in seen.splitlines())
+
+
 def test_a_record_of_logging_becomes_a_line_of_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
     class Odd:
         def __repr__(self) -> str:
             raise RuntimeError("not to be shown")
+
+    class Number(float): ...
 
     def write(log: LifecycleLog) -> None:
         handler = RecordHandler(log, lambda context: Labels(task_id=context.task_id))
@@ -160,12 +207,13 @@ def test_a_record_of_logging_becomes_a_line_of_its_task(monkeypatch: pytest.Monk
         logger.setLevel(logging.DEBUG)
         logger.addHandler(handler)
         with running_in(TaskContext(task_id="t1", task_type="t", queue="q")):
-            logger.warning("%d of %s", 3, "five", extra={"odd": Odd(), "big": 2**70})
+            logger.warning("%d of %s", 3, "five", extra={"odd": Odd(), "big": 2**70, "numpy": Number(0.5)})
             logger.critical("%d", "no number")
+            logger.critical(Odd())
         logger.info("outside of a task")
         logger.removeHandler(handler)
 
-    (first, second, third) = map(json.loads, lines_of(write, style="json"))
+    (first, second, odd, third) = map(json.loads, lines_of(write, style="json"))
 
     del first["time"]
     assert first == {
@@ -174,9 +222,10 @@ def test_a_record_of_logging_becomes_a_line_of_its_task(monkeypatch: pytest.Monk
         "task_id": "t1",
         "text": "3 of five",
         "logger": "shop",
-        "extra": {"odd": "<Odd>", "big": 2**70},
+        "extra": {"odd": "<Odd>", "big": 2**70, "numpy": 0.5},
     }
     assert (second["level"], second["text"]) == ("error", "%d")
+    assert odd["text"] == "<Odd>"
     assert "task_id" not in third
 
 

@@ -4,7 +4,8 @@
     /readyz    200 when it can do work, else 503 and why: broker_unreachable, no_worker, draining
     /metrics   what this node has done, for Prometheus
 
-A paused node is ready: somebody has paused it on purpose, and neither a restart nor a roll-back would help.
+A paused node is ready, and so is one with no workers because it was scaled to none (its state is scaled_to_zero): that
+was somebody's purpose, and neither a restart nor a roll-back would help.
 """
 
 from __future__ import annotations
@@ -130,12 +131,14 @@ class Exposure:
             reason
             for reason, is_so in (
                 ("broker_unreachable", not node.pulse.is_reached),
-                ("no_worker", not any(seat.working.is_set() for seat in node.seats)),
+                ("no_worker", node.processes > 0 and not any(seat.working.is_set() for seat in node.seats)),
                 ("draining", node.is_leaving),
             )
             if is_so
         ]
         state = node.state if node.is_serving else "starting"
+        if state == "running" and node.processes == 0:
+            state = "scaled_to_zero"
         body = {"ready": not missing, "state": state, "node": node.node_id, "reasons": missing}
         return Answer(503 if missing else 200, msgspec.json.encode(body) + b"\n", JSON)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from tq_core.errors import TqError
@@ -39,7 +39,8 @@ def settle(
     """
     while outbox:
         for delivery in outbox.take():
-            _try(runner, delivery.flow())
+            # What became of them is counted and logged as if the loop had heard it.
+            _try(runner, delivery.flow(), delivery.told)
     spared: dict[str, list[consumer.ClaimedTask]] = {}
     for run in list(hold.runs.values()):
         if run is blocker and run not in victims:
@@ -75,8 +76,10 @@ def _failed(run: Run, verdict: Verdict) -> Flow[consumer.Outcome]:
     )
 
 
-def _try(runner: SyncRunner, flow: Flow[T]) -> T | None:
+def _try(runner: SyncRunner, flow: Flow[T], told: Callable[[T], None] = lambda _: None) -> T | None:
     try:
-        return runner.run(flow)
+        answer = runner.run(flow)
     except TqError:
         return None  # the supervisor gives back what is left
+    told(answer)
+    return answer

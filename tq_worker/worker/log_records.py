@@ -33,9 +33,9 @@ class RecordHandler(logging.Handler):
         try:
             text = record.getMessage()
         except Exception:  # noqa: BLE001 - users' code: a value that cannot be shown, or a text that does not fit it
-            text = str(record.msg)
+            text = _text_of(record.msg)
         fields: dict[str, Any] = {"text": text, "logger": record.name}
-        more = {name: _plain(value) for name, value in record.__dict__.items() if name not in _KNOWN}
+        more = {str(name): _plain(value) for name, value in record.__dict__.items() if name not in _KNOWN}
         if more:
             fields["extra"] = more
         if record.exc_info and record.exc_info[1] is not None:
@@ -90,9 +90,20 @@ def _level(number: int) -> str:
 
 
 def _plain(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float | str):
+    """The value itself where it is plain; those of numpy, which no encoder of JSON knows, as what they derive from."""
+    if value is None or isinstance(value, bool):
         return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return value if type(value) is kind else _CONVERT[kind](value)
+    return _text_of(value, repr)
+
+
+_CONVERT: dict[type, Callable[[Any], object]] = {int: int.__int__, float: float.__float__, str: str.__str__}
+
+
+def _text_of(value: object, show: Callable[[object], str] = str) -> str:
     try:
-        return repr(value)
+        return show(value)
     except Exception:  # noqa: BLE001 - users' code
         return f"<{type(value).__name__}>"

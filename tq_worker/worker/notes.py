@@ -12,7 +12,7 @@ from tq_core.roles import task_logs
 from tq_core.roles.task_logs import Said
 from tq_core.transport.steps import Flow
 from tq_worker.worker.outbox import Delivery, Outbox
-from tq_worker.worker.run import Run
+from tq_worker.worker.run import Run, Stage
 
 EVERY_S = 0.5
 
@@ -44,6 +44,8 @@ class Notes:
     def said(self, run: Run, text: str) -> None:
         """Adds a line to a run's log."""
         with self._writing:
+            if run.stage is Stage.GONE:
+                return  # its lease was lost: nobody would take it, and nobody would clear the pad away
             self._pad(run).lines.append((time.monotonic(), text))
         self._soon()
 
@@ -51,6 +53,8 @@ class Notes:
         """Shows how far a run is."""
         run.progress = (fraction, text)
         with self._writing:
+            if run.stage is Stage.GONE:
+                return
             self._pad(run).progress = (fraction, text)
         self._soon()
 
@@ -58,6 +62,12 @@ class Notes:
         """Has all told that a run has said, before its end is."""
         if run in self._pads:
             self._tell([run])
+            with self._writing:
+                self._pads.pop(run, None)
+
+    def forget(self, run: Run) -> None:
+        """Drops what a run that is gone has said."""
+        if run in self._pads:
             with self._writing:
                 self._pads.pop(run, None)
 

@@ -107,6 +107,7 @@ class Reports:
             run.span.end()
         self.wipe(run)
         self._hold.drop(run)
+        self._notes.forget(run)
 
     def _decide(
         self, run: Run, flow: Callable[[], Flow[consumer.Outcome]], reason: Callable[[consumer.Outcome], str]
