@@ -32,7 +32,7 @@ from tq_worker.exits import DUMP_SIGNAL
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import DEFAULT_QUEUE
 from tq_worker.worker.channel import Channel, ChannelThread
-from tq_worker.worker.event_loop import new_event_loop
+from tq_worker.worker.event_loop import new_event_loop, run_to_end
 from tq_worker.worker.leases import rss_bytes
 from tq_worker.worker.process import WorkerProcess
 
@@ -193,7 +193,7 @@ def _run(  # noqa: PLR0917 - private, and each is a different thing
         mailbox.hand_over(process)
         return await serving
 
-    return loop.run_until_complete(serve())
+    return run_to_end(loop, serve(), lambda text: log.write("error", "loop", text=text, worker_id=setup.worker_id))
 
 
 def _load(setup: frames.Setup) -> tuple[BrokerAddress, LoadedApps]:

@@ -24,6 +24,7 @@ from tq_worker.terminal import let_go_of_a_closed_terminal
 from tq_worker.worker import last_rites, log_records
 from tq_worker.worker.channel import Channel
 from tq_worker.worker.claiming import Claiming
+from tq_worker.worker.event_loop import ProcessOver
 from tq_worker.worker.execution import STRANDED_AFTER_S, Floor
 from tq_worker.worker.hold import Hold
 from tq_worker.worker.isolation import ProcessIsolation, memory_of
@@ -205,7 +206,7 @@ class WorkerProcess:
             # A fault of ours: without the pump the process is of no use, and its end sets everything right.
             self.log.write("error", "fault", text=f"{type(error).__name__}: {error}", worker_id=self._setup.worker_id)
             self.log.flush()
-            raise SystemExit(1) from error
+            raise ProcessOver(1) from error
 
     def soon(self, call: Any, *args: Any) -> None:
         """Has the event loop do something; from any thread."""

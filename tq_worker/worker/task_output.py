@@ -7,6 +7,8 @@ and of what it printed between two looks the last lines are kept: neither this p
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 from collections.abc import Callable
 
@@ -14,7 +16,7 @@ from tq_core.roles.task_logs import MAX_LINES
 
 LOOK_EVERY_S = 0.05
 MAX_LOOK_BYTES = 1024 * 1024
-"""What is taken out of the pipe at once."""
+"""What is taken out of the pipe at once, and what it holds, so that a handler may print 20 MB a second."""
 MAX_LINE_BYTES = 8192
 """So much of a line is kept; what does not end is a line after so much."""
 _READ_BYTES = 65536
@@ -27,6 +29,8 @@ class TaskOutput:
         self._say = say
         self._ours, self.theirs = os.pipe()
         os.set_blocking(self._ours, False)
+        with contextlib.suppress(AttributeError, OSError):  # not on this system, or too many are that large
+            fcntl.fcntl(self._ours, fcntl.F_SETPIPE_SZ, MAX_LOOK_BYTES)
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.TimerHandle | None = None
         self._rest = b""
