@@ -56,6 +56,18 @@ def test_a_watchdog_that_is_meant_for_another_process_is_not_answered(
     assert manager.watchdog_s is None
 
 
+@pytest.mark.parametrize("usec", ["²", "-1", "0", "1e6"])
+def test_a_watchdog_that_gives_no_time_is_none(monkeypatch: pytest.MonkeyPatch, usec: str) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", f"/{'a' * 300}")
+    monkeypatch.setenv("WATCHDOG_USEC", usec)
+
+    manager = service_manager()
+
+    assert manager is not None
+    assert manager.watchdog_s is None
+    manager.ready("a path that is too long to be one")
+
+
 def test_without_a_service_manager_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", "vsock:2:1234")
 

@@ -55,5 +55,5 @@ def service_manager() -> ServiceManager | None:
     address, usec, pid = (os.environ.pop(name, "") for name in _VARIABLES)
     if address[:1] not in ("/", "@"):
         return None
-    is_watched = usec.isdigit() and int(usec) > 0 and pid in ("", str(os.getpid()))
+    is_watched = usec.isdecimal() and int(usec) > 0 and pid in ("", str(os.getpid()))
     return ServiceManager(address, int(usec) / 1_000_000 if is_watched else None)
