@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import resource
 import signal
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,9 +21,10 @@ from tq_core.roles import task_logs
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.tasks.task_queue import TaskQueue
 from tq_worker import frames
+from tq_worker.worker import task_zygote
 from tq_worker.worker.isolation import ProcessIsolation
-from tq_worker.worker.run import Run
-from tq_worker.worker.task_zygote import IsolationError
+from tq_worker.worker.run import Outcome, Run
+from tq_worker.worker.task_zygote import IsolationError, Making, Zygote
 
 
 def logged(site: Site, task_id: str) -> list[str]:
@@ -125,6 +130,25 @@ def test_a_worker_that_has_grown_is_replaced_when_its_tasks_have_ended(site: Sit
     assert {next(iter(os.sched_getaffinity(w.pid))) for w in site.workers_of(node)} == set(cpus[:count])
 
 
+SETUP = frames.Setup(
+    worker_id="n.1",
+    node_id="n",
+    apps=(),
+    app_dir=".",
+    url=None,
+    context=None,
+    queues=None,
+    weights={},
+    max_tasks=None,
+    order="fair",
+    slots=1,
+    lease_s=30,
+    heartbeat_s=5,
+    log_format="text",
+    log_level="info",
+)
+
+
 def open_files() -> set[int]:
     return {fd for fd in range(1024) if Path(f"/proc/self/fd/{fd}").exists()}
 
@@ -137,24 +161,7 @@ async def test_a_process_that_cannot_be_made_is_a_typed_error_and_leaves_no_file
 
     run = Run(ClaimedTask("q", "t", b"1-a~1~w.1|", None, b"{}", NO_TRAIL, 0), 0.0)
     run.definition = work
-    setup = frames.Setup(
-        worker_id="n.1",
-        node_id="n",
-        apps=(),
-        app_dir=".",
-        url=None,
-        context=None,
-        queues=None,
-        weights={},
-        max_tasks=None,
-        order="fair",
-        slots=1,
-        lease_s=30,
-        heartbeat_s=5,
-        log_format="text",
-        log_level="info",
-    )
-    isolation = ProcessIsolation(setup, url=None, ended=lambda *_: pytest.fail("it never began"))
+    isolation = ProcessIsolation(SETUP, url=None, ended=lambda *_: pytest.fail("it never began"))
     before = open_files()
     free = [number for number in range(1024) if number not in before]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -166,3 +173,27 @@ async def test_a_process_that_cannot_be_made_is_a_typed_error_and_leaves_no_file
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert open_files() == before
+
+
+async def test_tasks_for_which_no_process_can_be_made_are_told_and_the_next_one_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_files() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(task_zygote, "_line", no_files)
+    ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    ours, theirs = socket.socketpair()
+    waiting = SimpleNamespace(is_ended=False, theirs=theirs, end=ended.set_result)
+    zygote = Zygote(
+        SETUP, url=None, making=Making(None), give_to_next=lambda _: pytest.fail(), prepare_next=pytest.fail
+    )
+
+    zygote.give(waiting)  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        outcome = await ended
+
+    assert isinstance(outcome.error, IsolationError)
+    assert "Too many open files; `ulimit -n`" in outcome.error.message
+    assert zygote.is_used_up
+    ours.close()

@@ -44,7 +44,10 @@ def serve(channel: socket.socket, *, loaded: Callable[[], None]) -> None:
         channel: The line to the worker.
         loaded: Called when the users' code is loaded.
     """
-    load = msgspec.json.decode(channel.recv(MAX_LOAD_BYTES), type=messages.Load)
+    said = channel.recv(MAX_LOAD_BYTES)
+    if not said:
+        return
+    load = msgspec.json.decode(said, type=messages.Load)
     if load.url is not None:
         os.environ["TQ_URL"] = load.url  # for programs that a handler starts
     if load.cpu is not None:

@@ -37,8 +37,8 @@ _LATER = (errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS)
 """More at once than the line holds."""
 BEGIN_WITHIN_S = 10.0
 """How long the fork that is ready may let tasks wait: it could be stopped, and then all isolated tasks would be."""
-FORKED_WITHIN_S = 2.0
-"""How long the node's zygote may take; a new interpreter takes less than that."""
+FORKED_WITHIN_S = 5.0
+"""How long the node's zygote may take; a new interpreter takes less than that, if nothing is wrong."""
 
 
 class IsolationError(TqError):
