@@ -143,7 +143,7 @@ def test_a_node_says_how_it_is_until_it_has_left(site: Site, tmp_path: Path) -> 
     assert (first["level"], first["text"], first["logger"]) == ("info", "async hello", "shop.mail")
     assert first["extra"] == {"order": 7, "odd": "<class 'object'>"}
     assert (first["type"], first["queue"], first["attempt"]) == ("log_async", "default", 1)
-    assert (first["trace_id"], first["worker_id"][-2:]) == (TRACEPARENT.split("-")[1], ".1")
+    assert (first["trace_id"], first["worker_id"][-2:]) == (TRACEPARENT.split("-")[1], ".2")
     assert said[logged[1]]["level"] == "error"
     assert said[logged[1]]["traceback"].endswith(r"invalid literal for int() with base 10: 'hello \x1b[31m \udc80'")
     assert "trace_id" not in said[logged[1]]

@@ -186,7 +186,11 @@ async def test_tasks_for_which_no_process_can_be_made_are_told_and_the_next_one_
     ours, theirs = socket.socketpair()
     waiting = SimpleNamespace(is_ended=False, theirs=theirs, end=ended.set_result)
     zygote = Zygote(
-        SETUP, url=None, making=Making(None), give_to_next=lambda _: pytest.fail(), prepare_next=pytest.fail
+        SETUP,
+        url=None,
+        making=Making(None),
+        give_to_next=lambda _: pytest.fail("there is no other"),
+        prepare_next=pytest.fail,
     )
 
     zygote.give(waiting)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from tq_core.tasks.registered_task import Task
 from tq_core.tasks.task import TaskDefinition
 from tq_worker import trace_export
 from tq_worker.isolated import messages
+from tq_worker.stray_fork import end_stray_fork
 from tq_worker.verdict import classify
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -66,13 +67,16 @@ class TaskProcess:
 
     def _outcome(self, spec: messages.Spec) -> messages.Succeeded | messages.Failed:
         definition = self._tasks.get(spec.task_type)
+        own_pid = os.getpid()
         try:
             try:
                 result = self._call(self._tasks[spec.task_type], spec)
+                end_stray_fork(own_pid, None)
             finally:
                 with self._guard:
                     self._is_at_work = False
         except BaseException as error:  # noqa: BLE001 - a handler's seam: what it raises ends the attempt, not us
+            end_stray_fork(own_pid, error)
             retry = msgspec.convert(spec.retry, RetryPolicy) if spec.retry is not None else None
             verdict = classify(error, definition, spec.attempt, retry=retry)
             return messages.Failed(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from tq_core.errors import SoftTimeoutError
 from tq_core.tasks.context import enter
+from tq_worker.stray_fork import end_stray_fork
 from tq_worker.worker.run import Outcome, Run
 
 Ended = Callable[[Run, Outcome], None]
@@ -24,6 +26,7 @@ class CoroutineExecution:
     ) -> None:
         self._run, self._ended = run, ended
         self._is_ended = False
+        self._pid = os.getpid()
         self._warnable: Warnable | None = None
         self.task = asyncio.get_running_loop().create_task(self._drive(kwargs), context=context)
 
@@ -56,6 +59,7 @@ class CoroutineExecution:
             outcome = Outcome(result=definition.encode_result(await coroutine))
         except BaseException as error:  # noqa: BLE001 - a handler's seam: what it raises ends the attempt, not the process
             outcome = Outcome(error=error)
+        end_stray_fork(self._pid, outcome.error)
         self._is_ended = True
         self._ended(run, outcome)
 

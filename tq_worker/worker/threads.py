@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import ctypes
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import Any
 
 from tq_core.errors import SoftTimeoutError, TaskInterruptedError
 from tq_core.tasks.context import enter
+from tq_worker.stray_fork import end_stray_fork
 from tq_worker.worker.run import Outcome, Run
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -62,6 +64,7 @@ class ThreadPool:
         self._ended = ended
         self.context = context or contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
+        self.pid = os.getpid()
         self._work: SimpleQueue[ThreadExecution | None] = SimpleQueue()
         self._idle = 0
         self._started = 0
@@ -176,8 +179,11 @@ class _Thread(threading.Thread):
         if execution.is_unwanted:
             return Outcome(error=TaskInterruptedError("stopped before it started"))
         try:
-            return Outcome(result=execution.call())
+            outcome = Outcome(result=execution.call())
+            end_stray_fork(self._pool.pid, None)
+            return outcome
         except BaseException as error:  # noqa: BLE001 - a handler's seam: what it raises ends the attempt, not the thread
+            end_stray_fork(self._pool.pid, error)
             return Outcome(error=error)
         finally:
             with self._lock:
