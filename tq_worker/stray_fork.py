@@ -1,14 +1,28 @@
-"""The end of a process that a handler has forked and that comes back out of the handler.
+"""Processes that a handler forks: copies of ours, which must not go on as if they were it.
 
-It is a copy of ours, in the middle of our work: it would tell the end of the task a second time, or wait for ever for
-the next one while whoever forked it waits for it.
+One that comes back out of the handler would tell the end of the task a second time, or wait for ever for the next one
+while whoever forked it waits for it. One that gets a SIGTERM, as those of `multiprocessing.Pool` do at its end, would
+not end of it, and have our event loop told by the pipe that both share: a worker would begin to leave.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+
+
+def let_forks_be_terminated() -> None:
+    """Has SIGTERM end what is forked from this process from now on, without a word to this one."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_be_nobody)
+
+
+def _be_nobody() -> None:
+    with contextlib.suppress(ValueError):
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def end_stray_fork(own_pid: int, error: BaseException | None) -> None:

@@ -22,7 +22,7 @@ from tq_core.tasks.registered_task import Task
 from tq_core.tasks.task import TaskDefinition
 from tq_worker import trace_export
 from tq_worker.isolated import messages
-from tq_worker.stray_fork import end_stray_fork
+from tq_worker.stray_fork import end_stray_fork, let_forks_be_terminated
 from tq_worker.verdict import classify
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -60,6 +60,7 @@ class TaskProcess:
             return
         spec = messages.to_task.decode(first)
         assert isinstance(spec, messages.Spec)
+        let_forks_be_terminated()
         outcome = self._outcome(spec)
         _flush()
         self._send(outcome)

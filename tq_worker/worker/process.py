@@ -20,6 +20,7 @@ from tq_worker import frames, trace_export
 from tq_worker.board import Board
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import DRAIN_TIMEOUT_S
+from tq_worker.stray_fork import let_forks_be_terminated
 from tq_worker.terminal import let_go_of_a_closed_terminal
 from tq_worker.worker import last_rites, log_records
 from tq_worker.worker.channel import Channel
@@ -149,6 +150,7 @@ class WorkerProcess:
         self._left = asyncio.Event()
         log_records.install(self.log, setup.log_level, lambda within: task_log.labels_in(within, self.hold.runs))
         loop.add_signal_handler(signal.SIGTERM, self.leave, DRAIN_TIMEOUT_S, "SIGTERM")
+        let_forks_be_terminated()
         self._watchdog.beat()
         self._look_after_stranded()
         if any(definition.is_isolated for definition in self._tasks.values()):
