@@ -146,7 +146,7 @@ def test_a_node_whose_code_does_not_load_any_more_stays_says_why_and_recovers(si
     file.write_text(text + "import no_such_thing\n")
     os.kill(site.worker_of(node).pid, signal.SIGKILL)
     wait_until(lambda: "No module named 'no_such_thing'" in site.node_info(node).trouble, 10, "the node to say so")
-    assert "cannot run: " in node.log
+    wait_until(lambda: "cannot run: " in node.log, 5, "the log to say so too")
     wait_until(lambda: "; the next one starts in 0.5 s" in node.log, 10, "the wait before the next one")
     file.write_text(text)
 
