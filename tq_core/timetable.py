@@ -46,7 +46,9 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def label(self) -> str:
         """The rule in a few words."""
         if self.every_ms:
-            return f"every {self.every_ms // 1000} s"
+            whole_s = self.every_ms // 1000
+            units = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+            return next(f"every {whole_s // size} {unit}" for unit, size in units if whole_s % size == 0)
         return self.cron if self.tz == "UTC" else f"{self.cron} {self.tz}"
 
 

@@ -24,21 +24,22 @@ T = TypeVar("T")
 STDERR = 2
 
 EXAMPLES = """\
-Say which code to run, for example:
-
   tq-worker app             the only TaskQueue in app.py of this folder
   tq-worker shop.tasks:tq   the TaskQueue `tq` in shop/tasks.py
   tq-worker --samples       the sample tasks that come with tq
 """
 
-EXIT_CODES = """\b
+HELP_END = f"""\b
+Examples:
+{EXAMPLES}
+\b
 Exit codes: 0 left as asked, 1 failed, 2 the command or your code cannot be used as it is,
 4 the broker cannot be reached, 5 the broker or a rule refused."""
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-@click.command(context_settings=CONTEXT, epilog=EXIT_CODES, add_help_option=True)
+@click.command(context_settings=CONTEXT, epilog=HELP_END, add_help_option=True)
 @click.argument("apps", metavar="MODULE[:OBJECT]...", nargs=-1)
 @click.option("--samples", is_flag=True, help="Also run the sample tasks that come with tq.")
 @click.option(
@@ -195,7 +196,7 @@ def command(apps: tuple[str, ...], *, samples: bool, queues: str | None, process
 
     wanted = (*apps, *([SAMPLES] if samples else []))
     if not wanted:
-        click.echo(EXAMPLES, err=True)
+        click.echo(f"Say which code to run, for example:\n\n{EXAMPLES}", err=True)
         raise click.UsageError("no MODULE was given", ctx=click.get_current_context())
     shares = _shares(queues)
     if shares is not None and shares.weights and given["order"] == "strict":

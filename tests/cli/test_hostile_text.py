@@ -96,6 +96,20 @@ def test_columns_line_up_whatever_the_width_of_the_letters() -> None:
     assert pad("你", 4) == "你  "
 
 
+def test_what_is_read_in_a_table_stays_readable_while_others_can_give_way() -> None:
+    columns = [
+        Column("ID"),
+        Column("TYPE", is_flexible=True),
+        Column("WORKER", is_flexible=True, is_optional=True),
+        Column("ERROR", is_flexible=True, readable=40),
+    ]
+    rows = [("0" * 26, "t" * 20, "w" * 20, "e" * 60)]
+
+    assert render(columns, rows, width=120)[1].split() == ["0" * 26, "t" * 20, "w" * 20, "e" * 47 + "…"]
+    assert render(columns, rows, width=90)[1].split() == ["0" * 26, "t" * 20, "e" * 39 + "…"]
+    assert render(columns, rows, width=60)[1].split() == ["0" * 26, "t" * 13 + "…", "e" * 15 + "…"]
+
+
 @pytest.mark.parametrize("width", [200, 60, 30, 12, 5, 1])
 def test_a_table_never_exceeds_its_width(width: int) -> None:
     columns = [

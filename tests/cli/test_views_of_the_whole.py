@@ -47,6 +47,8 @@ def test_health_fails_when_nobody_serves_what_waits(tq: Tq, mail: QueueDriver) -
     assert ran.record["status"] == "failed"
     mail.run(registry.heartbeat(NodeInfo(node_id="n", host="h", pid=1, queues=("mail",))))
     assert "ok       workers  1 live node" in tq.ok("health").out
+    mail.run(registry.heartbeat(NodeInfo(node_id="n", host="h", pid=1, queues=("mail",), state="paused")))
+    assert "all nodes that serve 1 pending task of mail are paused or leaving" in tq.ok("health").out
 
 
 def test_health_fails_when_the_server_would_throw_tasks_away(tq: Tq, mail: QueueDriver) -> None:

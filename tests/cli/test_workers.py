@@ -263,3 +263,23 @@ def test_a_node_that_is_silent_or_gone_keeps_nobody_from_being_told(
     assert "no live node" in answers["b-2-bb22"]["text"]
     assert (answers["a-1-aa11"], answers["z-3-zz33"]) == (None, None)
     assert list(answers)[:2] == ["b-2-bb22", "host-1-ab12"]
+
+
+def test_of_a_lost_and_a_live_node_of_one_name_the_live_one_is_meant(
+    tq: Tq, mail: QueueDriver, answering: Callable[[Answer], list[NodeCommand]]
+) -> None:
+    mail.run(registry.heartbeat(NodeInfo(node_id="host-0-dead", host="host", pid=2, trouble="x of the dead")))
+    long_ago = int(mail.raw.zscore(keys.FLEET + "seen:node", "host-0-dead")) - registry.LOST_AFTER_MS - 1
+    mail.raw.zadd(keys.FLEET + "seen:node", {"host-0-dead": long_ago})
+    answering(agree)
+
+    assert tq.ok("workers", "pause", "host").out.startswith("host-1-ab12  ")
+    assert tq("workers", "pause", "host-0-dead", "--timeout", "0.1").code != 0
+    assert "x of the dead" not in tq.ok("workers", "list").out
+
+
+def test_a_node_whose_workers_die_again_and_again_is_told(tq: Tq, mail: QueueDriver) -> None:
+    mail.run(registry.heartbeat(NodeInfo(node_id="n-1-ab12", host="h", pid=2, queues=("mail",), trouble="it died\x1b")))
+
+    assert "n-1-ab12: it died\\x1b" in tq.ok("workers", "list").out
+    assert "! node n-1-ab12 cannot keep its workers: it died\\x1b" in tq.ok("stats").out

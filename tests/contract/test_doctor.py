@@ -157,6 +157,12 @@ def crash_loop(q: QueueDriver) -> None:
     beat(q, restarts=9, started_at_ms=q.clock.now_ms - 10 * MINUTE_MS)
 
 
+def nodes_paused(q: QueueDriver) -> None:
+    beat(q, state="paused")
+    beat(q, "node-b", state="draining")
+    q.put_many(2)
+
+
 def versions_differ(q: QueueDriver) -> None:
     beat(q, code_version="1")
     beat(q, "node-b", code_version="2")
@@ -171,7 +177,7 @@ def inbox_grows(q: QueueDriver) -> None:
 IN_REDIS = (
     *(no_worker, no_handler, paused_long, leases_overdue, untold, ghosts, dlq_full, dlq_nearly_full, queue_full),
     *(large_payloads, schema_too_new, schema_old, number_conflict, node_lost, node_late, node_unreadable, crash_loop),
-    *(versions_differ, inbox_grows, breaker_open, held_long),
+    *(versions_differ, inbox_grows, nodes_paused, breaker_open, held_long),
 )
 
 

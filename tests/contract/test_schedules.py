@@ -309,7 +309,7 @@ def test_code_that_starts_replaces_and_code_that_runs_does_not(q: QueueDriver) -
 
 def test_what_code_declares_no_longer_fires_on_and_is_shown_as_such(q: QueueDriver) -> None:
     q.run(schedules.declare([minutely()], is_start=True))
-    with pytest.raises(RefusedError, match="was declared by code 0 minutes ago and would come back"):
+    with pytest.raises(RefusedError, match=r"was declared by code .* ago and would come back"):
         q.run(schedules.remove(view(q), actor="ann"))
     q.clock.now_ms = FIRST + schedules.DECLARED_MS
     assert tick(q)

@@ -123,6 +123,30 @@ def ids(queues: list[QueueStats], found: Fleet) -> list[str]:
             "queues",
         ),
         (
+            queue("mail"),
+            fleet(node("n", trouble="7 workers in a row died at once")),
+            "node n cannot keep its workers: 7 workers in a row died at once",
+            "workers",
+        ),
+        (
+            queue("mail", depths={TaskState.PENDING: 9}),
+            fleet(node("n", state="paused"), node("m", state="draining")),
+            "queue mail has 9 pending tasks, and all of its nodes are paused",
+            "workers",
+        ),
+        (
+            queue("mail", depths={TaskState.PENDING: 9}),
+            fleet(node("m", state="draining")),
+            "queue mail has 9 pending tasks, and all of its nodes are leaving",
+            "workers",
+        ),
+        (
+            queue("mail"),
+            fleet(*(node(f"n{i}", silent_ms=45_000 + i) for i in range(4))),
+            "4 nodes have been silent for 45s or more: n0, n1, n2, …",
+            "workers",
+        ),
+        (
             queue("mail", depths={TaskState.FAILED: 31}),
             fleet(node("n")),
             "31 tasks in the dead letter queue",
@@ -133,6 +157,15 @@ def ids(queues: list[QueueStats], found: Fleet) -> list[str]:
 )
 def test_what_is_wrong_is_said_with_where_to_go(numbers: QueueStats, members: Fleet, text: str, screen: str) -> None:
     assert (text, screen) in [(fact.text, fact.screen) for fact in all_facts([numbers], members)]
+
+
+def test_tasks_that_wait_for_paused_nodes_are_urgent_once_they_are_old_and_are_told_once() -> None:
+    paused = fleet(node("n", state="paused"))
+    fresh = queue("mail", depths={TaskState.PENDING: 1}, oldest_ms=1_000)
+    old = queue("mail", depths={TaskState.PENDING: 1}, oldest_ms=180_000)
+
+    assert [(f.kind, f.urgency) for f in all_facts([fresh], paused)] == [("nodes_paused", Urgency.SOON)]
+    assert [(f.kind, f.urgency) for f in all_facts([old], paused)] == [("nodes_paused", Urgency.NOW)]
 
 
 def test_running_tasks_whose_lease_ran_out_are_told() -> None:
@@ -210,12 +243,13 @@ def test_long_is_measured_by_the_queue_and_a_minute_where_nothing_was_measured()
     assert yardstick.is_long(slot("a", ran_ms=61_000, queue="new"), NOW_MS)
 
 
-def test_nodes_stand_on_lines_of_their_own_the_ill_ones_first() -> None:
+def test_nodes_stand_on_lines_of_their_own_late_ones_first_and_lost_ones_last() -> None:
     found = fleet(
-        node("a"), node("z", silent_ms=99_000), workers=(worker("a.10"), worker("a.2", slots=2), worker("z.1"))
+        *(node("a"), node("0", silent_ms=99_000), node("z", silent_ms=15_000)),
+        workers=(worker("a.10"), worker("a.2", slots=2), worker("0.1"), worker("z.1")),
     )
     lines = ["".join(text for text, _ in line) for line in heat_strip(found, Yardstick([]), width=60, height=5)]
-    assert [line.split()[0] for line in lines] == ["z", "a"]
+    assert [line.split()[0] for line in lines] == ["z", "a", "0"]
     assert lines[1].split()[1:] == ["··", "····"]
 
 

@@ -86,7 +86,7 @@ def test_workers_go_one_by_one_after_a_calm_time() -> None:
     changes = follow(200, 4, lambda _, have: load(processes=have, running=3))
 
     assert [(second, have) for second, have, _ in changes] == [(30, 3), (61, 2), (92, 1)]
-    assert changes[0][2] == "3 workers have had slots to spare for 30 s, 3 tasks run"
+    assert changes[0][2] == "3 of 4 workers would have done for 30 s; 3 running"
 
 
 def test_none_goes_while_one_less_would_be_nearly_full() -> None:

@@ -17,7 +17,7 @@ from tq_console.cli.filters import FILTER
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.progress import Progress
 from tq_console.cli.tasks import print_tasks, show_task
-from tq_console.view.formats import clock, count, plural
+from tq_console.view.formats import age, count, plural
 from tq_console.view.tables import Column
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def groups(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFil
     """
     from tq_console.cli.task_reading import known_queues
     from tq_console.view.task_page import error_text
-    from tq_core.roles import inspector
+    from tq_core.roles import inspector, registry
 
     found = invocation.run(inspector.groups(known_queues(invocation, queues)))
     shown = [g for g in found.groups if words is None or words.matches(_as_task(g))]
@@ -112,14 +112,17 @@ def groups(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFil
             Column("GROUP"),
             Column("TYPE", is_flexible=True),
             Column("QUEUE", is_flexible=True),
-            Column("FIRST"),
-            Column("LAST"),
-            Column("EXAMPLE"),
-            Column("ERROR", is_flexible=True),
+            Column("FIRST", is_right=True, is_optional=True),
+            Column("LAST", is_right=True),
+            Column("EXAMPLE", is_optional=True),
+            Column("ERROR", is_flexible=True, readable=40),
         ]
+        now_ms = invocation.run(registry.server_time_ms()) if shown else 0
         rows = [
             (
-                *(count(g.count), g.group, g.type, g.queue, clock(g.first_at_ms), clock(g.last_at_ms), g.example_id),
+                *(count(g.count), g.group, g.type, g.queue),
+                *(age(now_ms - at_ms) if at_ms else "-" for at_ms in (g.first_at_ms, g.last_at_ms)),
+                g.example_id,
                 error_text({"reason": g.reason, **g.error}, masker),
             )
             for g in shown

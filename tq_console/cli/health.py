@@ -88,6 +88,7 @@ def fleet_checks(fleet: Fleet, queues: list[QueueStats]) -> list[Check]:
     """Whether there are workers, and for every queue where something waits."""
     from tq_core.model import TaskState
     from tq_core.roles.registry import NodeInfo
+    from tq_core.roles.serving import Serving, serving_of
 
     live = [node.info for node in fleet.nodes if node.health != "lost" and isinstance(node.info, NodeInfo)]
     found = [
@@ -106,6 +107,9 @@ def fleet_checks(fleet: Fleet, queues: list[QueueStats]) -> list[Check]:
         elif pending and queue.queue not in serving:
             waiting = f"{plural(pending, 'pending task')} of {queue.queue}"
             trouble.append(Check("queues", FAILED, f"no live worker serves {waiting}"))
+        elif pending and serving_of(queue.queue, fleet) is not Serving.TAKEN:
+            waiting = f"{plural(pending, 'pending task')} of {queue.queue}"
+            trouble.append(Check("queues", WARNING, f"all nodes that serve {waiting} are paused or leaving"))
         if limit is not None and queue.waiting >= limit:
             trouble.append(Check("queues", WARNING, f"{queue.queue} is full: {queue.waiting:,} of {limit:,}"))
     return found + (trouble or [Check("queues", OK, f"{plural(len(queues), 'queue')}")])

@@ -10,7 +10,7 @@ import click
 from tq_console.cli.invocation import Invocation
 
 if TYPE_CHECKING:
-    from tq_core.roles.registry import Fleet
+    from tq_core.roles.registry import Fleet, Member
 
 
 class Choice(NamedTuple):
@@ -85,11 +85,13 @@ def worker_named(invocation: Invocation, name: str) -> str:
     """The id of the worker that is meant."""
     from tq_core.roles import registry
 
-    return match_id([worker.id for worker in invocation.run(registry.fleet()).workers], name, what="worker")
+    return match_id(invocation.run(registry.fleet()).workers, name, what="worker")
 
 
-def match_id(known: Sequence[str], name: str, *, what: str) -> str:
+def match_id(members: Sequence[Member], name: str, *, what: str) -> str:
     """The id that is meant: itself, or the only one that ends like this or belongs to the node of this name.
+
+    Of several, one that lives is meant rather than those that are lost: a node that died keeps its name for an hour.
 
     Raises:
         NotFoundError: none is.
@@ -98,12 +100,15 @@ def match_id(known: Sequence[str], name: str, *, what: str) -> str:
     from tq_core.errors import InvalidInputError, NotFoundError
     from tq_core.names import nearest
 
+    known = [member.id for member in members]
     if name in known:
         return name
     found = [member_id for member_id in known if name and member_id.endswith(name)]
     if not found and name:
         named = [member_id for member_id in known if _name_in(member_id) == name]
         found = [member_id for member_id in named if member_id.rpartition(".")[0] not in named]
+    live = {member.id for member in members if member.health != "lost"}
+    found = [member_id for member_id in found if member_id in live] or found
     if len(found) == 1:
         return found[0]
     if found:

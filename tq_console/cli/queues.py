@@ -201,11 +201,16 @@ def limit(invocation: Invocation, /, *, name: str, key: str | None, why: str, **
     else:
         for field in operator.SETTINGS:
             value = found.limits.get(field)
-            text = "default" if value is None else duration(value) if field.endswith("_ms") else f"{value:,}"
+            text = _setting(field, operator.DEFAULTS[field]) if value is None else _setting(field, value)
+            text += " (default)" if value is None and operator.DEFAULTS[field] is not None else ""
             out.line(f"{field.removesuffix('_ms').replace('_', '-'):15} {text}")
         for label, text in limit_lines(gated):
             out.line(f"{label:15} {text}")
     return ExitCode.OK
+
+
+def _setting(field: str, value: int | None) -> str:
+    return "no limit" if value is None else duration(value) if field.endswith("_ms") else f"{value:,}"
 
 
 @queues.command(

@@ -90,7 +90,7 @@ def print_tasks(invocation: Invocation, found: Sequence[TaskView]) -> None:
         Column("ATTEMPT", is_right=True),
         Column("AGE", is_right=True),
         Column("WORKER", is_flexible=True, is_optional=True),
-        Column("ARGUMENTS / ERROR", is_flexible=True),
+        Column("ARGUMENTS / ERROR", is_flexible=True, readable=40),
     ]
     now_ms = _now_ms(invocation) if found else 0
     out.table(

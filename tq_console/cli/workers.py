@@ -19,14 +19,14 @@ from tq_console.view.text import visible, visible_lines
 from tq_core.worker_bounds import MAX_PROCESSES, Bounds
 
 if TYPE_CHECKING:
-    from tq_core.roles.registry import Ack, Fleet, NodeInfo
+    from tq_core.roles.registry import Ack, Fleet
 
 ACK_TIMEOUT_S = 10.0
 RELOAD_TIMEOUT_S = 55.0
 """Answers are kept for a minute."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 NODE_COLUMNS = (
-    Column("NODE", is_flexible=True),
+    Column("NODE"),
     Column("HOST", is_flexible=True, is_optional=True),
     Column("PID", is_right=True, is_optional=True),
     Column("STATE"),
@@ -67,9 +67,7 @@ def list_workers(invocation: Invocation) -> None:
     """List nodes and their workers; as JSON, one node on each line with its workers in it."""
     from tq_console.view.dashboard import WORKER_COLUMNS, worker_rows
     from tq_console.view.records import fleet_records
-    from tq_console.view.text import visible
     from tq_core.roles import registry
-    from tq_core.roles.registry import NodeInfo
 
     out = invocation.out
     fleet = invocation.run(registry.fleet())
@@ -77,17 +75,15 @@ def list_workers(invocation: Invocation) -> None:
         out.records(fleet_records(fleet))
         return
     out.table(NODE_COLUMNS, _node_rows(fleet), empty="no node: start one with `tq-worker MODULE`")
-    for line in _autoscale_lines(fleet):
+    for line in _node_lines(invocation, fleet):
         out.line(line)
-    for member in fleet.nodes:
-        if isinstance(member.info, NodeInfo) and member.info.trouble:
-            out.line(f"{visible(member.id)}: {visible(member.info.trouble)}")
     if fleet.workers:
         out.line()
         out.table(WORKER_COLUMNS, worker_rows(fleet))
 
 
 def _node_rows(fleet: Fleet) -> list[list[str | Cell]]:
+    from tq_console.view.node_words import queue_and_share
     from tq_core.roles.registry import NodeInfo
 
     rows: list[list[str | Cell]] = []
@@ -104,7 +100,7 @@ def _node_rows(fleet: Fleet) -> list[list[str | Cell]]:
                 Cell(state, style),
                 f"{present}/{info.processes}" if info else str(present),
                 str(info.slots) if info else "",
-                ",".join(_queue_and_share(info, queue) for queue in info.queues) if info else "",
+                ",".join(queue_and_share(info, queue) for queue in info.queues) if info else "",
                 ",".join(info.tags) if info else "",
                 str(info.restarts) if info else "",
                 age(member.silent_ms),
@@ -115,22 +111,20 @@ def _node_rows(fleet: Fleet) -> list[list[str | Cell]]:
     return rows
 
 
-def _queue_and_share(info: NodeInfo, queue: str) -> str:
-    weight = info.weights.get(queue, 1)
-    return queue if weight == 1 else f"{queue}:{weight}"
+def _node_lines(invocation: Invocation, fleet: Fleet) -> list[str]:
+    """What nodes that scale themselves decided last, and whose workers die again and again; safe text."""
+    from tq_console.view.node_words import autoscale_words
+    from tq_core.roles.registry import NodeInfo
 
-
-def _autoscale_lines(fleet: Fleet) -> list[str]:
-    """What nodes that scale themselves decided last; safe text."""
     lines = []
     for member in fleet.nodes:
-        scaled = getattr(member.info, "autoscale", None)
-        if scaled is None:
+        info = member.info
+        if not isinstance(info, NodeInfo) or member.health == "lost":
             continue
-        line = f"{member.id} autoscales {scaled.least}:{scaled.most}"
-        if scaled.at_ms:
-            line += f"; {age(fleet.now_ms - scaled.at_ms)} ago to {scaled.processes}: {scaled.why}"
-        lines.append(visible(line))
+        if info.trouble:
+            lines.append(invocation.out.paint(visible(f"{member.id}: {info.trouble}"), "red"))
+        if info.autoscale is not None:
+            lines.append(visible(f"{member.id} autoscales {autoscale_words(info.autoscale, fleet.now_ms)}"))
     return lines
 
 
@@ -308,8 +302,7 @@ def stacks(invocation: Invocation, name: str, timeout: float) -> int:
     from tq_core.roles import registry
 
     fleet = invocation.run(registry.fleet())
-    ids = [member.id for member in (*fleet.nodes, *fleet.workers)]
-    found = match_id(ids, name, what="node or worker")
+    found = match_id((*fleet.nodes, *fleet.workers), name, what="node or worker")
     if found in {node.id for node in fleet.nodes}:
         return _order(invocation, [found], "stacks", {}, timeout_s=timeout)
     return _order(invocation, [found.rpartition(".")[0]], "stacks", {"worker_id": found}, timeout_s=timeout)

@@ -20,6 +20,8 @@ from rich.text import Text
 from textual import events, on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -35,6 +37,7 @@ from tq_console.tui.frame.tabs import Tab, TabLine
 from tq_console.tui.local.local_workers import LocalWorkers
 from tq_console.tui.look.canvas import Canvas
 from tq_console.tui.look.themes import DARK, LIGHT, THEMES
+from tq_console.tui.lost_terminal import LosableTerminalDriver
 from tq_console.tui.panes.overview import OverviewPane
 from tq_console.tui.panes.pane import (
     NeedChanged,
@@ -168,6 +171,11 @@ class ConsoleApp(App[int]):
         )
         self.local_workers = LocalWorkers(link.address, is_read_only=link.is_read_only)
         self.performer = Performer(self, link, on_done=self._tell, on_progress=self._show_progress)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's choice; for a terminal one that outlives it."""
+        chosen = super().get_driver_class()
+        return LosableTerminalDriver if chosen is LinuxDriver else chosen
 
     # --- what it is made of ---
 

@@ -7,15 +7,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tq_console.view.formats import age, percent, plural
+from tq_console.view.limits import breakers
 from tq_core.model import TaskState, TaskView
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.registry import Fleet, NodeInfo
+from tq_core.roles.serving import Serving, serving_of
 
 RECENT_S = 300
 """What counts as just now: failures, crashes and lost tasks of so many past seconds."""
 FAILING_SHARE = 0.05
 FAILING_MIN = 3
 """Fewer failed attempts than these are no share of anything."""
+LOST_NAMED = 3
+"""More lost nodes than these are one fact: a whole site that is away must not hide what else is wrong."""
 OLD_AGE_MS = 120_000
 """A pending task that has waited longer is worth a word."""
 
@@ -55,18 +59,25 @@ class Fact:
 
 
 def standing_facts(stats: Sequence[QueueStats], fleet: Fleet) -> list[Fact]:
-    """What is so now: silent nodes, then queues that are stopped, unserved or full, then the dead letter queue."""
+    """What is so now: silent or crashing nodes, queues that are stopped, unserved or full, the dead letter queue."""
     facts: list[Fact] = []
+    lost = [node for node in fleet.nodes if node.health == "lost"]
+    if len(lost) > LOST_NAMED:
+        some = ", ".join(node.id for node in lost[:LOST_NAMED])
+        text = f"{len(lost)} nodes have been silent for {age(min(node.silent_ms for node in lost))} or more: {some}, …"
+        facts.append(Fact("lost", "", text, Urgency.NOW, "workers", hint=": see `tq workers list`"))
     for node in fleet.nodes:
-        if node.health == "lost":
+        if node.health == "lost" and len(lost) <= LOST_NAMED:
             text = f"node {node.id} has been silent for {age(node.silent_ms)}"
             facts.append(Fact("lost", node.id, text, Urgency.NOW, "workers"))
         elif isinstance(node.info, NodeInfo) and node.health == "late":
             text = f"node {node.id} is late: silent for {age(node.silent_ms)}"
             facts.append(Fact("late", node.id, text, Urgency.SOON, "workers"))
-    serving = served_queues(fleet)
+        if isinstance(node.info, NodeInfo) and node.info.trouble and node.health != "lost":
+            text = f"node {node.id} cannot keep its workers: {node.info.trouble}"
+            facts.append(Fact("trouble", node.id, text, Urgency.NOW, "workers"))
     for queue in stats:
-        facts += _queue_facts(queue, is_served=queue.queue in serving)
+        facts += _queue_facts(queue, serving_of(queue.queue, fleet))
     failed = sum(queue.depths[TaskState.FAILED] for queue in stats)
     if failed:
         text = f"{plural(failed, 'task')} in the dead letter queue"
@@ -74,31 +85,26 @@ def standing_facts(stats: Sequence[QueueStats], fleet: Fleet) -> list[Fact]:
     return facts
 
 
-def served_queues(fleet: Fleet) -> frozenset[str]:
-    """The queues that some node claims from, late ones included."""
-    return frozenset(
-        name
-        for node in fleet.nodes
-        if node.health != "lost" and isinstance(node.info, NodeInfo)
-        for name in node.info.queues
-    )
-
-
-def _queue_facts(queue: QueueStats, *, is_served: bool) -> Iterable[Fact]:
+def _queue_facts(queue: QueueStats, who: Serving) -> Iterable[Fact]:
     name, pending = queue.queue, queue.depths[TaskState.PENDING]
     if queue.paused:
         why = f": {queue.paused.why}" if queue.paused.why else ""
         since = age(queue.now_ms - queue.paused.at_ms)
         text = f"queue {name} was paused {since} ago by {queue.paused.by}{why}"
         yield Fact("paused", name, text, Urgency.SOON, "queues", name)
-    elif pending and not is_served:
+    elif pending and who is Serving.NOBODY:
         text = f"queue {name} has {plural(pending, 'pending task')} and no live worker"
         yield Fact("unserved", name, text, Urgency.NOW, "queues", name)
-    for rule, state in queue.rules.items():
-        if rule.startswith("breaker:") and state == "open":
-            task_type = rule.removeprefix("breaker:")
-            text = f"the breaker of {task_type} in {name} is open: its tasks are held back"
-            yield Fact("breaker", f"{name}:{task_type}", text, Urgency.NOW, "queues", name)
+    elif pending and who is not Serving.TAKEN:
+        are = "all of its nodes are paused" if who is Serving.PAUSED else "all of its nodes are leaving"
+        is_fresh = who is Serving.PAUSED and (queue.oldest_age_ms or 0) < OLD_AGE_MS
+        urgency = Urgency.SOON if is_fresh else Urgency.NOW
+        yield Fact(
+            "nodes_paused", name, f"queue {name} has {plural(pending, 'pending task')}, and {are}", urgency, "workers"
+        )
+    for task_type in breakers(queue, "open"):
+        text = f"the breaker of {task_type} in {name} is open: its tasks are held back"
+        yield Fact("breaker", f"{name}:{task_type}", text, Urgency.NOW, "queues", name)
     limit = queue.limits.get("max_size")
     if limit is not None and queue.waiting >= limit:
         text = f"queue {name} is full: {queue.waiting:,} of {limit:,} waiting tasks"
@@ -113,9 +119,8 @@ def recent_facts(stats: Sequence[QueueStats], fleet: Fleet, running: Sequence[Ta
         running: Running tasks that were read, some or all: those whose lease ran out are told.
     """
     facts: list[Fact] = []
-    serving = served_queues(fleet)
     for queue in stats:
-        facts += _stuck(queue, is_served=queue.queue in serving, running=running)
+        facts += _stuck(queue, serving_of(queue.queue, fleet), running)
         facts += _went_wrong(queue)
     for kind, members in (("node", fleet.nodes), ("worker", fleet.workers)):
         facts += [
@@ -126,10 +131,10 @@ def recent_facts(stats: Sequence[QueueStats], fleet: Fleet, running: Sequence[Ta
     return facts
 
 
-def _stuck(queue: QueueStats, *, is_served: bool, running: Sequence[TaskView]) -> Iterable[Fact]:
+def _stuck(queue: QueueStats, who: Serving, running: Sequence[TaskView]) -> Iterable[Fact]:
     name = queue.queue
     runs = queue.depths[TaskState.RUNNING]
-    if runs and not is_served:
+    if runs and who is Serving.NOBODY:
         text = f"{plural(runs, 'running task')} of {name} and no live worker: they wait for one to be given back"
         yield Fact("orphaned", name, text, Urgency.NOW, "tasks", name, TaskState.RUNNING)
     else:
@@ -143,7 +148,7 @@ def _stuck(queue: QueueStats, *, is_served: bool, running: Sequence[TaskView]) -
             text = f"{plural(len(ran_out), 'running task')} of {name} {verb} not renewed {leases} for {age(longest)}"
             yield Fact("frozen", name, text, Urgency.NOW, "tasks", name, TaskState.RUNNING)
     oldest = queue.oldest_age_ms
-    if oldest is not None and oldest >= OLD_AGE_MS and is_served and not queue.paused:
+    if oldest is not None and oldest >= OLD_AGE_MS and who is Serving.TAKEN and not queue.paused:
         done = queue.rate_per_s("completed", window_s=60)
         speed = "" if done else ", and nothing was completed in the last minute"
         text = f"the oldest pending task of {name} has waited {age(oldest)}{speed}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from tq_console.view.attention import standing_facts
 from tq_console.view.formats import age, count, duration, plural, rate, size
+from tq_console.view.limits import breakers
 from tq_console.view.records import RATE_WINDOW_S
 from tq_console.view.tables import Cell, Column, Paint, plain, render
 from tq_console.view.text import visible
@@ -37,6 +38,7 @@ def queue_row(queue: QueueStats) -> list[str | Cell]:
     paused = f"paused by {queue.paused.by}" if queue.paused else ""
     limit = queue.limits.get("max_size")
     is_full = limit is not None and queue.waiting >= limit
+    state = Cell("full", "red") if is_full else Cell("breaker open", "red") if breakers(queue, "open") else ""
     return [
         queue.queue,
         count(depths[TaskState.PENDING]),
@@ -50,7 +52,7 @@ def queue_row(queue: QueueStats) -> list[str | Cell]:
         rate(queue.rate_per_s("completed", window_s=RATE_WINDOW_S)),
         duration(queue.latency_ms("run", 0.95)),
         age(queue.oldest_age_ms),
-        Cell(paused, "yellow") if paused else Cell("full", "red") if is_full else "",
+        Cell(paused, "yellow") if paused else state,
     ]
 
 
@@ -59,7 +61,7 @@ def _number(number: int, style: str) -> Cell:
 
 
 WORKER_COLUMNS = (
-    Column("WORKER", is_flexible=True),
+    Column("WORKER"),
     Column("HOST", is_flexible=True, is_optional=True),
     Column("PID", is_right=True, is_optional=True),
     Column("STATE"),

@@ -9,7 +9,8 @@ import msgspec
 
 from tq_console.view.formats import clock, duration
 from tq_console.view.text import visible
-from tq_core.roles.limits import BreakerView, KeyLimits, Limits
+from tq_core.roles.inspector import QueueStats
+from tq_core.roles.limits import BreakerView, KeyLimits, Limits, Rate
 
 KEYS_SHOWN = 50
 
@@ -40,6 +41,31 @@ def limit_lines(limits: Limits) -> Iterator[tuple[str, str]]:
         yield "", f"and {len(limits.keys) - KEYS_SHOWN} more keys"
     for view in limits.breakers:
         yield "breaker", breaker_line(view)
+
+
+def breakers(queue: QueueStats, state: str) -> list[str]:
+    """The task types whose breaker is `open`, or `half` open."""
+    return [
+        rule.removeprefix("breaker:") for rule, is_ in queue.rules.items() if rule[:8] == "breaker:" and is_ == state
+    ]
+
+
+def rule_words(queue: QueueStats) -> list[str]:
+    """The limits of a queue in few words, from its numbers alone; nothing where there is none."""
+    rules, max_size = queue.rules, queue.limits.get("max_size")
+    found = [
+        f"{rules['running']} running" if "running" in rules else "",
+        _stored_rate(rules.get("rate")),
+        f"{rules['key_running']} running a key" if "key_running" in rules else "",
+        f"{_stored_rate(rules['key_rate'])} a key" if "key_rate" in rules else "",
+        f"{max_size:,} waiting" if max_size is not None else "",
+    ]
+    return [words for words in found if words]
+
+
+def _stored_rate(text: str | None) -> str:
+    rate = Rate.stored(text) if text else None
+    return str(rate) if rate else ""
 
 
 def _number(value: int | None) -> str:

@@ -10,7 +10,6 @@ from tq_console.view.text import cell_width, fit, pad, visible
 GAP = "  "
 NARROWEST = 4
 READABLE = 14
-"""Flexible columns keep so many cells while there are optional ones to leave out."""
 
 Paint = Callable[[str, str], str]
 """Puts a style (`bold`, `dim`, or a colour's name) around a text."""
@@ -26,6 +25,8 @@ class Column:
     """Gives up cells when the lines do not fit."""
     is_optional: bool = False
     """Left out whole when the lines do not fit even so, the last one first."""
+    readable: int = READABLE
+    """A flexible one keeps so many cells while there are optional ones to leave out, or others to narrow."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _cell(value: str | Cell) -> Cell:
 def _kept(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
     """The columns to show: without the last optional ones where all of them would not be readable."""
     kept = list(range(len(columns)))
-    least = [min(w, READABLE) if c.is_flexible else w for c, w in zip(columns, widths, strict=True)]
+    least = [min(w, c.readable) if c.is_flexible else w for c, w in zip(columns, widths, strict=True)]
     for i in reversed(range(len(columns))):
         if sum(least[k] for k in kept) + len(GAP) * (len(kept) - 1) <= width:
             break
@@ -82,18 +83,22 @@ def _kept(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[
 
 
 def _narrow(columns: Sequence[Column], widths: list[int], width: int) -> None:
-    """Takes cells from the widest flexible column until the line fits, then from the last ones."""
+    """Takes cells from the widest flexible column until the line fits, then from the last ones.
+
+    What can be read stays so, as long as another column has more than it needs for that.
+    """
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
-    while excess > 0:
-        flexible = [i for i, c in enumerate(columns) if c.is_flexible and widths[i] > max(NARROWEST, len(c.title))]
-        if not flexible:
-            break
-        widest = max(flexible, key=lambda i: widths[i])
-        runner_up = max((widths[i] for i in flexible if i != widest), default=0)
-        floor = max(NARROWEST, len(columns[widest].title))
-        taken = min(excess, max(1, widths[widest] - max(floor, runner_up)))
-        widths[widest] -= taken
-        excess -= taken
+    for least in ([c.readable for c in columns], [NARROWEST] * len(columns)):
+        floors = [max(n, len(c.title)) for n, c in zip(least, columns, strict=True)]
+        while excess > 0:
+            flexible = [i for i, c in enumerate(columns) if c.is_flexible and widths[i] > floors[i]]
+            if not flexible:
+                break
+            widest = max(flexible, key=lambda i: widths[i])
+            runner_up = max((widths[i] for i in flexible if i != widest), default=0)
+            taken = min(excess, max(1, widths[widest] - max(floors[widest], runner_up)))
+            widths[widest] -= taken
+            excess -= taken
     for i in reversed(range(len(widths))):
         taken = min(max(0, excess), widths[i])
         widths[i] -= taken

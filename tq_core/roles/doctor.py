@@ -21,6 +21,7 @@ from tq_core.model import TaskState
 from tq_core.roles import inspector, readiness, registry
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.registry import Fleet, Member, NodeInfo
+from tq_core.roles.serving import Serving, serving_of
 from tq_core.roles.spans import span
 from tq_core.transport.steps import Batch, Command, Flow, Script
 
@@ -85,6 +86,7 @@ CODES = {
     "number_conflict": "a queue's number is not the one on the register",
     "no_worker": "tasks wait and no live worker serves their queue",
     "no_handler": "tasks wait and no live worker of their queue knows their type",
+    "nodes_paused": "tasks wait and all nodes of their queue are paused or leaving",
     "breaker_open": "the tasks of a type are held back, since too many of them failed",
     "held_long": "a limit has held tasks back for long",
     "paused_long": "a queue has been paused for long",
@@ -290,7 +292,7 @@ def judge_fleet(fleet: Fleet) -> list[Finding]:
             what = f"cannot keep its workers: {node.info.trouble}"
             add("crash_loop", PROBLEM, node, (what, "see its log; it goes on trying, ever more slowly"))
         elif node.info.restarts >= RESTARTS_MIN and up_ms / node.info.restarts < RESTART_EVERY_MS:
-            what = f"had to restart its workers {node.info.restarts} times in {up_ms // 60_000} minutes"
+            what = f"had to restart its workers {node.info.restarts} times in {span(up_ms)}"
             add("crash_loop", PROBLEM, node, (what, "see its log and `tq dlq groups` for what takes them down"))
     return [*found, *_versions(_live(fleet))]
 
@@ -331,7 +333,7 @@ def judge_queue(queue: QueueStats, sample: Sample, fleet: Fleet, *, number: int)
         Finding(code=code, severity=severity, subject=name, what=f"queue {name} {what}", cure=cure)
         for code, severity, what, cure in (
             *_registered(sample, number),
-            *_served(queue, sample, _live(fleet)),
+            *_served(queue, sample, fleet),
             *_stuck(queue, sample),
             *_kept(queue),
         )
@@ -353,18 +355,22 @@ def _registered(sample: Sample, number: int) -> Iterable[_Words]:
         yield "number_conflict", PROBLEM, what, f"HSET {keys.QUEUES} {sample.queue} {sample.number}, unless taken"
 
 
-def _served(queue: QueueStats, sample: Sample, nodes: Sequence[NodeInfo]) -> Iterable[_Words]:
+def _served(queue: QueueStats, sample: Sample, fleet: Fleet) -> Iterable[_Words]:
     name, pending = queue.queue, queue.depths[TaskState.PENDING]
-    serving = [node for node in nodes if name in node.queues]
+    who, serving = serving_of(name, fleet), [node for node in _live(fleet) if name in node.queues]
     if queue.paused:
         since_ms = queue.now_ms - queue.paused.at_ms
         if since_ms > PAUSED_LONG_MS:
             why = f" ({queue.paused.why})" if queue.paused.why else ""
             what = f"has been paused by {queue.paused.by} for {since_ms // 3_600_000} h{why}"
             yield "paused_long", WARNING, what, f"`tq queues resume {name}`, if it was forgotten"
-    elif pending and not serving:
+    elif pending and who is Serving.NOBODY:
         what = f"has {pending} pending tasks and no live worker"
         yield "no_worker", PROBLEM, what, f"start one with `tq-worker MODULE --queues {name}`"
+    elif pending and who in (Serving.PAUSED, Serving.LEAVING):
+        what = f"has {pending} pending tasks, and all of its nodes are paused or leaving"
+        cure = f"`tq workers resume NODE`, or start another with `tq-worker MODULE --queues {name}`"
+        yield "nodes_paused", WARNING, what, cure
     if serving and all(node.types for node in serving):
         known = {task_type for node in serving for task_type in node.types}
         for task_type, number in sorted(sample.pending_types.items()):

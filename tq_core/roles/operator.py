@@ -16,7 +16,7 @@ from tq_core import names
 from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.keyspace import keys, wire
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView, parse_priority
-from tq_core.roles import inspector, outbox, registry
+from tq_core.roles import inspector, maintenance, outbox, registry
 from tq_core.transport.steps import Arg, Batch, Command, Flow, Script
 
 CHUNK = 200
@@ -24,6 +24,15 @@ PURGE_CHUNK = 1_000
 AUDITED_IDS = 20
 """Ids that an entry of the audit names; the same number stands in its script."""
 SETTINGS = ("max_size", "keep_ms", "keep_completed", "keep_cancelled", "keep_failed", "keep_trash_ms")
+DEFAULTS: dict[str, int | None] = {
+    "max_size": None,
+    "keep_ms": maintenance.KEEP_MS,
+    "keep_completed": maintenance.KEEP_COUNT,
+    "keep_cancelled": maintenance.KEEP_COUNT,
+    "keep_failed": maintenance.KEEP_COUNT,
+    "keep_trash_ms": 900_000,
+}
+"""What holds where a queue says nothing else; that of the trash is in `includes/trash.lua`."""
 MAX_SETTING = 2**45 - 1
 
 Progress = Callable[[int], None]

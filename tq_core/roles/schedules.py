@@ -28,6 +28,7 @@ from tq_core.errors import (
 from tq_core.keyspace import keys, sealing, wire
 from tq_core.model import DEFAULT_PRIORITY, TaskOptions
 from tq_core.roles import producer, registry
+from tq_core.roles.spans import span
 from tq_core.timetable import Timetable, check, last_fires_ms, next_fire_ms, timetable
 from tq_core.transport.steps import Batch, Command, Flow, Script
 
@@ -371,7 +372,7 @@ def remove(view: ScheduleView, *, actor: str, why: str = "", is_forced: bool = F
         raise _gone(view)
     if word == b"DECLARED":
         raise RefusedError(
-            f"the schedule {view.name!r} was declared by code {int(rest[0]) // 60_000} minutes ago and would come "
+            f"the schedule {view.name!r} was declared by code {span(int(rest[0]))} ago and would come "
             "back: pause it, or take it out of the code and wait two hours, or use --force"
         )
 

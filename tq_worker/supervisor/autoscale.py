@@ -119,5 +119,5 @@ def _perhaps_less(bounds: Bounds, load: Load, memory: Memory, now: float) -> tup
     memory = msgspec.structs.replace(memory, calm_since=since)
     if now - since < memory.calm_s or now - memory.changed_at < memory.calm_s:
         return None, memory
-    why = f"{have - 1} workers have had slots to spare for {now - since:.0f} s, {load.running} tasks run"
+    why = f"{have - 1} of {have} workers would have done for {now - since:.0f} s; {load.running} running"
     return Decision(have - 1, why), Memory(changed_at=now, lowered_at=now, calm_s=memory.calm_s)

@@ -14,10 +14,12 @@ from tq_worker.worker.run import Run
 from tq_worker.worker.threads import ThreadExecution
 
 MAX_CHARS = 200_000
+OWN_THREADS = frozenset({"tq-leases", "tq-log", "tq-channel"})
+"""They wait nearly always, and their stacks are longer than what is looked for."""
 
 
 def describe(runs: Sequence[Run]) -> str:
-    """Stacks of the handlers first, then of all threads."""
+    """Stacks of the handlers first, then of all threads; of the worker's own threads only where they are."""
     out: list[str] = []
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for run in runs:
@@ -29,6 +31,9 @@ def describe(runs: Sequence[Run]) -> str:
             out.append(f"task {run.task.id} {run.type_name} (thread {execution.worker.name})")
     for ident, frame in sys._current_frames().items():  # noqa: SLF001 - there is no other way
         name = names.get(ident, "?")
+        if name in OWN_THREADS:
+            out.append(f"thread {name}, of the worker itself: {frame.f_code.co_qualname}")
+            continue
         out.append(f"thread {name}")
         out += [line.rstrip() for line in traceback.format_stack(frame)]
     return "\n".join(out)[:MAX_CHARS]

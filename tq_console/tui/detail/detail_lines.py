@@ -184,7 +184,7 @@ def _attempt(attempt: Attempt, now_ms: int, width: int, masker: Masker) -> list[
     where = f"on {attempt.worker_id}" if attempt.worker_id else ""
     took = f"after {duration(attempt.duration_ms)}" if attempt.duration_ms else ""
     number = f"attempt {attempt.attempt}" if attempt.attempt else ""
-    words = " ".join(part for part in (number, where, took) if part)
+    words = " ".join(part for part in (number, took, where) if part)
     style = "cell--bad" if attempt.outcome == TaskState.FAILED else "cell--warn"
     lines = [_moment(attempt.at_ms, now_ms, attempt.outcome, style=style, words=words)]
     if said:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from tq_console.tui.look.glyphs import QUEUE_SIGNS, Sign, sparkline
 from tq_console.tui.table.rows import Cell, Column, Row
 from tq_console.view.formats import age, duration, rate
+from tq_console.view.limits import breakers
 from tq_core.model import TaskState
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.registry import Fleet, NodeInfo
+from tq_core.roles.serving import Serving, serving_of
 
 WINDOW_S = 60
 TREND_MINUTES = 12
@@ -39,6 +41,10 @@ def queue_sign(queue: QueueStats, fleet: Fleet) -> Sign:
         return QUEUE_SIGNS["full"]
     if not serving_slots(queue.queue, fleet):
         return QUEUE_SIGNS["unserved" if queue.depths[TaskState.PENDING] else "idle"]
+    if breakers(queue, "open"):
+        return QUEUE_SIGNS["breaker"]
+    if queue.depths[TaskState.PENDING] and serving_of(queue.queue, fleet) is not Serving.TAKEN:
+        return QUEUE_SIGNS["nodes_paused"]
     return QUEUE_SIGNS["open"]
 
 

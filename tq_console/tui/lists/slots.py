@@ -107,15 +107,15 @@ def slot_lines(fleet: Fleet, yardstick: Yardstick, *, width: int, height: int) -
 
 
 def heat_strip(fleet: Fleet, yardstick: Yardstick, *, width: int, height: int) -> list[Line]:
-    """One cell for each slot, the ill nodes first: a named line for each node where that fits, else all in a row.
+    """One cell for each slot: a named line for each node where that fits, else all in a row.
 
-    What does not fit is counted; only what fits is looked at.
+    Late nodes come first, lost ones last. What does not fit is counted; only what fits is looked at.
     """
     workers: dict[str, list[Member]] = {}
     for worker in fleet.workers:
         workers.setdefault(node_of(worker), []).append(worker)
     health = {node.id: node.health for node in fleet.nodes}
-    order = sorted(workers, key=lambda node_id: (_RANK.get(health.get(node_id, "lost"), 0), node_id))
+    order = sorted(workers, key=lambda node_id: (_RANK[health.get(node_id, "lost")], node_id))
     for node_id in order:
         workers[node_id].sort(key=lambda worker: worker_order(worker.id))
     blocks = [(node_id, workers[node_id]) for node_id in order]
@@ -201,4 +201,4 @@ def worker_order(worker_id: str) -> tuple[int, str]:
     return (int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0, worker_id)
 
 
-_RANK = {"lost": 0, "late": 1, "live": 2}
+_RANK = {"late": 0, "live": 1, "lost": 2}

@@ -28,14 +28,14 @@ def columns(state: TaskState) -> tuple[Column, ...]:
     """The columns of a list of tasks in one state."""
     has_error = state in _WITH_ERROR
     return (
-        Column("ID", (8, 8, 26), is_pinned=True),
-        Column("TYPE", (14, 18, 26)),
+        Column("ID", (8, 8, 12), is_pinned=True),
+        Column("TYPE", (14, 18, 20)),
         Column(_TIMES[state], (6, 6, 7), is_right=True),
         Column("ATT", (5, 5, 5), is_right=True),
-        Column("QUEUE", (9, 11, 14)),
+        Column("QUEUE", (9, 11, 12)),
         Column("TOOK" if state.is_terminal else "PRIO", (0, 7, 8), is_right=state.is_terminal),
-        Column("WORKER", (0, 0 if has_error else 17, 24)),
-        Column("ERROR" if has_error else "ARGUMENTS", (12, 20, 30), grows=True),
+        Column("WORKER", (0, 0 if has_error else 19, 0 if has_error else 22)),
+        Column("ERROR" if has_error else "ARGUMENTS", (12, 20, 24), grows=True),
     )
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from tq_console.tui.lists.slots import Yardstick, node_of, slot_signs, worker_order
 from tq_console.tui.look.canvas import Line, Span
-from tq_console.tui.look.glyphs import MEMBER_SIGNS, UNKNOWN, Sign
+from tq_console.tui.look.glyphs import CRASHING, MEMBER_SIGNS, UNKNOWN, Sign
+from tq_console.tui.look.wrapping import wrapped
 from tq_console.tui.table.rows import Cell, Column, Row, Wanted, Window
 from tq_console.view.formats import age, duration, percent, plural, short_id, size
+from tq_console.view.node_words import autoscale_words, queue_and_share
 from tq_console.view.text import visible
 from tq_core.roles.registry import Fleet, Member, NodeInfo, SlotInfo, WorkerInfo
 
@@ -94,6 +96,8 @@ def member_sign(member: Member | None) -> Sign:
         return UNKNOWN
     if member.health != "live":
         return MEMBER_SIGNS[member.health]
+    if isinstance(member.info, NodeInfo) and member.info.trouble:
+        return CRASHING
     return UNKNOWN if member.info is None else MEMBER_SIGNS.get(member.info.state, UNKNOWN)
 
 
@@ -107,7 +111,7 @@ def _node_row(leaf: Leaf, fleet: Fleet) -> Row:
     wanted = info.processes if info else None
     count = f"{len(live)}/{wanted}" if wanted is not None else str(len(live))
     if info is not None:
-        queues = ", ".join(info.queues) or "no queue"
+        queues = ", ".join(queue_and_share(info, queue) for queue in info.queues) or "no queue"
     else:
         queues = "what it says cannot be read" if node else "its node says nothing"
     version = " ".join(part for part in (info.tq_version, info.code_version) if part) if info else ""
@@ -233,7 +237,13 @@ def node_lines(leaf: Leaf, fleet: Fleet, yardstick: Yardstick, *, width: int, he
         lines += [[(f" {' · '.join(group)}", "cell--dim")] for group in groups]
         if info.trouble:
             lines.append([(f" {visible(info.trouble)}", "cell--bad")])
-        lines.append([(" queues ", "cell--dim"), (", ".join(info.queues) or "none", "cell--accent")])
+        queues = ", ".join(queue_and_share(info, queue) for queue in info.queues) or "none"
+        strict = "  the first that has tasks" if info.order == "strict" else ""
+        tags = f"  tags {', '.join(info.tags)}" if info.tags else ""
+        lines.append([(" queues ", "cell--dim"), (queues, "cell--accent"), (f"{strict}{tags}", "cell--dim")])
+        if info.autoscale is not None:
+            scales = wrapped((autoscale_words(info.autoscale, fleet.now_ms), ""), width - 9, 2)
+            lines += [[(" " * 8 if i else " scales ", "cell--dim"), *line] for i, line in enumerate(scales)]
         types = f"{', '.join(info.types[:12])}{' …' if len(info.types) > 12 else ''}" if info.types else "not said"
         lines.append([(" types  ", "cell--dim"), (types, "")])
     running = [s for w in leaf.workers if w.health != "lost" and isinstance(w.info, WorkerInfo) for s in w.info.running]

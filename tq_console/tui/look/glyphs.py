@@ -38,6 +38,7 @@ MEMBER_SIGNS = {
     "late": Sign("?", "late", "cell--warn"),
     "lost": Sign("✗", "lost", "cell--bad"),
 }
+CRASHING = Sign("✗", "crashing", "cell--bad")
 UNKNOWN = Sign("?", "unknown", "cell--dim")
 
 QUEUE_SIGNS = {
@@ -46,6 +47,8 @@ QUEUE_SIGNS = {
     "paused": Sign("‖", "paused", "cell--warn"),
     "full": Sign("■", "full", "cell--bad"),
     "unserved": Sign("!", "no worker", "cell--bad"),
+    "nodes_paused": Sign("‖", "no taker", "cell--warn"),
+    "breaker": Sign("⊘", "breaker", "cell--bad"),
 }
 
 BLOCKS = " ▁▂▃▄▅▆▇█"

@@ -18,7 +18,8 @@ from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, PlaceChose
 from tq_console.tui.table.rows import Window
 from tq_console.tui.table.table import VirtualTable
 from tq_console.tui.watch.snapshot import Question, Snapshot
-from tq_console.view.formats import age, count
+from tq_console.view.formats import age
+from tq_console.view.limits import breakers, rule_words
 from tq_console.view.secrets import Masker
 from tq_console.view.task_page import error_text
 from tq_core.model import TaskState
@@ -105,11 +106,16 @@ class QueuesPane(Pane):
             why = f": {queue.paused.why}" if queue.paused.why else ""
             since = age(queue.now_ms - queue.paused.at_ms)
             lines.append([(f" ‖ paused {since} ago by {queue.paused.by}{why}", "cell--warn")])
-        limit = queue.limits.get("max_size")
         times = ", ".join(
             f"{kind} p50 {at_most(queue, kind, 0.5)} p95 {at_most(queue, kind, 0.95)}" for kind in ("wait", "run")
         )
-        lines.append([(" times ", "cell--dim"), (times, ""), ("   limit ", "cell--dim"), (count(limit), "")])
+        lines.append([(" times  ", "cell--dim"), (times, "")])
+        lines.append([(" limits ", "cell--dim"), (", ".join(rule_words(queue)) or "none", "")])
+        held = [
+            (f" ⊘ the breaker of {t} is open: its tasks are held back", "cell--bad") for t in breakers(queue, "open")
+        ]
+        held += [(f" ⊘ the breaker of {t} is half-open: probes run", "cell--warn") for t in breakers(queue, "half")]
+        lines += [[span] for span in held]
         failed = [task for task in (self.snapshot.failures if self.snapshot else ()) if task.queue == queue.queue]
         if failed:
             lines.append([(" last failures", "cell--dim")])
