@@ -51,7 +51,7 @@ def chosen(invocation: Invocation, choice: Choice) -> list[str]:
     tags = [check_tag(tag) for tag in choice.tags]
     fleet = invocation.run(registry.fleet())
     if choice.nodes:
-        return list(dict.fromkeys(_node_named(fleet, name) for name in choice.nodes))
+        return list(dict.fromkeys(match_id(fleet.nodes, name, what="node") for name in choice.nodes))
     found = [node.id for node in fleet.nodes if node.health != "lost"]
     if not found:
         raise NotFoundError("there is no live node: start one with `tq-worker MODULE`")
@@ -60,14 +60,6 @@ def chosen(invocation: Invocation, choice: Choice) -> list[str]:
     if not found:
         raise NotFoundError(f"no live node has the tag {' and '.join(tags)}: see `tq workers list`")
     return found
-
-
-def _node_named(fleet: Fleet, name: str) -> str:
-    # One that died and is listed as lost for a while must not stand in the way of that which took its place.
-    live = [node.id for node in fleet.nodes if node.health != "lost"]
-    known = [node.id for node in fleet.nodes]
-    could_be_live = any(node_id.endswith(name) or _name_in(node_id) == name for node_id in live)
-    return match_id(live if could_be_live and name not in known else known, name, what="node")
 
 
 def _name_in(member_id: str) -> str:
