@@ -11,18 +11,31 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+
+_masks = threading.local()
 
 
 def let_forks_be_terminated() -> None:
     """Has SIGTERM end what is forked from this process from now on, without a word to this one."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_be_nobody)
+        os.register_at_fork(before=_hold_signals, after_in_parent=_let_signals_come, after_in_child=_be_nobody)
+
+
+def _hold_signals() -> None:
+    # One that comes before the child is nobody would be noted for our own handler, and forgotten.
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _let_signals_come() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
 
 
 def _be_nobody() -> None:
     with contextlib.suppress(ValueError):
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _let_signals_come()
 
 
 def end_stray_fork(own_pid: int, error: BaseException | None) -> None:

@@ -67,7 +67,7 @@ def test_arguments_attempts_and_tracebacks_are_all_there() -> None:
         '"to": "ana@example.org"',
         "OSError: refused",
         'File "mail.py", line 3, in send',
-        "retry attempt 1 on host-1.1 after 20 ms",
+        "retry attempt 1 after 20 ms on host-1.1",
         "TimeoutError: no answer",
         "Traceback: an older one",
         "to stop it: asked at 12 ms; told again at 812 ms",
