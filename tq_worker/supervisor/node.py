@@ -404,6 +404,10 @@ class Node:
             await asyncio.wait(set(self._seat_tasks.values()))
 
     async def _sign_off(self) -> None:
+        # It may just be signing on, with a heartbeat on its way that nobody would take back.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SIGN_OFF_S), self._opening:
+                pass
         if self._runner is None:
             return
         await self.cleaned_up(HURRY_CLEANED_UP_S if self._is_hurried else CLEANED_UP_S)
