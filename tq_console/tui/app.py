@@ -38,6 +38,7 @@ from tq_console.tui.local.local_workers import LocalWorkers
 from tq_console.tui.look.canvas import Canvas
 from tq_console.tui.look.themes import DARK, LIGHT, THEMES
 from tq_console.tui.lost_terminal import LosableTerminalDriver
+from tq_console.tui.panes.dlq import DlqPane
 from tq_console.tui.panes.overview import OverviewPane
 from tq_console.tui.panes.pane import (
     NeedChanged,
@@ -49,7 +50,7 @@ from tq_console.tui.panes.pane import (
     TaskOpened,
 )
 from tq_console.tui.panes.queues import QueuesPane
-from tq_console.tui.panes.task_list import DlqPane, TasksPane
+from tq_console.tui.panes.task_list import TasksPane
 from tq_console.tui.panes.workers import WorkersPane
 from tq_console.tui.watch.link import Link
 from tq_console.tui.watch.poller import INTERVAL_S, Poller

@@ -270,12 +270,6 @@ class TaskListPane(TaskKeys, Pane):
         focus_now(self.table)
 
 
-class DlqPane(TaskListPane):
-    """What failed for good, the newest first."""
-
-    TITLE = "DLQ"
-
-
 STATE_ORDER = (
     TaskState.RUNNING,
     TaskState.PENDING,
