@@ -120,7 +120,7 @@ async def test_what_a_screen_showed_last_is_called_as_old_as_it_is(q: QueueDrive
         await console.press("4")
         await console.until(lambda: app.snapshot and app.snapshot.question.screen == "tasks", "the tasks")
         queues = app.panes[1]
-        now_s = app._clock()
+        now_s = app.clock()
         app.poller.is_frozen = True
         assert queues.snapshot is not None
         queues.snapshot = type(queues.snapshot)(

@@ -18,7 +18,8 @@ def run_console(address: BrokerAddress, *, actor: str, is_read_only: bool = Fals
     """
     # What is made while starting stays: to look through it again and again for garbage takes a tenth of the start.
     gc.disable()
-    from tq_console.tui.app import ENDING_SIGNALS, ConsoleApp
+    from tq_console.tui.app import ConsoleApp
+    from tq_console.tui.terminal_app import ENDING_SIGNALS
     from tq_console.tui.watch.link import Link
 
     app = ConsoleApp(Link(address, actor=actor, is_read_only=is_read_only), on_first_frame=_collect_again)
