@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import signal
 
@@ -190,6 +191,25 @@ def test_several_queues_take_turns(site: Site) -> None:
     half = [task_id for _, task_id, _ in site.trace()[:40]]
     assert 10 <= len(set(half) & set(first)) <= 30
     assert 10 <= len(set(half) & set(second)) <= 30
+
+
+@pytest.mark.parametrize("seconds", [0.3, pytest.param(5.0, marks=pytest.mark.slow)])
+def test_no_worker_waits_while_another_hoards_long_tasks(site: Site, seconds: float) -> None:
+    node = site.started("--processes", "2", "--slots", "1")
+    # Short ones first: of those a worker learns to claim ahead.
+    site.put_many("count", 500)
+    site.all_ended()
+
+    ids = site.put_many("wait_then_count", 10, seconds=seconds)
+
+    assert site.all_ended(timeout_s=50)["completed"] == 510, node.log
+    runs = [site.view(task_id) for task_id in ids]
+    by_worker = collections.Counter(run.worker_id for run in runs)
+    assert sorted(by_worker.values()) == [5, 5]
+    first_ms = min(run.started_at_ms or 0 for run in runs)
+    last_ms = max(run.finished_at_ms or 0 for run in runs)
+    # With six of them on one worker it would be six times.
+    assert (last_ms - first_ms) / 1000 < 5.5 * seconds
 
 
 def test_in_strict_order_the_first_queue_goes_first(site: Site) -> None:
