@@ -11,50 +11,53 @@ from tq_core.transport.steps import Batch, Command, Flow, Script
 def together(flows: Sequence[Flow[Any]]) -> Flow[list[Any]]:
     """The results of flows that do not depend on one another, in as many round trips as the longest of them takes.
 
-    Each flow's next steps go out in one batch with those of the others. An error of any reply is raised in all of
-    them.
+    Each flow's next steps go out in one batch with those of the others. When the batch fails, all of them fail: nothing
+    is known of any.
 
     Raises:
         ValueError: a flow waits (Block, Pause); such a one must run alone.
     """
-    runs = [_Run(flow) for flow in flows]
-    for run in runs:
-        run.advance(None)
-    while asking := [run for run in runs if run.steps is not None]:
+    results: list[Any] = [None] * len(flows)
+    asking: list[_Asking] = []
+    for i, flow in enumerate(flows):
+        _advance(flow, None, i, results, asking)
+    while asking:
+        steps: list[Script | Command] = []
+        for _, step in asking:
+            if isinstance(step, Batch):
+                steps += step.steps
+            else:
+                steps.append(step)
         try:
-            replies = yield Batch([step for run in asking for step in run.steps or ()])
+            replies = yield Batch(steps)
         except BaseException:
-            for run in asking:
-                run.flow.close()
+            for i, _ in asking:
+                flows[i].close()
             raise
-        start = 0
-        for run in asking:
-            end = start + len(run.steps or ())
-            run.advance(replies[start:end] if run.is_batch else replies[start])
-            start = end
-    return [run.result for run in runs]
+        asked, asking = asking, []
+        first = 0
+        for i, step in asked:
+            if isinstance(step, Batch):
+                reply: Any = replies[first : first + len(step.steps)]
+                first += len(step.steps)
+            else:
+                reply = replies[first]
+                first += 1
+            _advance(flows[i], reply, i, results, asking)
+    return results
 
 
-class _Run:
-    """One of the flows, and what it asks for now."""
+_Asking = tuple[int, Script | Command | Batch]
+"""A flow by its number, and what it asks for now."""
 
-    def __init__(self, flow: Flow[Any]) -> None:
-        self.flow = flow
-        self.steps: Sequence[Script | Command] | None = None
-        """None = it has ended."""
-        self.is_batch = False
-        self.result: Any = None
 
-    def advance(self, answer: Any) -> None:
-        try:
-            step = self.flow.send(answer)
-        except StopIteration as stop:
-            self.steps, self.result = None, stop.value
-            return
-        if isinstance(step, Batch):
-            self.steps, self.is_batch = step.steps, True
-        elif isinstance(step, (Script, Command)):
-            self.steps, self.is_batch = [step], False
-        else:
-            self.flow.close()
-            raise ValueError(f"a flow that waits ({type(step).__name__}) cannot share its round trips")  # noqa: TRY004 - it is its content, not its type
+def _advance(flow: Flow[Any], reply: Any, i: int, results: list[Any], asking: list[_Asking]) -> None:  # noqa: PLR0917 - private, each a different thing
+    try:
+        step = flow.send(reply)
+    except StopIteration as stop:
+        results[i] = stop.value
+        return
+    if not isinstance(step, Script | Command | Batch):
+        flow.close()
+        raise ValueError(f"a flow that waits ({type(step).__name__}) cannot share its round trips")  # noqa: TRY004 - it is its content, not its type
+    asking.append((i, step))

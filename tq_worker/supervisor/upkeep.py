@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tq_core.errors import BrokerUnreachableError, SchemaTooNewError, TqError
 from tq_core.keyspace import keys
 from tq_core.roles import jobs, maintenance, outbox, registry, schedules
-from tq_worker.flows import together
+from tq_core.transport.together import together
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.supervisor.broker_pulse import BrokerPulse
 

@@ -16,7 +16,7 @@ from tq_core.errors import BrokerError, BrokerRefusedError, BrokerUnreachableErr
 from tq_core.roles import consumer, registry
 from tq_core.transport.runner import AsyncRunner
 from tq_core.transport.steps import Flow
-from tq_worker.flows import together
+from tq_core.transport.together import together
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.worker import crash_points
 from tq_worker.worker.claiming import Claiming
@@ -55,9 +55,12 @@ class Pump:
 
     async def run(self) -> None:
         """Never returns; cancel it when nothing is left to say."""
+        was_idle = False
         while True:
-            # What the last exchange started runs first: short tasks end at once and go along with the next one.
-            await asyncio.sleep(0)
+            if not was_idle:
+                # What the last exchange started runs first: short tasks end at once and go along with the next one.
+                await asyncio.sleep(0)
+            was_idle = False
             self._outbox.changed.clear()
             queue = self._claiming.next_queue() if self._hold.wanted > 0 else None
             lost = self._due_lost()
@@ -68,6 +71,7 @@ class Pump:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._until_lost()):
                         await self._outbox.changed.wait()
+                was_idle = True
                 continue
             self._is_idle.clear()
             if queue is not None:
