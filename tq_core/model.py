@@ -231,6 +231,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     result: Any = None
     result_note: str = ""
     """Why the result cannot be read here: it is sealed with a key that this process does not have, or was changed."""
+    result_refusal: str = ""
+    """Why a program with keys must not work with the result, though it may be shown: it is not sealed as they ask."""
     error: dict[str, Any] | None = None
     """For failed and cancelled tasks: `reason`, and `type`, `message`, `traceback` or `by`, `why`."""
     worker_id: str | None = None

@@ -145,14 +145,18 @@ class Sealing:
         Raises:
             PayloadRefusedError: it is not sealed and should be, its key is unknown, or it was changed on its way.
         """
-        kind = stored[:2]
-        if not self._accepts_plain and kind not in ((b"!e",) if self._mode == "encrypt" else (b"!e", b"!s")):
-            wanted = "encrypted" if self._mode == "encrypt" else "signed"
-            raise PayloadRefusedError(
-                f"it is not {wanted}, and this process takes no other: was it "
-                "enqueued by a program without the key? TQ_PAYLOAD_ACCEPT_PLAIN=1 takes such tasks for a time"
-            )
+        if refusal := self.refusal(stored):
+            raise PayloadRefusedError(refusal)
         return self.read(stored, purpose) if stored[:1] == b"!" else stored
+
+    def refusal(self, stored: bytes) -> str:
+        """Why this process works with no text of its kind, whatever it holds; "" where it does."""
+        if self._accepts_plain or stored[:2] in ((b"!e",) if self._mode == "encrypt" else (b"!e", b"!s")):
+            return ""
+        return (
+            f"it is not {'encrypted' if self._mode == 'encrypt' else 'signed'}, and this process takes no other: was it "
+            "written by a program without the key? TQ_PAYLOAD_ACCEPT_PLAIN=1 takes such for a time"
+        )
 
     def read(self, stored: bytes, purpose: bytes) -> bytes:
         """As `open`, whatever kind of seal it has or has not: for showing, not for running.

@@ -301,7 +301,7 @@ def task_view(queue: str, raw: View) -> TaskView:
         header, payload = Header(0, 0, "?", 0, None, _NO_OPTIONS), raw.body or b""
     args, payload_text = _arguments(payload, header.task_type, is_whole=len(payload) == raw.payload_bytes)
     attempt, started_at_ms, duration_ms, worker_id = trail.failures, None, None, None
-    result, result_note, error = None, "", None
+    result, result_note, result_refusal, error = None, "", "", None
     if state is TaskState.RUNNING and raw.token:
         token = parse_token(raw.token)
         attempt += 1
@@ -317,6 +317,7 @@ def task_view(queue: str, raw: View) -> TaskView:
             worker_id, started_at_ms = token.worker_id, max(token.claimed_at_ms, score - (duration_ms or 0))
         if outcome == "ok":
             result, result_note = _result(detail, header.task_type)
+            result_refusal = sealing.current().refusal(detail)
         elif outcome:
             error = {"reason": outcome.partition(":")[2], **json_object(detail)}
     return TaskView(
@@ -332,6 +333,7 @@ def task_view(queue: str, raw: View) -> TaskView:
         payload_bytes=raw.payload_bytes,
         result=result,
         result_note=result_note,
+        result_refusal=result_refusal,
         error=error,
         worker_id=worker_id,
         created_at_ms=header.created_at_ms,

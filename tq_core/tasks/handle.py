@@ -104,8 +104,8 @@ class TaskHandle(Generic[R]):
     def result_of(self, task: TaskView) -> R:
         """The result in a view of this task, which has ended; raises as `result` does."""
         if task.state is TaskState.COMPLETED:
-            if task.result_note:
-                raise PayloadRefusedError(f"the result of {task.id} ({task.type}): {task.result_note}")
+            if refusal := task.result_note or task.result_refusal:
+                raise PayloadRefusedError(f"the result of {task.id} ({task.type}): {refusal}")
             definition = self._task_queue.tasks.get(task.type)
             return cast("R", definition.decode_result(task.result) if definition else task.result)
         error = task.error or {}
