@@ -153,9 +153,10 @@ class Sealing:
         """Why this process works with no text of its kind, whatever it holds; "" where it does."""
         if self._accepts_plain or stored[:2] in ((b"!e",) if self._mode == "encrypt" else (b"!e", b"!s")):
             return ""
+        wanted = "encrypted" if self._mode == "encrypt" else "signed"
         return (
-            f"it is not {'encrypted' if self._mode == 'encrypt' else 'signed'}, and this process takes no other: was it "
-            "written by a program without the key? TQ_PAYLOAD_ACCEPT_PLAIN=1 takes such for a time"
+            f"it is not {wanted}, and this process takes no other: was it written by a program without "
+            "the key? TQ_PAYLOAD_ACCEPT_PLAIN=1 takes such for a time"
         )
 
     def read(self, stored: bytes, purpose: bytes) -> bytes:
