@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.queue_driver import QueueDriver
 from tq_core.model import TaskState
 from tq_core.roles import browser, inspector, operator, producer, registry
 from tq_core.roles.browser import END, START, Place, Placed, TaskWindow
-from tq_core.transport.steps import Command, Flow, Pause
+from tq_core.transport.steps import Batch, Command, Flow, Pause
 from tq_core.transport.together import together
 
 QUEUES = ("alpha", "beta", "gamma")
@@ -150,6 +151,38 @@ def test_one_queue_among_many_may_hold_the_whole_window(q: QueueDriver) -> None:
 
     assert ids(start) == expected[:50]
     assert (ids(around), around.offset) == (expected[5:55], 5)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_what_is_expected_of_each_queue_saves_reading_and_changes_nothing(q: QueueDriver, right: bool) -> None:
+    names = [f"q{n:02}" for n in range(30)]
+    for n, name in enumerate(names):
+        for _ in range(12 if n == 4 else n % 3):
+            q.run(producer.enqueue_one(name, producer.new_task("t", {}, delay_s=10 + n % 7)))
+    plain = q.run(browser.window(names, TaskState.SCHEDULED, from_there=10))
+    held = plain.rows[6].place
+    around = browser.window(names, TaskState.SCHEDULED, place=held, before=5, from_there=6)
+    expected = Counter(row.task.queue for row in plain.rows) if right else {"q29": 10}
+
+    trips: list[int] = []
+    found = q.run(counted(browser.window(names, TaskState.SCHEDULED, from_there=10, expected=expected), trips))
+    assert ids(found) == ids(plain)
+    assert sum(trips) == 30 if right else sum(trips) > 30
+    assert ids(
+        q.run(browser.window(names, TaskState.SCHEDULED, place=held, before=5, from_there=6, expected=expected))
+    ) == ids(q.run(around))
+
+
+def counted(flow: Flow[TaskWindow], asked: list[int]) -> Flow[TaskWindow]:
+    """The flow, and of each round trip how many queues were asked."""
+    answer = None
+    while True:
+        try:
+            step = flow.send(answer)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        asked.append(len(step.steps) if isinstance(step, Batch) else 1)
+        answer = yield step
 
 
 def test_running_tasks_are_counted_and_read_without_the_sentinel(q: QueueDriver) -> None:

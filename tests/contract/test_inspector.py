@@ -127,6 +127,37 @@ def test_latencies_are_upper_bounds_of_their_bucket(q: QueueDriver) -> None:
     assert numbers.latency_ms("nothing", 0.5) is None
 
 
+def test_what_was_known_a_moment_ago_need_not_be_read_again(q: QueueDriver) -> None:
+    known: list[inspector.QueueStats] = []
+    whole = q.stats()
+    for _ in range(8):
+        q.complete(*[q.take_one() for _ in q.put_many(2)])
+        (whole,) = q.run(inspector.stats([q.queue], minutes=3, has_counters=False))
+        known = q.run(inspector.stats([q.queue], minutes=3, known=known, has_counters=False))
+        assert known == [whole]
+        q.clock.advance(35_000)
+    assert whole.counters == {"enqueued": 16}
+    assert [sum(m.counts["completed"] for m in inspector.with_minutes(whole, n).minutes) for n in (1, 2)] == [2, 6]
+
+    # Fewer minutes than are asked for, or those of a queue that was emptied since, are of no use.
+    assert q.run(inspector.stats([q.queue], minutes=15, known=known))[0].minutes == q.stats(minutes=15).minutes
+    q.raw.flushall()
+    q.put_one()
+    (fresh,) = q.run(inspector.stats([q.queue], minutes=3, known=known))
+    assert [m.counts["enqueued"] for m in fresh.minutes] == [1]
+
+
+def test_a_strangers_counters_hide_no_others(damaged_q: QueueDriver) -> None:
+    q = damaged_q
+    q.put_one()
+    minute = q.key(f"minute:{START_MS // 60_000}")
+    q.raw.hset(minute, mapping={"two words": "x", "": "1 2", "half": "1.5", "b": "-"})
+
+    counts = q.stats().minutes[-1].counts
+    assert counts["enqueued"] == 1
+    assert counts["half"] == 1
+
+
 def test_all_queues_are_told_when_none_is_named(q: QueueDriver) -> None:
     assert q.run(inspector.stats()) == []
     q.put_one()

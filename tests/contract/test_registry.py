@@ -11,7 +11,7 @@ from tests.queue_driver import START_MS, QueueDriver
 from tq_core.errors import BrokerError, InvalidInputError, NotFoundError, SchemaTooNewError
 from tq_core.keyspace import keys
 from tq_core.roles import operator, registry
-from tq_core.roles.registry import Ack, NodeInfo, PublishedType, SlotInfo, WorkerInfo
+from tq_core.roles.registry import Ack, Fleet, NodeInfo, PublishedType, SlotInfo, WorkerInfo
 
 # --- queues ---
 
@@ -151,6 +151,33 @@ def test_a_heartbeat_that_cannot_be_read_still_counts_as_one(q: QueueDriver) -> 
 
     (member,) = q.run(registry.fleet()).nodes
     assert (member.info, member.health) == (None, "live")
+
+
+def test_of_a_known_fleet_only_what_was_said_since_is_read(q: QueueDriver) -> None:
+    def beat(number: int, *, completed: int = 0) -> None:
+        q.run(registry.heartbeat(WorkerInfo(worker_id=f"n.{number}", node_id="n", pid=number, completed=completed)))
+
+    q.run(registry.heartbeat(NodeInfo(node_id="n", host="h", pid=1)))
+    beat(1)
+    beat(2)
+    q.clock.advance(10)
+    known = q.run(registry.fleet())
+    q.raw.hset(keys.FLEET + "info:worker", "n.1", b"not read again")
+    beat(2, completed=5)
+    q.clock.advance(1000)
+    beat(3)
+    q.run(registry.depart("node", ["n"]))
+
+    found = q.run(registry.fleet(known))
+    assert found.nodes == ()
+    assert {m.id: m.info.completed for m in found.workers if isinstance(m.info, WorkerInfo)} == {
+        "n.1": 0,
+        "n.2": 5,
+        "n.3": 0,
+    }
+    assert [m.silent_ms for m in found.workers] == [1010, 1000, 0]
+    # Who is neither known nor new was missed: then all are read.
+    assert q.run(registry.fleet(Fleet(now_ms=found.now_ms, nodes=(), workers=()))).workers[0].info is None
 
 
 def test_a_fleet_of_more_than_a_thousand_is_told(q: QueueDriver) -> None:

@@ -377,7 +377,7 @@ def test_a_batch_of_repeatable_steps_is_sent_again_when_one_was_refused(
     proxy.rewrite(sha("stats"), b"+PONG\r\n", NOT_NOW[1])
 
     replies = new_runs(proxy.url).run(
-        alone(Batch([Script("stats", keys.queue_prefix("mail"), (1,)), Command(("PING",))]))
+        alone(Batch([Script("stats", keys.queue_prefix("mail"), (1, 0, 1)), Command(("PING",))]))
     )
     assert replies[1] in {b"PONG", "PONG", True}
 

@@ -8,7 +8,7 @@ at any depth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -69,6 +69,7 @@ def window(
     from_there: int = 50,
     newest_first: bool | None = None,
     payload_max: int = PREVIEW_BYTES,
+    expected: Mapping[str, int] | None = None,
 ) -> Flow[TaskWindow]:
     """The tasks on both sides of a place; of very many queues perhaps fewer than asked for.
 
@@ -77,6 +78,8 @@ def window(
     Args:
         place: None = the start of the list.
         newest_first: The order; None = the usual one: ended tasks from the newest on, others in the order they go.
+        expected: How many of the rows each queue probably has, as of a window a moment ago: of the others only what
+            comes next is read, and no task whole.
     """
     is_desc = state.is_terminal if newest_first is None else newest_first
     at = place or (END if is_desc else START)
@@ -86,8 +89,14 @@ def window(
     slices: dict[str, _Slice] = {}
     earlier: list[Placed] = []
     later: list[Placed] = []
-    asked = {queue: (_share(before, queues), _share(from_there, queues)) for queue in queues}
-    for _ in range(_ROUNDS):
+    if expected is None:
+        asked = dict.fromkeys(queues, (_share(before, queues), _share(from_there, queues)))
+    else:
+        # Some more where there are several, for lists move; who gets more than that costs a second round trip.
+        likely = {queue: rows + rows // 4 for queue, rows in expected.items()}
+        asked = {queue: (min(before, likely.get(queue, 0)), min(from_there, likely.get(queue, 0))) for queue in queues}
+    is_guess = expected is not None
+    for _ in range(_ROUNDS + is_guess):
         replies = yield Batch(
             [
                 Script(
@@ -105,10 +114,15 @@ def window(
             ]
         )
         slices |= {queue: _Slice(queue, reply) for queue, reply in zip(asked, replies, strict=True)}
-        earlier, holding_up = _nearest(slices.values(), before, is_desc=is_desc, is_backwards=True)
-        later, holding_up_later = _nearest(slices.values(), from_there, is_desc=is_desc, is_backwards=False)
-        # Mostly none: only where more than its share of the window is one queue's own.
-        asked = dict.fromkeys((*holding_up, *holding_up_later), (before, from_there))
+        earlier, short = _nearest(slices.values(), before, is_desc=is_desc, is_backwards=True)
+        later, short_later = _nearest(slices.values(), from_there, is_desc=is_desc, is_backwards=False)
+        # Mostly none: only where more than its share of the window is one queue's own, or a guess was wrong.
+        if is_guess:
+            share, is_guess = (_share(before, queues), _share(from_there, queues)), False
+            asked = dict.fromkeys((*short[:before], *short_later[:from_there]), share)
+        else:
+            holding_up = (*short[:_WHOLE_SHARE_QUEUES], *short_later[:_WHOLE_SHARE_QUEUES])
+            asked = dict.fromkeys(holding_up, (before, from_there))
         if not asked:
             break
     index = sum(s.rank for s in slices.values())
@@ -150,21 +164,30 @@ class _Slice:
     """What one queue has around the place."""
 
     def __init__(self, queue: str, reply: list[Any]) -> None:
-        _, total, rank, first, views = reply
+        _, total, rank, first, views, above, below = reply
         self.queue = queue
         self.total, self.rank, self._first = int(total), int(rank), int(first)
         self._rows: list[Placed] = []
         for raw in views:
             view = wire.View(*raw)
             self._rows.append(Placed(wire.task_view(queue, view), float(view.score)))
+        self._above, self._below = _next(queue, above), _next(queue, below)
 
-    def before(self) -> tuple[list[Placed], bool]:
-        """The tasks before the place, the nearest first, and whether there are more."""
-        return self._rows[: self.rank - self._first][::-1], self._first > 0
+    def before(self) -> tuple[list[Placed], _Key | None]:
+        """The tasks before the place, the nearest first, and what comes after them where there are more."""
+        return self._rows[: self.rank - self._first][::-1], self._above
 
-    def after(self) -> tuple[list[Placed], bool]:
-        """The tasks from the place on, and whether there are more."""
-        return self._rows[self.rank - self._first :], self._first + len(self._rows) < self.total
+    def after(self) -> tuple[list[Placed], _Key | None]:
+        """The tasks from the place on, and what comes after them where there are more."""
+        return self._rows[self.rank - self._first :], self._below
+
+
+_Key = tuple[float, str, bytes]
+"""Where a task stands in the list of all queues: its score, its queue, its id."""
+
+
+def _next(queue: str, raw: list[Any]) -> _Key | None:
+    return (float(raw[1]), queue, raw[0]) if raw else None
 
 
 def _nearest(
@@ -173,26 +196,21 @@ def _nearest(
     """The tasks that are nearest to the place on one side of it: no more than is known for certain to be so.
 
     Returns:
-        Them, and if they are fewer than the limit the queues of which more must be read to know more.
+        Them, and if they are fewer than the limit the queues of which more must be read, the nearest first.
     """
     is_falling = is_desc != is_backwards
 
-    def key(row: Placed) -> tuple[float, str, bytes]:
+    def key(row: Placed) -> _Key:
         return row.score, row.task.queue, row.task.id.encode()
 
     sides = [(s.queue, *(s.before() if is_backwards else s.after())) for s in slices]
-    # Where a queue has more than was read, what lies beyond its last one cannot be put in order yet.
-    short = [(queue, key(rows[-1])) for queue, rows, has_more in sides if has_more and rows]
-    short.sort(key=lambda one: one[1], reverse=is_falling)
-    unread = [queue for queue, rows, has_more in sides if has_more and not rows]
-    found: list[Placed] = []
-    if not unread:
-        found = sorted((row for _, rows, _ in sides for row in rows), key=key, reverse=is_falling)
-        if short:
-            bound = short[0][1]
-            found = [row for row in found if (key(row) >= bound if is_falling else key(row) <= bound)]
-    holding_up = [] if len(found) >= limit else (unread or [queue for queue, _ in short])[:_WHOLE_SHARE_QUEUES]
-    return found[:limit], holding_up
+    # Where a queue has more than was read, nothing beyond the first of that can be put in order yet.
+    short = sorted(((at, queue) for queue, _, at in sides if at is not None), reverse=is_falling)
+    found = sorted((row for _, rows, _ in sides for row in rows), key=key, reverse=is_falling)
+    if short:
+        bound = short[0][0]
+        found = [row for row in found if (key(row) > bound if is_falling else key(row) < bound)]
+    return found[:limit], [] if len(found) >= limit else [queue for _, queue in short]
 
 
 def _share(rows: int, queues: Sequence[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -113,14 +113,39 @@ class Search(msgspec.Struct, frozen=True):
     total: int
 
 
-def stats(queues: Sequence[str] | None = None, *, minutes: int = 5) -> Flow[list[QueueStats]]:
-    """Numbers of queues, all when None, in one round trip after the queues are known."""
+def stats(
+    queues: Sequence[str] | None = None,
+    *,
+    minutes: int = 5,
+    known: Iterable[QueueStats] = (),
+    has_counters: bool = True,
+) -> Flow[list[QueueStats]]:
+    """Numbers of queues, all when None, in one round trip after the queues are known.
+
+    Args:
+        known: As some were a moment ago: of the minutes that they have whole, none is read again.
+        has_counters: Read all counters since the queue began, not only `enqueued`.
+    """
     if queues is None:
         queues = list((yield from registry.queue_numbers()))
     if not queues:
         return []
-    replies = yield Batch([Script("stats", keys.queue_prefix(q), (minutes,)) for q in queues])
-    return [_stats(q, reply, minutes) for q, reply in zip(queues, replies, strict=True)]
+    # A minute that is over never changes; of those that are known, the last one was not.
+    before = {q.queue: q for q in known if q.minutes_asked >= minutes}
+    since = {name: q.now_ms // 60_000 for name, q in before.items()}
+    replies = yield Batch(
+        [Script("stats", keys.queue_prefix(q), (minutes, since.get(q, 0), int(has_counters))) for q in queues]
+    )
+    return [_stats(q, reply, minutes, before.get(q)) for q, reply in zip(queues, replies, strict=True)]
+
+
+def with_minutes(stats: QueueStats, minutes: int) -> QueueStats:
+    """The same with the past minutes cut to fewer."""
+    if stats.minutes_asked <= minutes:
+        return stats
+    first_ms = (stats.now_ms // 60_000 - minutes + 1) * 60_000
+    kept = tuple(minute for minute in stats.minutes if minute.start_ms >= first_ms)
+    return msgspec.structs.replace(stats, minutes=kept, minutes_asked=minutes)
 
 
 def page(
@@ -481,26 +506,62 @@ def _first(error: Mapping[str, Any]) -> str:
     return f"{error.get('type', 'error')}: {error.get('message', '')}".strip()
 
 
-def _stats(queue: str, reply: list[Any], minutes_asked: int) -> QueueStats:
-    _, now_ms, depths, counters, meta, oldest, due, minutes, rules = reply
+_STATES = (
+    *(TaskState.BLOCKED, TaskState.SCHEDULED, TaskState.PENDING, TaskState.RUNNING),
+    *(TaskState.RETRYING, TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED),
+)
+"""In the order in which stats.lua counts them."""
+
+
+def _stats(queue: str, reply: list[Any], minutes_asked: int, known: QueueStats | None) -> QueueStats:
+    _, now_raw, depths, counters, meta, oldest, due, minutes, rules = reply
+    now_ms = int(now_raw)
     meta_fields = _pairs(meta)
     paused = None
     if "paused" in meta_fields:
         said = wire.json_object(meta_fields["paused"])
         paused = Paused(str(said.get("by", "")), str(said.get("why", "")), _whole(meta_fields.get("paused_at_ms")) or 0)
+    totals = _numbers(_pairs(counters))
+    found = [Minute(int(minute) * 60_000, _counts(fields)) for minute, fields in minutes]
+    if known is not None:
+        this, last = now_ms // 60_000, known.now_ms // 60_000
+        if now_ms < known.now_ms or totals.get("enqueued", 0) < known.counters.get("enqueued", 0):
+            # Another server, or the queue was emptied: only what was told just now is so.
+            minutes_asked = max(1, min(minutes_asked, this - last + 1))
+        else:
+            first_ms = (this - minutes_asked + 1) * 60_000
+            found[:0] = [minute for minute in known.minutes if first_ms <= minute.start_ms < last * 60_000]
     return QueueStats(
         queue=queue,
-        now_ms=int(now_ms),
-        depths={TaskState(s): int(n) for s, n in _pairs(depths).items()},
-        counters=_numbers(_pairs(counters)),
+        now_ms=now_ms,
+        depths=dict(zip(_STATES, map(int, depths), strict=True)),
+        counters=totals,
         limits=_numbers({k: v for k, v in meta_fields.items() if k.startswith("keep_") or k == "max_size"}),
         paused=paused,
         rules=_pairs(rules),
         oldest_created_at_ms=_whole(oldest),
         next_due_at_ms=_whole(due),
-        minutes=tuple(Minute(int(minute) * 60_000, _numbers(_pairs(fields))) for minute, fields in minutes),
+        minutes=tuple(found),
         minutes_asked=minutes_asked,
     )
+
+
+def _counts(raw: bytes) -> dict[str, int]:
+    """The counters of a minute, from "field value field value ..."."""
+    words = raw.decode("utf-8", "replace").split(" ")
+    try:
+        return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+    except ValueError:
+        pass
+    # A stranger's field with a blank in it costs itself only: a number counts for the word before it.
+    counts, name = {}, ""
+    for word in words:
+        number = _whole(word)
+        if number is None:
+            name = word
+        elif name:
+            counts[name], name = number, ""
+    return counts
 
 
 def _numbers(found: dict[str, Any]) -> dict[str, int]:

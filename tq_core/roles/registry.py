@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -253,23 +253,63 @@ def depart(kind: str, ids: Iterable[str], reason: str = "stopped") -> Flow[None]
     yield Script("depart", keys.FLEET, (kind, reason, *ids))
 
 
-def fleet() -> Flow[Fleet]:
-    """Who is there, live, late and lost."""
-    _, now_raw, nodes, workers = yield Script("fleet", keys.FLEET)
+def fleet(known: Fleet | None = None) -> Flow[Fleet]:
+    """Who is there, live, late and lost.
+
+    Args:
+        known: As it was a moment ago: then only what was said since is read, in one round trip, or in two where
+            somebody is there who is neither known nor new.
+    """
+    if known is not None:
+        node_infos, worker_infos = _said(known.nodes), _said(known.workers)
+        since_ms = known.now_ms
+        _, now_raw, nodes, workers = yield Script("fleet", keys.FLEET, (since_ms,))
+        now_ms = int(now_raw)
+        is_whole = _are_told(nodes, node_infos, since_ms) and _are_told(workers, worker_infos, since_ms)
+        if is_whole and now_ms >= since_ms:
+            return Fleet(
+                now_ms=now_ms,
+                nodes=_members(nodes, now_ms, _decode_node, node_infos),
+                workers=_members(workers, now_ms, _decode_worker, worker_infos),
+            )
+    _, now_raw, nodes, workers = yield Script("fleet", keys.FLEET, (0,))
     now_ms = int(now_raw)
-    return Fleet(now_ms=now_ms, nodes=_members(nodes, now_ms, NodeInfo), workers=_members(workers, now_ms, WorkerInfo))
+    return Fleet(
+        now_ms=now_ms,
+        nodes=_members(nodes, now_ms, _decode_node),
+        workers=_members(workers, now_ms, _decode_worker),
+    )
 
 
-def _members(flat: list[bytes], now_ms: int, kind: type[NodeInfo | WorkerInfo]) -> tuple[Member, ...]:
+_Info = NodeInfo | WorkerInfo
+_decode_node = msgspec.json.Decoder(NodeInfo).decode
+_decode_worker = msgspec.json.Decoder(WorkerInfo).decode
+
+
+def _said(members: Iterable[Member]) -> dict[bytes, _Info | None]:
+    return {member.id.encode(): member.info for member in members}
+
+
+def _are_told(flat: list[bytes], known: Mapping[bytes, _Info | None], since_ms: int) -> bool:
+    """Whether it is known what each of them said last."""
+    return all(flat[i] in known or float(flat[i + 1]) >= since_ms for i in range(0, len(flat), 3))
+
+
+def _members(
+    flat: list[bytes], now_ms: int, decode: Callable[[bytes], _Info], known: Mapping[bytes, _Info | None] | None = None
+) -> tuple[Member, ...]:
     out = []
     for i in range(0, len(flat), 3):
         seen = float(flat[i + 1])
         seen_at_ms = int(seen) if math.isfinite(seen) else 0
-        info: NodeInfo | WorkerInfo | None
-        try:
-            info = msgspec.json.decode(flat[i + 2], type=kind)
-        except wire.UNREADABLE:
-            info = None
+        info: _Info | None = None
+        if flat[i + 2]:
+            try:
+                info = decode(flat[i + 2])
+            except wire.UNREADABLE:
+                info = None
+        elif known is not None:
+            info = known.get(flat[i])
         out.append(
             Member(
                 id=flat[i].decode("utf-8", "replace"),

@@ -74,7 +74,8 @@ class QueuesPane(Pane):
         return Question(
             self.id or "",
             minutes=TREND_MINUTES if self._horizontal else 5,
-            failures=50 if self._vertical else 0,
+            failures=FAILURES if self._vertical and self.table.cursor_id else 0,
+            failures_of=self.table.cursor_id,
         )
 
     def show(self, snapshot: Snapshot) -> None:
@@ -134,6 +135,7 @@ class QueuesPane(Pane):
     def _moved(self, event: VirtualTable.CursorMoved) -> None:
         event.stop()
         self._paint_preview()
+        self.post_message(NeedChanged(is_missing=False))
 
     @on(VirtualTable.WindowWanted)
     def _wants(self, event: VirtualTable.WindowWanted) -> None:

@@ -102,7 +102,7 @@ class Poller:
         question = self._question()
         before = self._last
         start_s = self._clock()
-        answer = await self._link.ask(ask(question, before.queues if before else ()))
+        answer = await self._link.ask(ask(question, before))
         taken_s = self._clock()
         self._rtts_ms.append((taken_s - start_s) * 1000)
         if taken_s - self._facts_at_s >= FACTS_EVERY_S:
@@ -110,7 +110,7 @@ class Poller:
             self._facts_at_s = taken_s
         self._last = answer
         # Until there is a queue again: who looks later must still see it.
-        self._is_emptied = not answer.names and (self._is_emptied or bool(before and before.names))
+        self._is_emptied = not answer.numbers and (self._is_emptied or bool(before and before.numbers))
         return Snapshot(
             question=question,
             now_ms=answer.fleet.now_ms,
@@ -120,7 +120,7 @@ class Poller:
             fleet=answer.fleet,
             tasks=answer.tasks,
             detail=answer.detail,
-            failures=answer.failures,
+            failures=answer.failures.tasks if answer.failures else (),
             audited=answer.audited,
             server=self._facts,
             is_emptied=self._is_emptied,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tq_console.tui.watch.jump import place_near
 from tq_console.tui.watch.snapshot import Detail, Question, ServerFacts, TaskList, TaskListQuestion
+from tq_core import ids
 from tq_core.errors import BrokerError, InvalidInputError
 from tq_core.model import TaskState, TaskView
 from tq_core.roles import browser, inspector, operator, readiness, registry
@@ -22,6 +24,8 @@ ALL_RUNNING_MAX = 500
 """Up to so many running tasks are read whole, to be put in the order of their start."""
 SEARCH_MAX = 2_000
 """Tasks that a filter looks at for each refresh."""
+MINUTES_REMEMBERED = 15
+"""Past minutes that are kept at hand: they never change, and the next screen shows them at once."""
 _DETAIL_BYTES = 1_048_576
 _PREVIEW_BYTES = 65_536
 """A preview is asked for again and again, and shows few lines."""
@@ -31,62 +35,108 @@ _PREVIEW_BYTES = 65_536
 class Answer:
     """What was asked for, of one instant."""
 
-    names: tuple[str, ...]
+    numbers: Mapping[str, int]
+    """The queues and their numbers."""
     queues: tuple[QueueStats, ...]
+    remembered: tuple[QueueStats, ...]
+    """The same with more past minutes than were asked for, so that those need not be read again."""
     fleet: Fleet
     tasks: TaskList | None
     detail: Detail | None
-    failures: tuple[TaskView, ...]
+    failures: Failures | None
     audited: tuple[Audited, ...]
 
 
-def ask(question: Question, known: Sequence[QueueStats]) -> Flow[Answer]:
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """The latest failures, and what says whether there are others by now."""
+
+    count: int
+    of: str | None
+    tasks: tuple[TaskView, ...]
+    tally: Mapping[str, tuple[int, int]]
+    """Of each queue how many have failed, and how many did in the minutes at hand, as they were then."""
+
+
+def _tally(queues: Iterable[QueueStats]) -> dict[str, tuple[int, int]]:
+    return {q.queue: (q.depths[TaskState.FAILED], sum(m.counts.get("failed", 0) for m in q.minutes)) for q in queues}
+
+
+def ask(question: Question, before: Answer | None) -> Flow[Answer]:
     """Everything that the question names, in one round trip while no queue is new.
 
     Args:
-        known: The queues as they were last seen.
+        before: What was last answered, to whatever question: what cannot have changed since is not read again.
     """
-    numbers = {q.queue: q for q in known}
-    names = tuple(numbers)
+    numbers: Mapping[str, int] = before.numbers if before else {}
     while True:
-        answer = yield from _ask(question, names, numbers)
-        if answer.names == names:
+        answer = yield from _ask(question, numbers, before)
+        if tuple(answer.numbers) == tuple(numbers):
             return answer
-        names = answer.names
+        numbers = answer.numbers
 
 
-def _ask(question: Question, names: tuple[str, ...], known: dict[str, QueueStats]) -> Flow[Answer]:
+def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) -> Flow[Answer]:
+    names = tuple(numbers)
+    known = {q.queue: q for q in before.remembered} if before else {}
+    minutes = max(question.minutes, MINUTES_REMEMBERED)
+    failures: Failures | None = None
     flows: dict[str, Flow[Any]] = {
-        "names": registry.queue_numbers(),
-        "queues": inspector.stats(names, minutes=question.minutes),
-        "fleet": registry.fleet(),
+        "numbers": registry.queue_numbers(),
+        "queues": inspector.stats(names, minutes=minutes, known=known.values(), has_counters=False),
+        "fleet": registry.fleet(before.fleet if before else None),
     }
     if question.tasks is not None:
-        flows["tasks"] = _task_list(question.tasks, names, known)
+        flows["tasks"] = _task_list(question.tasks, names, known, before.tasks if before else None)
     if question.detail_id is not None:
         whole = question.screen == "detail"
-        flows["detail"] = _detail(question.detail_id, _DETAIL_BYTES if whole else _PREVIEW_BYTES)
-    if question.failures:
-        flows["failures"] = browser.window(names, TaskState.FAILED, from_there=question.failures)
+        flows["detail"] = _detail(question.detail_id, numbers, _DETAIL_BYTES if whole else _PREVIEW_BYTES)
+    last = before.failures if before and question.failures else None
+    if last is not None and _are_still_those(last, question, known):
+        failures = last
+    elif question.failures:
+        flows["failures"] = _failures(question, names, known, last)
     if question.audited:
         flows["audited"] = operator.audit_log(names, limit=question.audited)
     found = dict(zip(flows, (yield from together(list(flows.values()))), strict=True))
-    queues: list[QueueStats] = found["queues"]
+    remembered: list[QueueStats] = found["queues"]
+    queues = tuple(inspector.with_minutes(q, question.minutes) for q in remembered)
     task: TaskView | None = found.get("detail")
+    if "failures" in found:
+        failures = Failures(question.failures, question.failures_of, found["failures"], _tally(remembered))
     return Answer(
-        names=tuple(found["names"]),
-        queues=tuple(queues),
+        numbers=found["numbers"],
+        queues=queues,
+        remembered=tuple(remembered),
         fleet=found["fleet"],
         tasks=found.get("tasks"),
         detail=_explained(question.detail_id, task, queues, found["fleet"]),
-        failures=tuple(row.task for row in found["failures"].rows) if "failures" in found else (),
+        failures=failures,
         audited=tuple(found.get("audited", ())),
     )
 
 
-def _detail(task_id: str, payload_max: int) -> Flow[TaskView | None]:
+def _are_still_those(last: Failures, question: Question, known: Mapping[str, QueueStats]) -> bool:
+    """Whether nothing has failed since, and nothing that failed has gone; as of the last look."""
+    return (last.count, last.of) == (question.failures, question.failures_of) and last.tally == _tally(known.values())
+
+
+def _failures(
+    question: Question, names: Sequence[str], known: Mapping[str, QueueStats], last: Failures | None
+) -> Flow[tuple[TaskView, ...]]:
+    """The latest failures; a new one is seen a refresh later than its count."""
+    asked = [q for q in names if question.failures_of in (None, q)]
+    asked = [q for q in asked if q not in known or known[q].depths[TaskState.FAILED]]
+    expected = Counter(task.queue for task in last.tasks) if last and last.tasks else None
+    found = yield from browser.window(asked, TaskState.FAILED, from_there=question.failures, expected=expected)
+    return tuple(row.task for row in found.rows)
+
+
+def _detail(task_id: str, numbers: Mapping[str, int], payload_max: int) -> Flow[TaskView | None]:
     try:
-        (task,) = yield from inspector.show([task_id], payload_max=payload_max)
+        home = ids.home_of(task_id)
+        queue = home if isinstance(home, str) else next((q for q, number in numbers.items() if number == home), None)
+        (task,) = yield from inspector.show([task_id], payload_max=payload_max, queue=queue)
     except InvalidInputError:
         return None
     return task
@@ -100,7 +150,9 @@ def _explained(task_id: str | None, task: TaskView | None, queues: Sequence[Queu
     return Detail(task_id, task, why)
 
 
-def _task_list(question: TaskListQuestion, names: Sequence[str], known: dict[str, QueueStats]) -> Flow[TaskList]:
+def _task_list(
+    question: TaskListQuestion, names: Sequence[str], known: Mapping[str, QueueStats], was: TaskList | None
+) -> Flow[TaskList]:
     queues = [name for name in names if question.queue in (None, name)]
     if question.words:
         return (yield from _search(question, queues))
@@ -117,9 +169,24 @@ def _task_list(question: TaskListQuestion, names: Sequence[str], known: dict[str
         before = max(0, at - question.first)
         count = before + max(1, last - at)
     found = yield from browser.window(
-        queues, question.state, place=place, before=before, from_there=max(1, count - before)
+        queues,
+        question.state,
+        place=place,
+        before=before,
+        from_there=max(1, count - before),
+        expected=_expected(question, was),
     )
     return TaskList(question, found.total, found.offset, found.rows)
+
+
+def _expected(question: TaskListQuestion, was: TaskList | None) -> Mapping[str, int] | None:
+    """How many rows each queue probably has; None where nothing is known of this list."""
+    if was is None or not was.rows:
+        return None
+    asked = was.question
+    if (asked.state, asked.queue, asked.words) != (question.state, question.queue, question.words):
+        return None
+    return Counter(row.task.queue for row in was.rows)
 
 
 def _search(question: TaskListQuestion, queues: Sequence[str]) -> Flow[TaskList]:

@@ -41,6 +41,8 @@ class Question:
     detail_id: str | None = None
     failures: int = 0
     """How many of the latest failures."""
+    failures_of: str | None = None
+    """Of one queue only; None = of all."""
     audited: int = 0
     """How many of the latest acts of people."""
 

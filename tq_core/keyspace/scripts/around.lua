@@ -9,8 +9,9 @@
 --       7 before       how many tasks to read before the place
 --       8 from_there   how many to read from the place on
 --       9 payload_max  bytes of each payload; the whole length is always said
--- Reply {"OK", total, rank, first, views}   rank = tasks before the place, first = rank of the first view; a view is the
---       list of tq_core.keyspace.wire.View
+-- Reply {"OK", total, rank, first, views, {id, score} before the views or {}, {id, score} after them or {}}
+--       rank = tasks before the place, first = rank of the first view; a view is the list of tq_core.keyspace.wire.View.
+--       What stands next on either side tells who merges several queues how far the others' tasks can be put in order.
 -- Moves none. Emits nothing. Cost O(log N + before + from_there).
 --@include prelude
 --@include view
@@ -33,8 +34,11 @@ if id ~= '' then
   end
 end
 if not rank then
-  if order == 'desc' then
-    rank = call('ZCOUNT', key, '(' .. score, '+inf') - (score == '+inf' and 0 or sentinel)
+  -- Before the first of all, which is what most lists begin with, nothing needs to be counted.
+  if score == (order == 'desc' and '+inf' or '-inf') and ARGV[6] == 'after' then
+    rank = 0
+  elseif order == 'desc' then
+    rank = call('ZCOUNT', key, '(' .. score, '+inf') - sentinel
   else
     rank = call('ZCOUNT', key, '-inf', '(' .. score)
   end
@@ -44,14 +48,20 @@ rank = math.max(0, math.min(rank, total))
 
 local first = math.max(0, rank - before)
 local last = math.min(rank + from_there, total) - 1
-local views = {}
-if last >= first then
+local from, to = math.max(0, first - 1), math.min(last + 1, total - 1)
+local views, above, below = {}, {}, {}
+if to >= from then
   local found
   if order == 'desc' then
-    found = call('ZREVRANGE', key, first + sentinel, last + sentinel, 'WITHSCORES')
+    found = call('ZREVRANGE', key, from + sentinel, to + sentinel, 'WITHSCORES')
   else
-    found = call('ZRANGE', key, first, last, 'WITHSCORES')
+    found = call('ZRANGE', key, from, to, 'WITHSCORES')
   end
-  for i = 1, #found, 2 do views[#views + 1] = view(found[i], state, found[i + 1], tonumber(ARGV[9]), false) end
+  for i = 1, #found, 2 do
+    local at = from + (i - 1) / 2
+    if at < first then above = {found[i], found[i + 1]}
+    elseif at > last then below = {found[i], found[i + 1]}
+    else views[#views + 1] = view(found[i], state, found[i + 1], tonumber(ARGV[9]), false) end
+  end
 end
-return {'OK', total, rank, first, views}
+return {'OK', total, rank, first, views, above, below}
