@@ -3,7 +3,8 @@
 A node exposes only what it did itself, so that a sum over all nodes is true. What is the same wherever it is asked
 (how many tasks wait, how many failed) belongs to whoever speaks for the whole system, and never to a node.
 
-`task_...` is about tasks, `tq_node_...` about one node.
+`tq_node_...` is about one node. What is in SPOKEN_FOR_ALL is about the whole: where several gateways say it, take the
+maximum and never the sum.
 """
 
 from __future__ import annotations
@@ -79,6 +80,63 @@ NODE_BROKER_UP: Final = Metric(name="tq_node_broker_up", kind="gauge", help="1 w
 NODE_RECONNECTS: Final = Metric(
     name="tq_node_broker_reconnects_total", kind="counter", help="Times that the broker was away and came back."
 )
+PER_QUEUE: Final = ("queue",)
+
+SUBMISSIONS: Final = Metric(
+    name="task_submissions_total",
+    kind="counter",
+    help="Tasks that a queue accepted, whoever submitted them.",
+    labels=PER_QUEUE,
+)
+PENDING: Final = Metric(
+    name="pending_tasks_total", kind="gauge", help="Tasks that could run now and wait for a worker.", labels=PER_QUEUE
+)
+IN_DLQ: Final = Metric(
+    name="tasks_in_dlq_total", kind="gauge", help="Tasks that failed for good and lie in the DLQ.", labels=PER_QUEUE
+)
+ACTIVE_WORKERS: Final = Metric(
+    name="active_workers_total", kind="gauge", help="Worker processes that said within their time that they live."
+)
+QUEUE_TASKS: Final = Metric(
+    name="tq_queue_tasks", kind="gauge", help="Tasks of a queue in each state.", labels=("queue", "state")
+)
+QUEUE_OLDEST_AGE: Final = Metric(
+    name="tq_queue_oldest_pending_age_seconds",
+    kind="gauge",
+    help="How long ago the oldest pending task was enqueued; 0 where none is pending.",
+    labels=PER_QUEUE,
+)
+QUEUE_LOST: Final = Metric(
+    name="tq_queue_lost_leases_total",
+    kind="counter",
+    help="Tasks that were put back because their worker was silent for a whole lease.",
+    labels=PER_QUEUE,
+)
+QUEUE_PAUSED: Final = Metric(
+    name="tq_queue_paused", kind="gauge", help="1 while somebody has paused the queue.", labels=PER_QUEUE
+)
+NODES: Final = Metric(
+    name="tq_nodes", kind="gauge", help="Nodes on the register: live, late or lost.", labels=("health",)
+)
+BROKER_UP: Final = Metric(
+    name="tq_broker_up", kind="gauge", help="1 where the broker answered this scrape; else what it tells is missing."
+)
+NAMED_BY_OTHERS: Final = (PENDING, IN_DLQ, ACTIVE_WORKERS)
+"""Gauges whose names end like a counter's, since dashboards that exist ask for them."""
+SPOKEN_FOR_ALL: Final = (
+    SUBMISSIONS,
+    PENDING,
+    IN_DLQ,
+    ACTIVE_WORKERS,
+    QUEUE_TASKS,
+    QUEUE_OLDEST_AGE,
+    QUEUE_LOST,
+    QUEUE_PAUSED,
+    NODES,
+    BROKER_UP,
+)
+"""What is the same wherever it is asked: the gateway says it, and no node."""
+
 BUILD_INFO: Final = Metric(
     name="tq_build_info", kind="gauge", help="1, with the versions that run.", labels=("version", "python")
 )

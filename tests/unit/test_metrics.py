@@ -30,8 +30,10 @@ def test_names_are_those_that_were_promised_and_each_is_there_once() -> None:
     names = [metric.name for metric in ALL]
 
     assert {"task_completions_total", "task_duration_seconds", "task_retries_total"} <= set(names)
+    assert {"task_submissions_total", "tasks_in_dlq_total", "active_workers_total", "pending_tasks_total"} <= set(names)
     assert len(set(names)) == len(names)
-    assert all((metric.kind == "counter") == metric.name.endswith("_total") for metric in ALL)
+    odd = [metric for metric in ALL if (metric.kind == "counter") != metric.name.endswith("_total")]
+    assert odd == list(metric_names.NAMED_BY_OTHERS)
     assert all((metric.kind == "histogram") == bool(metric.bounds) for metric in ALL)
 
 
