@@ -9,12 +9,12 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from tq_core.broker.folder import DEFAULT_NAME, check_name
-from tq_core.errors import BrokerConfigError, InvalidInputError, NotYetSupportedError
+from tq_core.errors import BrokerConfigError, InvalidInputError
 
 MASK = "***"
 EXAMPLES = (
     "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST/0, unix:///PATH, redis+sentinel://HOST:26379,HOST:26379/SERVICE, "
-    "redis+cluster://HOST:6379,HOST:6379, embedded://NAME or memory://NAME"
+    "redis+cluster://HOST:6379,HOST:6379, https://:KEY@GATEWAY, embedded://NAME or memory://NAME"
 )
 _PORTS = {"cluster": 6379, "sentinel": 26379}
 
@@ -31,6 +31,8 @@ class BrokerScheme(enum.StrEnum):
     SENTINEL_TLS = "rediss+sentinel"
     CLUSTER = "redis+cluster"
     CLUSTER_TLS = "rediss+cluster"
+    GATEWAY = "http"
+    GATEWAY_TLS = "https"
 
     @property
     def is_server(self) -> bool:
@@ -48,9 +50,14 @@ class BrokerScheme(enum.StrEnum):
         return self in {BrokerScheme.CLUSTER, BrokerScheme.CLUSTER_TLS}
 
     @property
+    def is_gateway(self) -> bool:
+        """Whether the broker is behind tq's HTTP gateway: for everything but running tasks."""
+        return self in {BrokerScheme.GATEWAY, BrokerScheme.GATEWAY_TLS}
+
+    @property
     def has_tls(self) -> bool:
         """Whether what is sent to servers is encrypted."""
-        return self.value.startswith("rediss")
+        return self.value.startswith("rediss") or self is BrokerScheme.GATEWAY_TLS
 
 
 # redis-py lets options of an address win over those of the program, so what the client layer has to decide itself, as
@@ -182,7 +189,6 @@ def parse_url(url: str, *, source: str) -> ParsedUrl:
 
     Raises:
         BrokerConfigError: It is wrong.
-        NotYetSupportedError: It is right, and this version does not serve it.
     """
     url = url.strip()
     scheme, separator, _ = url.partition("://")
@@ -190,8 +196,6 @@ def parse_url(url: str, *, source: str) -> ParsedUrl:
     shown = masked_url(url)
     if not separator:
         raise BrokerConfigError(f"{source} {shown!r} has no scheme; write {EXAMPLES}")
-    if scheme in {"http", "https"}:
-        raise NotYetSupportedError(f"{source} {shown!r} is the address of a gateway, not of a broker; write {EXAMPLES}")
     if scheme not in set(BrokerScheme):  # on 3.11 a text cannot be looked up in the class itself
         raise BrokerConfigError(f"{source} {shown!r}: {scheme!r} is not a scheme that tq knows; write {EXAMPLES}")
     kind = BrokerScheme(scheme)
@@ -209,10 +213,19 @@ def parse_url(url: str, *, source: str) -> ParsedUrl:
         raise BrokerConfigError(
             f"{source} {shown!r} has no valid host and port; percent-encode / : @ ? # in a password"
         ) from None
+    if kind.is_gateway:
+        _check_gateway(parts, port, f"{source} {shown!r}")
+        return ParsedUrl(scheme=kind, url=url, name=None)
     if kind.is_server:
         _check_server(parts, kind, port, f"{source} {shown!r}")
         return ParsedUrl(scheme=kind, url=url, name=None)
     return ParsedUrl(scheme=kind, url=url, name=_check_local(parts, f"{source} {shown!r}"))
+
+
+def is_loopback(url: str) -> bool:
+    """Whether what is sent to an address stays on this machine."""
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def masked_url(url: str) -> str:
@@ -224,7 +237,9 @@ def masked_url(url: str) -> str:
     credentials, at, place = rest.rpartition("@")
     if at:
         user, colon, _ = credentials.partition(":")
-        credentials = f"{user}:{MASK}" if colon else credentials
+        if colon or scheme.lower() in {BrokerScheme.GATEWAY, BrokerScheme.GATEWAY_TLS}:
+            # A key that was written where a user stands is a key all the same.
+            credentials = f"{user if colon else ''}:{MASK}"
     place, question, query = place.partition("?")
     masked_query = "&".join(
         f"{name}={MASK}" if _is_secret(name) else f"{name}{equals}{value}"
@@ -234,7 +249,8 @@ def masked_url(url: str) -> str:
 
 
 def _is_secret(name: str) -> bool:
-    return "password" in unquote(name).lower()
+    lowered = unquote(name).lower()
+    return "password" in lowered or lowered in {"key", "api_key", "apikey", "token"}
 
 
 def _printable(text: str) -> str:
@@ -267,6 +283,15 @@ def _check_server(parts: SplitResult, kind: BrokerScheme, port: int | None, show
         if not re.fullmatch(r"/?|/[0-9]+", parts.path):
             raise BrokerConfigError(f"{shown}: {parts.path[1:]!r} is not the number of a database; end it in /0")
     _check_options(parts.query, kind, shown)
+
+
+def _check_gateway(parts: SplitResult, port: int | None, shown: str) -> None:
+    if not parts.hostname or port == 0:
+        raise BrokerConfigError(f"{shown} names no host; write {parts.scheme}://HOST:8000")
+    if parts.username:
+        raise BrokerConfigError(f"{shown}: a gateway knows keys and no users; write {parts.scheme}://:KEY@HOST")
+    if parts.query or parts.fragment:
+        raise BrokerConfigError(f"{shown} ends in ?... or #..., which the address of a gateway does not")
 
 
 def _check_options(query: str, kind: BrokerScheme, shown: str) -> None:

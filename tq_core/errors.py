@@ -186,12 +186,6 @@ class BrokerConfigError(BrokerError):
     code = "broker_config"
 
 
-class NotYetSupportedError(BrokerConfigError):
-    """The address is understood, and this version does not serve it yet."""
-
-    code = "not_yet_supported"
-
-
 # --- inside handlers ---
 
 

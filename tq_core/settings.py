@@ -97,7 +97,6 @@ def resolve_broker(
 
     Raises:
         BrokerConfigError: An address, the file or the context's name is wrong, or nothing is set and TQ_REQUIRE_URL is.
-        NotYetSupportedError: The address is one that this version does not serve.
         InvalidInputError: Both an address and a context were given.
     """
     if url and context:

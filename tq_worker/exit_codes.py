@@ -16,7 +16,7 @@ REFUSED = 5
 
 def exit_code_of(error: errors.TqError) -> int:
     """The exit code of what kept a node from running."""
-    if isinstance(error, errors.RefusedError | errors.NotYetSupportedError):
+    if isinstance(error, errors.RefusedError):
         return REFUSED
     if isinstance(error, errors.BrokerError):
         return UNREACHABLE

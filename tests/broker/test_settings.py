@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tq_core.broker_url import BrokerScheme, parse_hosts
-from tq_core.errors import BrokerConfigError, InvalidInputError, NotYetSupportedError
+from tq_core.errors import BrokerConfigError, InvalidInputError
 from tq_core.settings import RetryDefaults, config_file, contexts, resolve_broker, retry_defaults
 
 CONFIG = """
@@ -239,9 +239,25 @@ def test_addresses_of_several_hosts_that_cannot_be_right_are_refused(url: str, w
         resolve_broker(url, environ={})
 
 
-def test_the_address_of_a_gateway_is_told_from_that_of_a_broker() -> None:
-    with pytest.raises(NotYetSupportedError, match="the address of a gateway"):
-        resolve_broker("https://gateway.example.org", environ={})
+def test_the_address_of_a_gateway_never_shows_its_key() -> None:
+    address = resolve_broker("https://:hidden@gateway.example.org/tq/", environ={})
+    assert address.scheme is BrokerScheme.GATEWAY_TLS
+    assert address.display_url == "https://:***@gateway.example.org/tq/"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://hidden@gateway.example.org", "keys and no users"),
+        ("https://", "names no host"),
+        ("http://:hidden@gateway:0", "names no host"),
+        ("http://:hidden@gateway/?key=hidden", "ends in"),
+    ],
+)
+def test_addresses_of_gateways_that_cannot_be_right_are_refused(url: str, words: str) -> None:
+    with pytest.raises(BrokerConfigError, match=words) as caught:
+        resolve_broker(url, environ={})
+    assert "hidden" not in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,6 @@ _BY_ERROR: tuple[tuple[type[errors.TqError], ExitCode], ...] = (
     (errors.RefusedError, ExitCode.REFUSED),
     (errors.NotFoundError, ExitCode.NOT_FOUND),
     (errors.WaitTimeoutError, ExitCode.WAIT_TIMEOUT),
-    (errors.NotYetSupportedError, ExitCode.REFUSED),
     (errors.BrokerError, ExitCode.UNREACHABLE),
 )
 """The first class that fits counts."""

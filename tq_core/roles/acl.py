@@ -11,6 +11,7 @@ import enum
 import functools
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tq_core import names
 from tq_core.errors import InvalidInputError
@@ -75,13 +76,26 @@ def acl_line(role: Role, user: str, *, queues: Sequence[str] = ()) -> str:
     return f"ACL SETUSER {user} reset on {' '.join(_keys(role, queues))} {allowed}"
 
 
+class Sends(NamedTuple):
+    """What a role sends by itself."""
+
+    commands: frozenset[str]
+    """In lower case."""
+    scripts: frozenset[str]
+
+
+def sends(role: Role) -> Sends:
+    """The plain commands and the scripts that a role sends."""
+    sent, scripts = _OF_ROLE[role]
+    if role is Role.WORKER:
+        scripts = [name for name in script_loader.script_names() if name not in _STEERS]
+    return Sends(frozenset(sent), frozenset(scripts or script_loader.script_names()))
+
+
 def commands(role: Role) -> list[str]:
     """The commands that a role sends, or that scripts which it sends call; sorted."""
-    sent, scripts = _OF_ROLE[role]
-    everything = script_loader.script_names()
-    if role is Role.WORKER:
-        scripts = [name for name in everything if name not in _STEERS]
-    called = frozenset[str]().union(*(_called(script) for script in scripts or everything))
+    sent, scripts = sends(role)
+    called = frozenset[str]().union(*(_called(script) for script in scripts))
     # Scripts that only read hold functions, too, that they do not call.
     return sorted({*_CONNECTION, *sent, *(called - _WRITES if role is Role.VIEWER else called)})
 

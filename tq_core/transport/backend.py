@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tq_core.broker.memory import async_memory_client, memory_client
-from tq_core.broker_url import BrokerScheme
+from tq_core.broker_url import BrokerScheme, is_loopback
 from tq_core.settings import BrokerAddress
 from tq_core.transport import connection
 from tq_core.transport.connection import Endpoint
@@ -67,6 +67,8 @@ def open_endpoint(address: BrokerAddress, *, client_name: str = "tq") -> OpenBro
         case BrokerScheme.MEMORY:
             return OpenBroker(_memory_endpoint(address), address, notice)
     endpoint = connection.endpoint(address.url, display=address.display_url, client_name=client_name)
+    if address.scheme is BrokerScheme.GATEWAY and not is_loopback(address.url):
+        notice = notice or f"{address.display_url}: key and tasks go over the network unencrypted; use https://"
     return OpenBroker(endpoint, address, notice)
 
 

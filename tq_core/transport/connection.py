@@ -73,6 +73,8 @@ def endpoint(
         return _sentinel_endpoint(url, display, client_name)
     if scheme.endswith("+cluster"):
         return _cluster_endpoint(url, display, client_name)
+    if scheme in ("http", "https"):
+        return _gateway_endpoint(url, display)
 
     def open_async(timeout_s: float, is_shared: bool) -> redis.asyncio.Redis:
         return redis.asyncio.Redis.from_url(
@@ -126,6 +128,21 @@ def _cluster_endpoint(url: str, display: str, client_name: str) -> Endpoint:
         return ClusterClient(seeds, node)
 
     return Endpoint(display=display, open_async=open_async, open_sync=open_sync, is_cluster=True)
+
+
+def _gateway_endpoint(url: str, display: str) -> Endpoint:
+    from tq_core.transport.remote.answers import gateway_address
+    from tq_core.transport.remote.clients import AsyncGatewayClient, GatewayClient
+
+    address = gateway_address(url, display=display)
+
+    def open_async(timeout_s: float, _is_shared: bool) -> Any:
+        return AsyncGatewayClient(address, timeout_s)
+
+    def open_sync(timeout_s: float) -> Any:
+        return GatewayClient(address, timeout_s)
+
+    return Endpoint(display=display, open_async=open_async, open_sync=open_sync)
 
 
 def _sentinel_endpoint(url: str, display: str, client_name: str) -> Endpoint:
@@ -288,6 +305,8 @@ def _cure(text: str, display: str) -> str:
         return "name the authority of its certificate, ?ssl_ca_certs=FILE, and the host that the certificate is for"
     if display.startswith("rediss:"):
         return "is Redis running there, does it speak TLS, and are the files there that the address names?"
+    if display.startswith(("http:", "https:")):
+        return "is a gateway running there, and can it reach its broker?"
     if "closed by server" in text or "reset by peer" in text:
         return "is Redis running there? Where it speaks TLS, write rediss://"
     return "is Redis running there?"

@@ -287,6 +287,16 @@ class AsyncRunner:
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
 
+    async def exchange(self, steps: Sequence[Script | Command]) -> list[Any]:
+        """The replies to some steps of one round trip, errors among them; for whoever passes them on.
+
+        Nothing is sent again.
+
+        Raises:
+            redis.exceptions.RedisError, OSError: some of it or none may have been done.
+        """
+        return await self._batch(await self._connected(), steps)
+
     async def aclose(self) -> None:
         """Closes this event loop's connections; the next flow opens new ones."""
         clients = self._clients.pop(asyncio.get_running_loop(), None)

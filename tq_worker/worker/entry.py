@@ -219,4 +219,6 @@ def _load(setup: frames.Setup) -> tuple[BrokerAddress, LoadedApps]:
             f"{told.display_url} lives inside one process and cannot be shared: use embedded:// or redis://, or "
             "tq_worker.inline.InlineWorker inside your program"
         )
+    if told.scheme.is_gateway:
+        raise RefusedError(f"{told.display_url} is a gateway: workers need the broker itself, redis://…")
     return told, apps

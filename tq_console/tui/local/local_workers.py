@@ -168,6 +168,8 @@ class LocalWorkers:
             return "this console is read-only: no worker is started"
         if self._address.scheme is BrokerScheme.MEMORY:
             return "a memory:// broker lives inside this program: no other process can serve it"
+        if self._address.scheme.is_gateway:
+            return "workers need the broker itself, and this console sees a gateway: start them where the broker is"
         return ""
 
     @property

@@ -1,0 +1,1 @@
+"""Consoles and commands that reach their broker through the gateway."""

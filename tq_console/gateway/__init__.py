@@ -1,0 +1,1 @@
+"""The HTTP gateway: everything that programs and remote operators ask for."""

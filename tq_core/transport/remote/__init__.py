@@ -1,0 +1,1 @@
+"""A broker behind tq's HTTP gateway: the same steps, sent over HTTP."""
