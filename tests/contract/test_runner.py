@@ -94,13 +94,14 @@ class Runs:
 
 
 @pytest.fixture(params=["sync", "async"])
-def new_runs(request: pytest.FixtureRequest) -> Iterator[Any]:
+def new_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Makes runners: new_runs(url, retry_for_s=..., answer_s=...)."""
     made: list[Runs] = []
 
     def make(url: str, *, retry_for_s: float = 5.0, answer_s: float | None = None) -> Runs:
         endpoint = connection.endpoint(url, display="the-broker")
         if answer_s is not None:
+            monkeypatch.setattr(connection, "ANSWER_TIMEOUT_S", answer_s)  # of its lines
             patient = endpoint
             endpoint = dataclasses.replace(
                 endpoint,
