@@ -30,6 +30,16 @@ class InvalidInputError(TqError):
     code = "invalid_input"
 
 
+class InvalidQueryError(InvalidInputError):
+    """A query over tasks cannot be read; `position` is the character, counted from 0, from which on it cannot."""
+
+    code = "invalid_query"
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        super().__init__(message)
+        self.position = position
+
+
 class InvalidArgumentsError(InvalidInputError):
     """A task's arguments do not fit its type's schema; `problems` maps a field to what is wrong."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from pathlib import Path
 
 from tests.cli.conftest import Tq
 from tests.queue_driver import START_MS, QueueDriver
@@ -179,6 +181,32 @@ def test_wait_prints_the_result_and_tells_failure_by_its_exit_code(tq: Tq, mail:
     assert tq.ok("tasks", "wait", good).out == "[1,2]\n"
     assert tq("tasks", "wait", bad).code == 1
     assert tq("tasks", "wait", mail.put_one(), "--timeout", "20ms").code == 6
+
+
+def test_a_query_lists_and_exports_what_fits(tq: Tq, mail: QueueDriver, tmp_path: Path) -> None:
+    ids = [mail.put_one({"user": {"id": n}, "password": "hunter2"}) for n in (41, 42)]
+    mail.fail(mail.take_one(), verdict="fatal", detail={"type": "Refused", "message": 'a "b", c'})
+    assert [r["id"] for r in tq.ok("tasks", "list", "args.user.id>41 -state:failed", "--json").records] == [ids[1]]
+    assert tq.ok("tasks", "list", "hunter2", "--json").lines == []
+    assert tq("tasks", "list", "args.password=hunter2").code == 2
+    refused = tq("tasks", "list", "state:failed OR")
+    assert (refused.code, "at 16: expected a condition" in refused.err) == (2, True)
+    assert tq("tasks", "list", "a", "--filter", "b").code == 2
+    assert "groups have" in tq("dlq", "groups", "--filter", "age:>1m").err
+
+    path = tmp_path / "out.csv"
+    ran = tq.ok("tasks", "export", "state:failed OR state:pending", "--output", str(path))
+    assert ran.err == "tq: 2 tasks exported\n"
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert (rows[0]["id"], rows[0]["state"], rows[0]["worker_id"]) == (ids[1], "pending", "")
+    assert json.loads(rows[1]["error"])["message"] == 'a "b", c'
+    assert json.loads(rows[1]["args"]) == {"user": {"id": 41}, "password": "***"}
+    assert [r["id"] for r in tq.ok("tasks", "export", "--filter", "state:failed").records] == [ids[0]]
+
+    # A query that names states says which are acted on.
+    assert tq("tasks", "retry", "--filter", "state:pending").code == 2
+    assert tq.ok("tasks", "delete", "--filter", "state:failed Refused", "--yes").out == "1 task deleted\n"
+    assert mail.depths() == {"pending": 1}
 
 
 def test_a_plain_word_of_a_filter_may_be_anywhere(tq: Tq, mail: QueueDriver) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from tests.queue_driver import START_MS, QueueDriver
 from tq_core.errors import InvalidInputError, NotFoundError
-from tq_core.model import TaskState, TaskView
-from tq_core.roles import consumer, inspector, operator, registry
+from tq_core.model import TaskState
+from tq_core.query.query import parse_query
+from tq_core.roles import consumer, inspector, operator, registry, search
 from tq_core.roles.producer import new_task
 
 # --- stats ---
@@ -298,17 +299,46 @@ def test_a_search_is_honest_about_what_it_did_not_read(q: QueueDriver) -> None:
     sent = q.put_many(450)
     q.complete(*q.take(50))
 
-    def even(task: TaskView) -> bool:
-        return bool((task.args or {})["n"] % 2 == 0)
+    even = parse_query("args.n:*0 | args.n:*2 | args.n:*4 | args.n:*6 | args.n:*8")
 
-    found = q.run(inspector.search([q.queue], list(TaskState), even, limit=1000))
-    assert (len(found.tasks), found.searched, found.total) == (225, 450, 450)
-    cut = q.run(inspector.search([q.queue], list(TaskState), even, limit=1000, search_max=300))
-    assert (len(cut.tasks), cut.searched, cut.total) == (150, 300, 450)
-    first = q.run(inspector.search([q.queue], list(TaskState), even, limit=3))
+    found = q.run(search.find([q.queue], list(TaskState), even, limit=1000, look_max=1000))
+    assert (len(found.tasks), found.search.looked, found.search.total) == (225, 450, 450)
+    assert (found.search.is_done, found.unread) == (True, 0)
+    cut = q.run(search.find([q.queue], list(TaskState), even, limit=1000, look_max=300))
+    assert (len(cut.tasks), cut.search.looked, cut.search.total) == (150, 300, 450)
+    first = q.run(search.find([q.queue], list(TaskState), even, limit=3, look_max=1000))
     assert [t.id for t in first.tasks] == [sent[50], sent[52], sent[54]]
-    assert first.total == 450
-    assert first.searched < 450
+    assert first.search.total == 450
+    assert first.search.looked < 450
+    assert not first.search.is_done
+
+
+def test_a_search_goes_on_where_it_stopped_and_takes_lists_in_turn(q: QueueDriver) -> None:
+    q.put_many(130)
+    q.fail(*q.take(1), verdict="fatal")
+    other = q.beside("other")
+    other.put_many(30)
+    begun = q.run(search.begin(None, list(TaskState), parse_query("-state:completed")))
+    assert begun.total == 160
+    seen: list[str] = []
+    for _ in range(9):
+        found = q.run(search.go_on(begun, lambda _task: True, look_max=40, find_max=40))
+        begun = found.search
+        seen += [task.id for task in found.tasks]
+        if len(seen) == 40:
+            assert {task.queue for task in found.tasks} == {q.queue, "other"}
+            # What was read last may go.
+            q.run(operator.discard([seen[-1]], actor="ann", action="delete"))
+    assert begun.is_done
+    assert len(seen) == len(set(seen)) == 160
+
+
+def test_arguments_that_are_too_long_to_be_read_are_said_to_be_unknown(q: QueueDriver) -> None:
+    q.put_one({"text": "x" * 300})
+    found = q.run(
+        search.find([q.queue], list(TaskState), parse_query("-y! args:z"), limit=9, look_max=9, payload_max=100)
+    )
+    assert (found.tasks, found.unread) == ((), 1)
 
 
 def test_a_search_keeps_to_the_states_asked_for(q: QueueDriver) -> None:
@@ -316,8 +346,8 @@ def test_a_search_keeps_to_the_states_asked_for(q: QueueDriver) -> None:
     task = q.take_one()
     q.fail(task, verdict="fatal")
 
-    found = q.run(inspector.search(None, [TaskState.FAILED], lambda _t: True))
-    assert ([t.id for t in found.tasks], found.searched, found.total) == ([task.id], 1, 1)
+    found = q.run(search.find(None, [TaskState.FAILED], parse_query("work"), limit=9, look_max=9))
+    assert ([t.id for t in found.tasks], found.search.looked, found.search.total) == ([task.id], 1, 1)
 
 
 # --- why ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.queue_driver import QueueDriver
@@ -162,6 +163,28 @@ def test_a_job_that_cannot_be_read_is_left_or_ended_as_failed(q: QueueDriver) ->
 
     assert (finish(q, newer).status, finish(q, newer).job) == ("open", None)
     assert finish(q, bad).status == "failed"
+
+
+def test_a_filter_of_the_language_is_written_so_that_older_workers_leave_the_job(q: QueueDriver) -> None:
+    q.put_one({"user": {"id": 42}})
+    q.put_one({"user": {"id": 7}})
+    q.clock.advance(60_000)
+    job = Job(action="cancel", states=(TaskState.PENDING,), filter="age:>30s NOT args.user.id=7")
+    job_id = start(q, job)
+    late = q.put_one({"user": {"id": 1}})
+    spec = q.raw.hget(q.key("jobs"), job_id)
+    # Before the language a filter was a text, and what cannot be decoded is left to others.
+    assert msgspec.json.decode(spec)["filter"] == {"query": "age:>30s NOT args.user.id=7"}
+    q.clock.advance(60_000)
+    found = finish(q, job_id)
+    assert (found.status, found.done, found.job and found.job.words) == ("done", 1, "age:>30s NOT args.user.id=7")
+    assert q.state(late) is TaskState.PENDING
+
+    # What meant something else when it was written is refused, not read anew.
+    old = start(q, Job(action="delete", states=(TaskState.PENDING,), filter="nothing"))
+    q.raw.hset(q.key("jobs"), old, '{"action":"delete","states":["pending"],"filter":"-invoice"}')
+    assert finish(q, old).status == "failed"
+    assert q.depths() == {"pending": 2, "cancelled": 1}
 
 
 def test_a_new_priority_keeps_the_age_and_leaves_what_runs_or_ended(q: QueueDriver) -> None:

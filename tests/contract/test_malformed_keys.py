@@ -17,6 +17,7 @@ from tests.queue_driver import QueueDriver
 from tq_core.errors import BrokerError, TqError
 from tq_core.keyspace import keys
 from tq_core.model import TaskOptions, TaskState
+from tq_core.query.query import parse_query
 from tq_core.roles import (
     audit,
     browser,
@@ -31,6 +32,7 @@ from tq_core.roles import (
     readiness,
     registry,
     schedules,
+    search,
 )
 from tq_core.transport.steps import Flow
 
@@ -76,7 +78,7 @@ def readers(q: QueueDriver, ids: dict[str, str]) -> dict[str, Callable[[], Flow[
         "stats": inspector.stats,
         "list": inspector.list_tasks,
         "show": lambda: inspector.show(list(ids.values())),
-        "search": lambda: inspector.search(None, tuple(TaskState), lambda task: "x" in task.type),
+        "search": lambda: search.find(None, tuple(TaskState), parse_query("type:*x*"), limit=50, look_max=10_000),
         "groups": inspector.groups,
         **{f"window {s}": lambda s=s: browser.window([q.queue, "other"], s) for s in TaskState},  # type: ignore[misc]
         "schedules": schedules.schedules,

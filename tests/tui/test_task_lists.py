@@ -181,7 +181,7 @@ async def test_the_filter_finds_and_says_how_far_it_looked(q: QueueDriver) -> No
         await console.until(lambda: console.table.total == 1, "the one that fits")
         await console.until_shown("(searched 2 of 2)")
         await console.press("slash", *"type:", "enter")
-        await console.until(lambda: any("write" in toast for toast in console.toasts), "the refusal")
+        await console.until(lambda: any("expected a value" in toast for toast in console.toasts), "the refusal")
         await console.press("escape", "escape")
         await console.until(lambda: console.table.total == 2, "the whole list")
 

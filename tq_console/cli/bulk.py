@@ -11,15 +11,16 @@ import click
 from tq_console.cli.acting import tell_undo
 from tq_console.cli.confirm import YES, confirm
 from tq_console.cli.exit_codes import ExitCode
-from tq_console.cli.filters import FILTER
+from tq_console.cli.filters import FILTER, HELP
 from tq_console.cli.progress import Interrupted, Progress
 from tq_console.cli.values import STATE
 from tq_console.view.formats import plural
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation
+    from tq_core.model import TaskState
+    from tq_core.query.query import TaskQuery
     from tq_core.roles.jobs import Action, Part
-    from tq_core.roles.task_filter import TaskFilter
 
 POLL_S = 0.1
 PARTS = 5
@@ -44,7 +45,7 @@ _OPTIONS = (
         "-f",
         "words",
         type=FILTER,
-        help="Instead of ids: words that must all fit, type:… queue:… error:… reason:… id:… worker:…, with *; or text.",
+        help=f"Instead of ids: t{HELP[1:]}",
     ),
     click.option("--queue", "-q", "queues", multiple=True, help="With --filter: only this queue; may be given again."),
     click.option(
@@ -76,11 +77,30 @@ def is_chosen_by_filter(task_ids: Sequence[str], chosen: dict[str, Any]) -> bool
     return not task_ids
 
 
+def states_of(action: Action, words: TaskQuery | None) -> tuple[TaskState, ...]:
+    """The states that a query names of those to which an action goes; empty where it names none.
+
+    Raises:
+        InvalidInputError: it names only states to which it does not go.
+    """
+    from tq_core.errors import InvalidInputError
+    from tq_core.roles.jobs import ALL_STATES
+
+    if words is None or not words.names_state:
+        return ()
+    found = tuple(state for state in ALL_STATES[action] if state in words.states)
+    if not found:
+        raise InvalidInputError(
+            f"{words.text!r} fits no task that can be chosen to {action}: use {', '.join(ALL_STATES[action])}"
+        )
+    return found
+
+
 def run_job(
     invocation: Invocation,
     *,
     action: Action,
-    words: TaskFilter | None,
+    words: TaskQuery | None,
     queues: Sequence[str],
     states: Sequence[str],
     why: str,
@@ -114,7 +134,7 @@ def run_job(
         out.talk("tq: no task is in such a state: nothing to do")
         return ExitCode.OK
     if not is_sure:
-        what = f"{action} what fits {job.filter!r} of {plural(total, 'task')} ({', '.join(states)})"
+        what = f"{action} what fits {job.words!r} of {plural(total, 'task')} ({', '.join(states)})"
         confirm(invocation, what=what, is_sure=False, can_undo=action in ("cancel", "delete", "move"))
     job_id = invocation.change(jobs.start(meant, job))
     if is_background:

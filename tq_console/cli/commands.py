@@ -52,8 +52,10 @@ class _WithExamples(click.Command):
     examples: str
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the examples as they stand."""
+        """Writes what else is to be known, and the examples, as they stand."""
         del ctx
+        for line in (self.epilog or "").splitlines():
+            formatter.write(f"  {line}\n")
         if self.examples:
             with formatter.section("Examples"):
                 for line in self.examples.splitlines():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ from tq_console.cli.bulk import BACKGROUND, run_job
 from tq_console.cli.commands import Group
 from tq_console.cli.confirm import YES, confirm
 from tq_console.cli.exit_codes import ExitCode
-from tq_console.cli.filters import FILTER
+from tq_console.cli.exporting import into_a_file
+from tq_console.cli.filters import FILTER, HELP
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.progress import Progress
 from tq_console.cli.tasks import print_tasks, show_task
@@ -21,10 +22,11 @@ from tq_console.view.formats import age, count, plural
 from tq_console.view.tables import Column
 
 if TYPE_CHECKING:
+    from tq_console.view.export import Form
     from tq_core.keyspace.wire import Group as FailedAlike
     from tq_core.model import TaskView
+    from tq_core.query.query import TaskQuery
     from tq_core.roles.operator import Bulk, Done
-    from tq_core.roles.task_filter import TaskFilter
 
 QUEUES = click.option("--queue", "-q", "queues", multiple=True, help="Only this queue; may be given again.")
 WORDS = click.option(
@@ -32,7 +34,7 @@ WORDS = click.option(
     "-f",
     "words",
     type=FILTER,
-    help="Words that must all fit: type:… queue:… error:… reason:… id:… worker:…, with *; or plain text.",
+    help=HELP,
 )
 
 
@@ -60,7 +62,7 @@ def dlq() -> None:
 @WORDS
 @click.option("--limit", "-n", default=50, show_default=True, type=click.IntRange(1), help="How many at most.")
 @click.pass_obj
-def list_failed(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFilter | None, limit: int) -> None:
+def list_failed(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskQuery | None, limit: int) -> None:
     """List failed tasks, the newest failure first."""
     from tq_console.cli.task_reading import find_tasks
 
@@ -78,7 +80,7 @@ def list_failed(invocation: Invocation, /, *, queues: tuple[str, ...], words: Ta
 @QUEUES
 @WORDS
 @click.pass_obj
-def groups(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFilter | None) -> None:
+def groups(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskQuery | None) -> None:
     """Count the failed tasks that failed alike, the most frequent first.
 
     Alike: the same exception from the same function, with the same message but for numbers, ids and quoted values. The
@@ -89,7 +91,8 @@ def groups(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFil
     from tq_core.roles import inspector, registry
 
     found = invocation.run(inspector.groups(known_queues(invocation, queues)))
-    shown = [g for g in found.groups if words is None or words.matches(_as_task(g))]
+    fits = _of_groups(words) if words else None
+    shown = [g for g in found.groups if fits is None or fits(_as_task(g))]
     out, masker = invocation.out, invocation.masker
     if out.is_json:
         for g in shown:
@@ -130,6 +133,18 @@ def groups(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFil
         out.table(columns, rows, empty="nothing failed")
     if len(found.groups) < found.total:
         out.talk(f"tq: these are {len(found.groups):,} of {found.total:,} groups")
+
+
+def _of_groups(words: TaskQuery) -> Callable[[TaskView], bool]:
+    """The query as a function of a group.
+
+    Raises:
+        UsageError: it asks for what only single tasks have.
+    """
+    if other := sorted(words.keys - {"", "state", "type", "queue", "error", "reason"}):
+        text = f"groups have type, queue, error and reason, and no {', '.join(other)}: see `tq dlq list --filter`"
+        raise click.UsageError(text, click.get_current_context())
+    return words.matcher(0)
 
 
 def _as_task(group: FailedAlike) -> TaskView:
@@ -185,7 +200,7 @@ def retry(
     task_ids: tuple[str, ...],
     is_all: bool,
     group: str | None,
-    words: TaskFilter | None,
+    words: TaskQuery | None,
     queues: tuple[str, ...],
     is_background: bool,
     why: str,
@@ -283,7 +298,7 @@ def discard(
     *,
     task_ids: tuple[str, ...],
     is_all: bool,
-    words: TaskFilter | None,
+    words: TaskQuery | None,
     queues: tuple[str, ...],
     why: str,
     is_sure: bool,
@@ -338,45 +353,34 @@ def _discard_all(invocation: Invocation, queues: tuple[str, ...], why: str, *, i
     has_reveal=True,
     examples="""
         tq dlq export > failed.ndjson
-        tq dlq export --filter 'type:send_mail' --output mail.ndjson --reveal
+        tq dlq export --filter 'type:send_mail ended:<1d' --output mail.csv --reveal
     """,
 )
 @QUEUES
 @WORDS
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@into_a_file
 @click.pass_obj
 def export(
-    invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskFilter | None, output: Path | None
+    invocation: Invocation,
+    /,
+    *,
+    queues: tuple[str, ...],
+    words: TaskQuery | None,
+    output: Path | None,
+    form: Form | None,
 ) -> None:
-    """Print every failed task whole, as JSON lines."""
-    from tq_console.cli.task_reading import each_task, reveal_all
-    from tq_console.view.records import task_record
-    from tq_console.view.text import json_line
+    """Print every failed task whole, as JSON lines or CSV, the newest failure first."""
+    from tq_console.cli.exporting import export_tasks
     from tq_core.model import TaskState
 
-    depths = _failed_depths(invocation, queues)
-    reveal_all(invocation, depths)
-    total = None if words else sum(depths.values())
-    with ExitStack() as stack:
-        progress = stack.enter_context(Progress("exported", total=total))
-        file = stack.enter_context(output.open("w", encoding="utf-8")) if output else None
-        for task in each_task(invocation, list(depths), TaskState.FAILED):
-            if words and not words.matches(task):
-                continue
-            record = task_record(task, invocation.masker)
-            if file:
-                file.write(json_line(record) + "\n")
-            else:
-                invocation.out.record(record)
-            progress.advance(1)
-    invocation.out.talk(f"tq: {plural(progress.done, 'task')} exported")
+    export_tasks(invocation, queues=queues, states=[TaskState.FAILED], words=words, output=output, form=form)
 
 
 def _check_choice(
     task_ids: tuple[str, ...],
     *,
     is_all: bool,
-    words: TaskFilter | None,
+    words: TaskQuery | None,
     queues: tuple[str, ...],
     group: str | None = None,
 ) -> None:
@@ -389,7 +393,7 @@ def _check_choice(
 
 
 def _chosen(
-    invocation: Invocation, task_ids: tuple[str, ...], words: TaskFilter | None, queues: tuple[str, ...]
+    invocation: Invocation, task_ids: tuple[str, ...], words: TaskQuery | None, queues: tuple[str, ...]
 ) -> list[str]:
     """The ids that were named, each known to be in the DLQ, or those that the filter fits.
 
@@ -403,7 +407,7 @@ def _chosen(
 
     if words:
         named = known_queues(invocation, queues or ((words.queue,) if words.queue else ()))
-        ids = invocation.run(operator.matching(named, TaskState.FAILED, words.matches, limit=SEARCH_MAX))
+        ids = invocation.run(operator.matching(named, TaskState.FAILED, words, limit=SEARCH_MAX))
         if len(ids) >= SEARCH_MAX:
             invocation.out.talk(f"tq: more than {SEARCH_MAX:,} tasks fit; these are the first")
         return ids

@@ -1,26 +1,54 @@
-"""The filter of tasks as an option of a command."""
+"""Which tasks are meant: a query as an argument or option of a command."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from tq_core.errors import InvalidInputError
-from tq_core.roles.task_filter import TaskFilter, parse_filter
+
+if TYPE_CHECKING:
+    from tq_core.query.query import TaskQuery
+
+HELP = "Tasks that fit a query such as 'type:mail* error:timeout age:>10m NOT queue:a'; see `tq tasks list -h`."
+LANGUAGE = """
+QUERY chooses tasks; conditions must all hold, unless joined by OR:
+  state:failed  type:mail*  queue:a  reason:poison  worker:w3*  id:*k3f9
+  error:timeout  invoice            text in the error; text anywhere
+  age:>10m  ended:<1h  took:>5s     ms s m h d w; age is since the enqueue
+  attempt:>2  priority:high
+  args.user.id=42  result.code:5*   = is exact, : takes * and ?, > < compare
+  NOT x  -x  a OR b  a | b  (a b) "quoted text"
+Secret fields cannot be searched for."""
 
 
 class Filter(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
-    """A filter of tasks."""
+    """A query over tasks."""
 
-    name = "words"
+    name = "query"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> TaskFilter:
-        """The parsed filter."""
-        if isinstance(value, TaskFilter):
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> TaskQuery:
+        """The parsed query."""
+        from tq_core.query.query import TaskQuery, parse_query
+
+        if isinstance(value, TaskQuery):
             return value
         try:
-            return parse_filter(str(value))
+            return parse_query(str(value))
         except InvalidInputError as error:
             self.fail(error.message, param, ctx)
 
 
 FILTER = Filter()
+
+
+def one_of(query: TaskQuery | None, words: TaskQuery | None) -> TaskQuery | None:
+    """The query, as an argument or as an option.
+
+    Raises:
+        UsageError: it was given both ways.
+    """
+    if query is not None and words is not None:
+        raise click.UsageError("give QUERY or --filter, not both", click.get_current_context())
+    return query or words

@@ -91,7 +91,7 @@ def _record(parts: Sequence[Part]) -> dict[str, Any]:
         "action": job.action if job else None,
         "queues": [part.queue for part in parts],
         "states": list(job.states) if job else [],
-        "filter": job.filter if job else "",
+        "filter": job.words if job else "",
         "priority": job.priority if job else None,
         "by": job.by if job else None,
         "why": job.why if job else "",

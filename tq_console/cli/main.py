@@ -25,7 +25,7 @@ COMMANDS = {
     "submit": ("tq_console.cli.submit:submit", "Enqueue a task and print its id."),
     "tasks": (
         "tq_console.cli.tasks:tasks",
-        "List, show, retry, cancel, kill, delete, reprioritise, move tasks, or wait for one.",
+        "List, show, export, retry, cancel, kill, delete, reprioritise, move tasks, or wait for one.",
     ),
     "dlq": ("tq_console.cli.dlq:dlq", "See, retry, discard, export what failed for good."),
     "undo": (

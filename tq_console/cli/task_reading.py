@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tq_console.view.formats import plural
 from tq_core.errors import NotFoundError
 from tq_core.model import TaskState, TaskView
 from tq_core.names import nearest
-from tq_core.roles import inspector, operator
+from tq_core.roles import inspector, operator, search
 from tq_core.roles.registry import queue_numbers
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation
-    from tq_core.roles.task_filter import TaskFilter
+    from tq_core.query.query import TaskQuery
 
 WHOLE_PAYLOAD_BYTES = 4 * 1024 * 1024
 SEARCH_MAX = 100_000
-EXPORT_PAGE = 100
 
 
 def known_queues(invocation: Invocation, queues: Sequence[str]) -> list[str] | None:
@@ -43,36 +43,36 @@ def find_tasks(
     *,
     queues: Sequence[str],
     states: Sequence[str],
-    words: TaskFilter | None,
+    words: TaskQuery | None,
     limit: int,
 ) -> tuple[list[TaskView], str]:
     """Tasks to list, and what is to be said about those that are not listed."""
     named = known_queues(invocation, [*queues, *([words.queue] if words and words.queue and not queues else [])])
-    wanted = [TaskState(state) for state in states] or list(TaskState)
+    wanted = [TaskState(state) for state in states] or list(words.states if words else TaskState)
     if words is None and limit <= inspector.PAGE_MAX:
         page = invocation.run(inspector.list_tasks(named, wanted, limit=limit, payload_max=inspector.SHOW_BYTES))
         found, total = list(page.tasks), page.total
+        unread = 0
+        looked = total
     else:
-        matches = words.matches if words else _any
-        search_max = SEARCH_MAX if words else limit
-        result = invocation.run(inspector.search(named, wanted, matches, limit=limit, search_max=search_max))
-        found, total = list(result.tasks), result.total
-        if words:
-            total = len(found) if result.searched >= total else total
+        look_max = SEARCH_MAX if words else limit
+        result = invocation.run(search.find(named, wanted, words, limit=limit, look_max=look_max))
+        found, total, unread = sorted(result.tasks, key=inspector.list_place), result.search.total, result.unread
+        looked = result.search.looked
+        if words and result.search.is_done:
+            total = len(found)
     talk = ""
     if total > len(found):
         shown = f"{len(found):,} of {total:,} tasks" if words is None else f"the first {len(found):,} that fit"
         talk = f"tq: {shown} shown; --limit shows more"
         if words is not None and len(found) < limit:
-            talk = f"tq: {len(found):,} fit among the {SEARCH_MAX:,} tasks that were read, of {total:,}"
+            talk = f"tq: {len(found):,} fit among the {looked:,} tasks that were read, of {total:,}"
+    if unread:
+        hint = f"of {plural(unread, 'task')} it is not known whether they fit: too long to be read here, or sealed"
+        talk = f"{talk}\ntq: {hint}" if talk else f"tq: {hint}"
     if invocation.is_json:
         found = whole(invocation, found)
     return found, talk
-
-
-def _any(task: TaskView) -> bool:
-    del task
-    return True
 
 
 def whole(invocation: Invocation, found: list[TaskView]) -> list[TaskView]:
@@ -113,17 +113,3 @@ def print_records(invocation: Invocation, task_ids: Sequence[str]) -> None:
     reveal(invocation, found)
     masker = invocation.masker
     invocation.out.records(task_record(task, masker) for task in found)
-
-
-def each_task(invocation: Invocation, queues: Sequence[str], state: TaskState) -> Iterator[TaskView]:
-    """Every task of one state with its whole arguments, read page by page, oldest first."""
-    for queue in queues:
-        offset = 0
-        while True:
-            page = invocation.run(
-                inspector.page(queue, state, offset=offset, limit=EXPORT_PAGE, payload_max=inspector.SHOW_BYTES)
-            )
-            if not page.tasks:
-                break
-            yield from whole(invocation, list(page.tasks))
-            offset += len(page.tasks)

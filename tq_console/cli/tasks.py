@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tq_console.cli.acting import WHY, act, read_ids
-from tq_console.cli.bulk import is_chosen_by_filter, run_job, with_filter
+from tq_console.cli.bulk import is_chosen_by_filter, run_job, states_of, with_filter
 from tq_console.cli.commands import Group
-from tq_console.cli.filters import FILTER
+from tq_console.cli.exporting import into_a_file
+from tq_console.cli.filters import FILTER, LANGUAGE, one_of
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.output import state_cell
 from tq_console.cli.values import DURATION, PRIORITY, STATE
@@ -20,10 +21,13 @@ from tq_console.view.tables import Column
 from tq_console.view.text import fit, visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tq_console.cli.exit_codes import ExitCode
+    from tq_console.view.export import Form
     from tq_core.model import TaskView
+    from tq_core.query.query import TaskQuery
     from tq_core.roles.jobs import Action
-    from tq_core.roles.task_filter import TaskFilter
 
 SUMMARY_CELLS = 200
 
@@ -37,32 +41,39 @@ SUMMARY_CELLS = 200
     """,
 )
 def tasks() -> None:
-    """List, show, retry, cancel, kill, delete, reprioritise, move tasks, or wait for one."""
+    """List, show, export, retry, cancel, kill, delete, reprioritise, move tasks, or wait for one."""
 
 
 @tasks.command(
     "list",
     has_reveal=True,
+    epilog=LANGUAGE,
     examples="""
         tq tasks list                                    # running first, then waiting, then ended
-        tq tasks list --queue mail --state pending --limit 500
-        tq tasks list --filter 'type:send_* error:timeout' --json
+        tq tasks list 'state:failed type:send_* error:timeout ended:<1h' --json
+        tq tasks list 'args.user.id=42 NOT state:completed' --queue mail --limit 500
     """,
 )
+@click.argument("query", type=FILTER, required=False)
 @click.option("--queue", "-q", "queues", multiple=True, help="Only this queue; may be given again.")
 @click.option("--state", "-s", "states", type=STATE, multiple=True, help="Only this state; may be given again.")
-@click.option(
-    "--filter", "-f", "words", type=FILTER, help="Words like type:send_* error:timeout; see `tq dlq retry -h`."
-)
+@click.option("--filter", "-f", "words", type=FILTER, help="The same as QUERY.")
 @click.option("--limit", "-n", default=50, show_default=True, type=click.IntRange(1), help="How many at most.")
 @click.pass_obj
 def list_tasks(
-    invocation: Invocation, /, *, queues: tuple[str, ...], states: tuple[str, ...], words: TaskFilter | None, limit: int
+    invocation: Invocation,
+    /,
+    *,
+    query: TaskQuery | None,
+    queues: tuple[str, ...],
+    states: tuple[str, ...],
+    words: TaskQuery | None,
+    limit: int,
 ) -> None:
     """List tasks: running ones first, then those that wait, then those that ended, newest first."""
     from tq_console.cli.task_reading import find_tasks
 
-    found, talk = find_tasks(invocation, queues=queues, states=states, words=words, limit=limit)
+    found, talk = find_tasks(invocation, queues=queues, states=states, words=one_of(query, words), limit=limit)
     print_tasks(invocation, found)
     if talk:
         invocation.out.talk(talk)
@@ -117,6 +128,38 @@ def _now_ms(invocation: Invocation) -> int:
     from tq_core.roles import registry
 
     return invocation.run(registry.server_time_ms())
+
+
+@tasks.command(
+    has_json=False,
+    has_reveal=True,
+    examples="""
+        tq tasks export 'state:failed type:send_* ended:<1d' --output mail.csv
+        tq tasks export --queue mail > mail.ndjson
+    """,
+)
+@click.argument("query", type=FILTER, required=False)
+@click.option("--queue", "-q", "queues", multiple=True, help="Only this queue; may be given again.")
+@click.option("--filter", "-f", "words", type=FILTER, help="The same as QUERY.")
+@into_a_file
+@click.pass_obj
+def export(
+    invocation: Invocation,
+    /,
+    *,
+    query: TaskQuery | None,
+    queues: tuple[str, ...],
+    words: TaskQuery | None,
+    output: Path | None,
+    form: Form | None,
+) -> None:
+    """Print every task that fits whole, as JSON lines or CSV."""
+    from tq_console.cli.exporting import export_tasks
+    from tq_core.model import TaskState
+
+    meant = one_of(query, words)
+    states = meant.states if meant else tuple(TaskState)
+    export_tasks(invocation, queues=queues, states=states, words=meant, output=output, form=form)
 
 
 @tasks.command(
@@ -242,7 +285,7 @@ WAITING = ("blocked", "scheduled", "retrying", "pending")
 
 def _act_on_all(invocation: Invocation, action: Action, states: Sequence[str], chosen: dict[str, Any]) -> ExitCode:
     """Acts on what the filter fits, in the states that were named or else these; asks before it takes tasks away."""
-    chosen["states"] = chosen["states"] or states
+    chosen["states"] = chosen["states"] or states_of(action, chosen["words"]) or states
     chosen["is_sure"] = chosen["is_sure"] or action in ("retry", "reprioritise")
     if not chosen["states"]:
         raise click.UsageError("say of which state: --state completed", click.get_current_context())

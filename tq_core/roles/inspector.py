@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -105,14 +105,6 @@ class Page(msgspec.Struct, frozen=True):
     tasks: tuple[TaskView, ...]
 
 
-class Search(msgspec.Struct, frozen=True):
-    """The result of a bounded search: honest about what it did not read."""
-
-    tasks: tuple[TaskView, ...]
-    searched: int
-    total: int
-
-
 def stats(
     queues: Sequence[str] | None = None,
     *,
@@ -181,7 +173,7 @@ def list_tasks(
     """
     if queues is None:
         queues = list((yield from registry.queue_numbers()))
-    wanted = [(q, s) for s in _LIST_ORDER if s in states for q in queues]
+    wanted = [(q, s) for s in LIST_ORDER if s in states for q in queues]
     if not wanted:
         return Page(0, ())
     window = min(offset + limit, PAGE_MAX)
@@ -195,11 +187,11 @@ def list_tasks(
     for (queue, _), (_, count, views) in zip(wanted, replies, strict=True):
         total += int(count)
         tasks += [wire.task_view(queue, wire.View(*v)) for v in views]
-    tasks.sort(key=_list_key)
+    tasks.sort(key=list_place)
     return Page(total, tuple(tasks[offset : offset + limit]))
 
 
-_LIST_ORDER = (
+LIST_ORDER = (
     TaskState.RUNNING,
     TaskState.PENDING,
     TaskState.RETRYING,
@@ -211,52 +203,14 @@ _LIST_ORDER = (
 )
 
 
-def _list_key(task: TaskView) -> tuple[int, int, int]:
-    group = _LIST_ORDER.index(task.state)
+def list_place(task: TaskView) -> tuple[int, int, int]:
+    """Where a task belongs in a list of several states, as a key to sort by."""
+    group = LIST_ORDER.index(task.state)
     if task.state.is_terminal:
-        return len(_LIST_ORDER), -(task.finished_at_ms or 0), 0
+        return len(LIST_ORDER), -(task.finished_at_ms or 0), 0
     if task.state is TaskState.PENDING:
         return group, task.priority, task.created_at_ms
     return group, task.due_at_ms or task.started_at_ms or 0, 0
-
-
-def search(
-    queues: Sequence[str] | None,
-    states: Sequence[TaskState],
-    matches: Callable[[TaskView], bool],
-    *,
-    limit: int = 50,
-    search_max: int = 10_000,
-    newest_first: bool = False,
-    payload_max: int = SHOW_BYTES,
-) -> Flow[Search]:
-    """The first tasks that match, reading at most search_max of them; says how many it read of how many there are."""
-    if queues is None:
-        queues = list((yield from registry.queue_numbers()))
-    found: list[TaskView] = []
-    searched = total = 0
-    for state in _LIST_ORDER:
-        for queue in queues if state in states else ():
-            offset = 0
-            while True:
-                room = min(200, search_max - searched)
-                done = room <= 0 or len(found) >= limit
-                window = yield from page(
-                    queue,
-                    state,
-                    offset=offset,
-                    limit=0 if done else room,
-                    newest_first=newest_first or state.is_terminal,
-                    payload_max=payload_max,
-                )
-                if offset == 0:
-                    total += window.total
-                if not window.tasks:
-                    break
-                searched += len(window.tasks)
-                offset += len(window.tasks)
-                found += [t for t in window.tasks if matches(t)]
-    return Search(tuple(found[:limit]), searched, total)
 
 
 def locate(task_ids: Sequence[str]) -> Flow[dict[str, str]]:

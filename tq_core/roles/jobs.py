@@ -18,9 +18,9 @@ from tq_core import ids, names
 from tq_core.errors import InvalidInputError, NotFoundError, RefusedError
 from tq_core.keyspace import keys, wire
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView, parse_priority
+from tq_core.query.query import TaskQuery, parse_query
 from tq_core.roles import inspector, moves, operator, registry
 from tq_core.roles.operator import Done
-from tq_core.roles.task_filter import TaskFilter, parse_filter
 from tq_core.transport.steps import Batch, Command, Flow, Script
 
 Action = Literal["cancel", "kill", "retry", "delete", "reprioritise", "move"]
@@ -42,18 +42,29 @@ KEPT = 50
 _ID = re.compile(r"[0-9a-f]{6,32}")
 
 
+class Query(msgspec.Struct, frozen=True):
+    """A filter that versions before the query language would read as something else; they cannot read this at all."""
+
+    query: str
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is done to which tasks; as JSON in Redis."""
 
     action: Action
     states: tuple[TaskState, ...]
-    filter: str = ""
-    """Words of task_filter; empty for all tasks of the states."""
+    filter: str | Query = ""
+    """Text of a query (tq_core.query); empty for all tasks of the states. `start` makes it a Query where it must."""
     by: str = ""
     why: str = ""
     priority: int | None = None
     to: str = ""
     """Of a move: the queue."""
+
+    @property
+    def words(self) -> str:
+        """The filter as it was typed."""
+        return self.filter.query if isinstance(self.filter, Query) else self.filter
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +87,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 _decode_job = msgspec.json.Decoder(Job).decode
 
 
-def check(job: Job) -> TaskFilter | None:
+def check(job: Job) -> TaskQuery | None:
     """The filter of a job that can be done.
 
     Raises:
@@ -96,7 +107,7 @@ def check(job: Job) -> TaskFilter | None:
         names.check_queue(job.to)
     if job.priority is not None:
         parse_priority(job.priority)
-    return parse_filter(job.filter) if job.filter else None
+    return parse_query(job.words) if job.words else None
 
 
 def start(queues: Sequence[str], job: Job) -> Flow[str]:
@@ -106,7 +117,9 @@ def start(queues: Sequence[str], job: Job) -> Flow[str]:
         InvalidInputError: the job cannot be done.
         RefusedError: a queue has too many open jobs.
     """
-    check(job)
+    query = check(job)
+    if query is not None:
+        job = msgspec.structs.replace(job, filter=query.text if query.is_plain else Query(query.text))
     # A state that is named twice would be gone through for ever: where a part goes on is known by the state alone.
     job = msgspec.structs.replace(job, states=tuple(dict.fromkeys(job.states)))
     job_id, spec = operator.new_op(), msgspec.json.encode(job)
@@ -165,16 +178,18 @@ def advance(queue: str, job_id: str, *, parts: int = 1) -> Flow[bool]:
         return False
     state_name, score, task_id = [*cursor.decode("utf-8", "replace").split("|", 2), "", ""][:3]
     try:
-        words, state = check(job), TaskState(state_name)
+        query, state = _checked(job), TaskState(state_name)
     except (InvalidInputError, ValueError):
         yield Script("advance_job", prefix, (job_id, held, cursor, 0, 0, "failed", 0))
         return False
+    # Ages are those at which the job began: what grows old while it goes on was not meant.
+    fits = query.matcher(int(until_ms)) if query else None
     for left in range(parts, 0, -1):
         page, is_last = yield from _page(queue, state, score, task_id)
         chosen = [
             task.id
             for place, task in page
-            if _is_meant(task, place, int(until_ms), job_id) and (words is None or words.matches(task))
+            if _is_meant(task, place, int(until_ms), job_id) and (fits is None or fits(task))
         ]
         # What no program of ours wrote must not end the job, nor whoever does it.
         named = [task_id for task_id in chosen if ids.is_id(task_id)]
@@ -199,6 +214,18 @@ def advance(queue: str, job_id: str, *, parts: int = 1) -> Flow[bool]:
         if status or word != b"OK":
             return False
     return True
+
+
+def _checked(job: Job) -> TaskQuery | None:
+    """The filter of a job as it was meant.
+
+    Raises:
+        InvalidInputError: as `check`, or a version before the language wrote it and meant something else.
+    """
+    query = check(job)
+    if query is not None and isinstance(job.filter, str) and not query.is_plain:
+        raise InvalidInputError(f"{job.filter!r} was written before it had the meaning that it has now")
+    return query
 
 
 def _page(queue: str, state: TaskState, score: str, task_id: str) -> Flow[tuple[list[tuple[str, TaskView]], bool]]:

@@ -15,8 +15,9 @@ import msgspec
 from tq_core import names
 from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.keyspace import keys, wire
-from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView, parse_priority
-from tq_core.roles import inspector, maintenance, outbox, registry
+from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, parse_priority
+from tq_core.query.query import TaskQuery
+from tq_core.roles import inspector, maintenance, outbox, registry, search
 from tq_core.transport.steps import Arg, Batch, Command, Flow, Script
 
 CHUNK = 200
@@ -303,11 +304,11 @@ def purge(
 
 
 def matching(
-    queues: Sequence[str] | None, state: TaskState, matches: Callable[[TaskView], bool], *, limit: int = 100_000
+    queues: Sequence[str] | None, state: TaskState, query: TaskQuery, *, limit: int = 100_000
 ) -> Flow[list[str]]:
-    """The ids of the tasks of one state that match, to be acted on."""
-    found = yield from inspector.search(queues, [state], matches, limit=limit, search_max=limit)
-    return [t.id for t in found.tasks]
+    """The ids of the tasks of one state that a query fits, to be acted on."""
+    found = yield from search.find(queues, [state], query, limit=limit, look_max=limit)
+    return [task.id for task in found.tasks]
 
 
 def pause_queue(queue: str, *, actor: str, why: str = "") -> Flow[bool]:

@@ -24,7 +24,7 @@ from tq_console.tui.watch.snapshot import Detail, Question, Snapshot
 from tq_console.view.secrets import Masker
 from tq_core.errors import InvalidInputError
 from tq_core.model import TaskState, TaskView
-from tq_core.roles.task_filter import parse_filter
+from tq_core.query.query import parse_query
 
 
 class TaskListPane(TaskKeys, Pane):
@@ -258,7 +258,7 @@ class TaskListPane(TaskKeys, Pane):
         words = event.value.strip()
         if words:
             try:
-                parse_filter(words)
+                parse_query(words)
             except InvalidInputError as error:
                 self.post_message(NothingToDo(error.message))
                 return

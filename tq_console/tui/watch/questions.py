@@ -12,11 +12,11 @@ from tq_console.tui.watch.snapshot import Detail, Question, ServerFacts, TaskLis
 from tq_core import ids
 from tq_core.errors import BrokerError, InvalidInputError
 from tq_core.model import TaskState, TaskView
-from tq_core.roles import browser, inspector, operator, readiness, registry
+from tq_core.query.query import parse_query
+from tq_core.roles import browser, inspector, operator, readiness, registry, search
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
-from tq_core.roles.task_filter import parse_filter
 from tq_core.transport.steps import Command, Flow
 from tq_core.transport.together import together
 
@@ -190,18 +190,16 @@ def _expected(question: TaskListQuestion, was: TaskList | None) -> Mapping[str, 
 
 
 def _search(question: TaskListQuestion, queues: Sequence[str]) -> Flow[TaskList]:
-    words = parse_filter(question.words)
-    named = [q for q in queues if words.queue in (None, q)]
-    found = yield from inspector.search(
-        named,
+    words = parse_query(question.words)
+    found = yield from search.find(
+        queues,
         [question.state],
-        words.matches,
+        words,
         limit=SEARCH_MAX,
-        search_max=SEARCH_MAX,
+        look_max=SEARCH_MAX,
         payload_max=browser.PREVIEW_BYTES * 16,
     )
-    rows = tuple(browser.Placed(task, 0.0) for task in found.tasks)
-    return TaskList(question, len(rows), 0, rows, searched=found.searched, of=found.total)
+    return TaskList(question, len(found.rows), 0, found.rows, searched=found.search.looked, of=found.search.total)
 
 
 def server_facts() -> Flow[ServerFacts]:
