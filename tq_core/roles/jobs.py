@@ -231,7 +231,7 @@ def _checked(job: Job) -> TaskQuery | None:
 def _page(queue: str, state: TaskState, score: str, task_id: str) -> Flow[tuple[list[tuple[str, TaskView]], bool]]:
     """The tasks of a state after a place, each with its score, and whether these are the last."""
     order = "desc" if state is TaskState.BLOCKED else "asc"
-    _, _, _, _, views = yield Script(
+    _, _, _, _, views, *_ = yield Script(
         "around",
         keys.queue_prefix(queue),
         (state, order, score, task_id, "after", 0, PAGE, inspector.SHOW_BYTES),

@@ -155,7 +155,7 @@ def _read(spot: Spot, rows: int, payload_max: int) -> Script:
 
 
 def _taken(spot: Spot, reply: list[Any], rows_asked: int) -> tuple[Spot, list[Placed]]:
-    _, total, _, _, views = reply
+    _, total, _, _, views, *_ = reply
     rows, score = [], spot.score
     for raw in views:
         view = wire.View(*raw)
