@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -22,6 +22,7 @@ COMPLETION_VARIABLE = "_TQ_COMPLETE"
 
 COMMANDS = {
     "console": ("tq_console.cli.console:console", "Watch and act from the keyboard."),
+    "shell": ("tq_console.cli.shell:shell", "Take commands at a prompt, or from a pipe, on one connection."),
     "submit": ("tq_console.cli.submit:submit", "Enqueue a task and print its id."),
     "tasks": (
         "tq_console.cli.tasks:tasks",
@@ -98,10 +99,10 @@ def tq() -> None:
     """
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], *, open_invocation: Callable[[], Invocation] = Invocation) -> int:
     """Runs one command line and returns its exit code; prints everything that is to be said."""
     try:
-        code = _run(list(arguments))
+        code = _run(list(arguments), open_invocation)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough. What is still buffered must not fail again when Python ends.
@@ -111,9 +112,9 @@ def run(arguments: Sequence[str]) -> int:
     return int(code)
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], open_invocation: Callable[[], Invocation]) -> int:
     try:
-        with contextlib.closing(Invocation()) as invocation:
+        with contextlib.closing(open_invocation()) as invocation:
             # Not `tq.main`: that would turn interruptions and broken pipes into exit codes of its own.
             with tq.make_context("tq", arguments, obj=invocation) as context:
                 code = tq.invoke(context)
