@@ -27,6 +27,20 @@ def test_stats_adds_everything_up(tq: Tq, mail: QueueDriver) -> None:
     assert "queue mail has 2 pending tasks and no live worker" in text
 
 
+def test_the_history_says_what_went_through_and_null_for_what_was_not_measured(tq: Tq, mail: QueueDriver) -> None:
+    mail.put_many(3)
+    mail.complete(mail.take_one())
+    mail.fail(mail.take_one(), verdict="fatal")
+    record = tq.ok("stats", "--history", "1h", "--json").record
+    (queue,) = record["queues"]
+    assert (record["minutes"], record["step_ms"], len(record["starts_ms"])) == (60, 60_000, 60)
+    assert (queue["failures"], queue["fail_share"], sum(queue["series"]["enqueued"])) == (1, 0.5, 3)
+    assert queue["series"]["run_p50_ms"][0] is None
+    assert " 50.0% " in tq.ok("stats", "--history", "24h").out
+    assert "two days" in tq("stats", "--history", "3d").err
+    assert tq("stats", "--history", "1s").code == 2
+
+
 def test_stats_of_an_empty_broker_say_what_to_do(tq: Tq, mail: QueueDriver) -> None:
     del mail
     text = tq.ok("stats").out

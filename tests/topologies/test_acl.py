@@ -16,6 +16,7 @@ from tq_core.roles import (
     consumer,
     ends,
     events,
+    history,
     family,
     inspector,
     jobs,
@@ -165,6 +166,7 @@ def test_a_viewer_reads_everything_and_writes_nothing(user: UserOf, admin: Queue
     assert viewer.run(operator.audit_log(["mail"])) == []
     assert viewer.run(registry.fleet()).nodes == ()
     assert viewer.run(schedules.schedules(["mail"])) == []
+    assert viewer.run(history.past(["mail"], minutes=15, step=1))[0].steps
     assert viewer.run(inspector.why(viewer.view(task_id)))
     assert viewer.run(family.tree(task_id)).is_whole
     assert viewer.run(jobs.jobs()) == []

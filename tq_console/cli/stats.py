@@ -6,6 +6,7 @@ import click
 
 from tq_console.cli.commands import command
 from tq_console.cli.invocation import Invocation
+from tq_console.cli.values import DURATION
 
 WINDOW_MINUTES = 5
 
@@ -15,13 +16,40 @@ WINDOW_MINUTES = 5
         tq stats
         tq stats --queue mail
         tq stats --json | jq .totals.depths.failed
+        tq stats --history 1h                            # what went through in the past hour
     """
 )
 @click.option("--queue", "-q", "queues", multiple=True, help="Only this queue; may be given again.")
+@click.option(
+    "--history",
+    "history_s",
+    type=DURATION,
+    metavar="DURATION",
+    help="Show instead what was counted over so long: 15m, 1h, 24h; two days are kept.",
+)
 @click.pass_obj
-def stats(invocation: Invocation, queues: tuple[str, ...]) -> None:
+def stats(invocation: Invocation, queues: tuple[str, ...], history_s: float | None) -> None:
     """Show queues, workers and rates at a glance."""
-    print_dashboard(invocation, queues)
+    if history_s is None:
+        print_dashboard(invocation, queues)
+    else:
+        print_history(invocation, queues, minutes=round(history_s / 60))
+
+
+def print_history(invocation: Invocation, queues: tuple[str, ...], *, minutes: int) -> None:
+    """Prints what queues did, the numbers of the console's Metrics screen, or the record of it with all series."""
+    from tq_console.cli.task_reading import known_queues
+    from tq_console.view.history import TRAFFIC_COLUMNS, histories, history_record, step_of, traffic, traffic_row
+    from tq_core.roles import history
+
+    found = invocation.run(history.past(known_queues(invocation, queues), minutes=minutes, step=step_of(minutes)))
+    of = histories(found)
+    out = invocation.out
+    if out.is_json:
+        out.record(history_record(of, minutes=minutes))
+        return
+    rows = [traffic_row(row) for row in traffic({name: each.sums for name, each in of.items()})]
+    out.table(TRAFFIC_COLUMNS, rows, empty="no queue yet")
 
 
 def print_dashboard(invocation: Invocation, queues: tuple[str, ...] = ()) -> None:

@@ -122,6 +122,7 @@ class Poller:
             detail=answer.detail,
             failures=answer.failures.tasks if answer.failures else (),
             audited=answer.audited,
+            part=answer.part,
             server=self._facts,
             is_emptied=self._is_emptied,
             depths={state: sum(q.depths[state] for q in answer.queues) for state in TaskState},

@@ -45,6 +45,7 @@ class Answer:
     detail: Detail | None
     failures: Failures | None
     audited: tuple[Audited, ...]
+    part: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) 
         flows["failures"] = _failures(question, names, known, last)
     if question.audited:
         flows["audited"] = operator.audit_log(names, limit=question.audited)
+    if question.part is not None:
+        flows["part"] = question.part.flow(names)
     found = dict(zip(flows, (yield from together(list(flows.values()))), strict=True))
     remembered: list[QueueStats] = found["queues"]
     queues = tuple(inspector.with_minutes(q, question.minutes) for q in remembered)
@@ -113,6 +116,7 @@ def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) 
         detail=_explained(question.detail_id, task, queues, found["fleet"]),
         failures=failures,
         audited=tuple(found.get("audited", ())),
+        part=found.get("part"),
     )
 
 

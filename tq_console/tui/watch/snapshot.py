@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from tq_core.model import TaskState, TaskView
 from tq_core.roles.browser import Place, Placed
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
+from tq_core.transport.steps import Flow
 
 HEADER_MINUTES = 2
 """What the rates of the last minute need."""
@@ -31,6 +33,13 @@ class TaskListQuestion:
     count: int = 100
 
 
+class Part(Protocol):
+    """What one screen alone needs, with the flow that asks for it; a value, such as a frozen dataclass."""
+
+    def flow(self, queues: Sequence[str]) -> Flow[Any]:
+        """Asks for it; must not wait, since it shares the round trip of the rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What the visible screen needs."""
@@ -45,6 +54,7 @@ class Question:
     """Of one queue only; None = of all."""
     audited: int = 0
     """How many of the latest acts of people."""
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,8 @@ class Snapshot:
     detail: Detail | None = None
     failures: tuple[TaskView, ...] = ()
     audited: tuple[Audited, ...] = ()
+    part: Any = None
+    """What the flow of the question's part came to."""
     server: ServerFacts = ServerFacts()
     is_emptied: bool = False
     """All queues that were there a moment ago are gone."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tq_console.tui.local.local_workers import LocalWorkers
 from tq_console.tui.panes.dlq import DlqPane
+from tq_console.tui.panes.metrics import MetricsPane
 from tq_console.tui.panes.overview import OverviewPane
 from tq_console.tui.panes.pane import Pane
 from tq_console.tui.panes.queues import QueuesPane
@@ -58,4 +59,5 @@ SCREENS = (
         "DLQ",
         lambda name, means: DlqPane(TaskState.FAILED, masker=means.masker, actor=means.actor, id=name),
     ),
+    ScreenEntry("7", "metrics", "Metrics", lambda name, _: MetricsPane(id=name)),
 )
