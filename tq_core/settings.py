@@ -19,6 +19,7 @@ beats REDIS_HOST, which other programs set for themselves too.
     color = "yellow"
     protected = true
     read_only = false
+    password_file = "~/.config/tq/staging.password"
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from tq_core.broker_url import BrokerScheme, ParsedUrl, masked_url, parse_url
 from tq_core.errors import BrokerConfigError, InvalidInputError
 
 DEFAULT_URL = "embedded://"
+CONTEXT_FIELDS = ("url", "color", "protected", "read_only", "password_file", "password_command")
 _YES = ("1", "true", "yes", "on")
 _NO = ("", "0", "false", "no", "off")
 
@@ -47,9 +49,13 @@ class BrokerContext:
     color: str | None = None
     """For the console's frame, so that production never looks like a laptop."""
     is_protected: bool = False
-    """`protected`: writes that cannot be undone ask for the context's name first."""
+    """`protected`: nothing is written until somebody says why; what cannot be undone asks for the context's name."""
     is_read_only: bool = False
     """`read_only`: nothing is written."""
+    password_file: str | None = field(default=None, repr=False)
+    """`password_file`: its first line is the password, which then need not stand in the address."""
+    password_command: tuple[str, ...] = field(default=(), repr=False)
+    """`password_command`: a program that prints the password, as a password store's."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """The fields that are not known here."""
 
@@ -133,7 +139,7 @@ def contexts(environ: Mapping[str, str] = os.environ) -> dict[str, BrokerContext
         BrokerConfigError: The file cannot be read or is not as it must be.
     """
     path = config_file(environ)
-    tables = _read_config(path).get("contexts", {})
+    tables = read_config(path).get("contexts", {})
     if not isinstance(tables, dict):
         raise BrokerConfigError(f"{path}: `contexts` must hold one table for each context, as [contexts.NAME]")
     return {name: _context(path, name, table) for name, table in tables.items()}
@@ -196,13 +202,18 @@ def _of_context(name: str, *, named_by: str, environ: Mapping[str, str]) -> Brok
 
 def _chosen_context(environ: Mapping[str, str]) -> str:
     path = config_file(environ)
-    chosen = _read_config(path).get("context", "")
+    chosen = read_config(path).get("context", "")
     if not isinstance(chosen, str):
         raise BrokerConfigError(f'{path}: `context` must be the name of a context in quotes, as context = "staging"')
     return chosen
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """The configuration file as it stands; empty where there is none.
+
+    Raises:
+        BrokerConfigError: It cannot be read or is no TOML.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -232,14 +243,28 @@ def _context(path: Path, name: str, table: object) -> BrokerContext:
     for name_of_flag in ("protected", "read_only"):
         if not isinstance(table.get(name_of_flag, False), bool):
             raise BrokerConfigError(f"{where}: {name_of_flag} must be true or false")
+    password_file = table.get("password_file")
+    if not isinstance(password_file, str | None):
+        raise BrokerConfigError(f"{where}: password_file must be the path of a file in quotes")
     return BrokerContext(
         name=name,
         url=url,
         color=color,
         is_protected=table.get("protected", False),
         is_read_only=table.get("read_only", False),
-        extra={key: value for key, value in table.items() if key not in ("url", "color", "protected", "read_only")},
+        password_file=password_file,
+        password_command=_password_command(where, table),
+        extra={key: value for key, value in table.items() if key not in CONTEXT_FIELDS},
     )
+
+
+def _password_command(where: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    found = table.get("password_command", [])
+    if not isinstance(found, list) or not all(isinstance(word, str) and word for word in found):
+        raise BrokerConfigError(f'{where}: password_command must be a list of words, as ["pass", "show", "redis/prod"]')
+    if found and "password_file" in table:
+        raise BrokerConfigError(f"{where} has both a password_file and a password_command; keep one of them")
+    return tuple(found)
 
 
 def _is_set(environ: Mapping[str, str], variable: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Tq
 from tests.queue_driver import QueueDriver
+from tq_core.roles import operator
 
 
 def test_pausing_and_resuming_say_whether_anything_changed(tq: Tq, mail: QueueDriver) -> None:
@@ -163,11 +164,17 @@ def test_a_protected_context_wants_its_name(tq: Tq, mail: QueueDriver, monkeypat
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "tq" / "config.toml"
     config.parent.mkdir()
     config.write_text(CONFIG.format(url=mail.url))
-    purge = ("--context", "prod", "queues", "purge", "mail")
+    refused = tq("--context", "prod", "queues", "pause", "mail")
+    assert (refused.code, "--unlock" in refused.err, mail.stats().paused) == (5, True, None)
+    purge = ("--context", "prod", "queues", "purge", "mail", "--unlock", "a bad deploy")
     assert ask(tq, *purge, answer="yes")[0] == 5
     assert mail.depths() == {"pending": 1}
     assert ask(tq, *purge, answer="prod")[0] == 0
     assert mail.depths() == {}
+    acts = [(act.action, act.detail.get("why")) for act in mail.run(operator.audit_log(["mail"]))]
+    assert acts == [("purge", None), ("unlock", "a bad deploy")]
+    monkeypatch.setenv("TQ_UNLOCK", "the nightly script")
+    tq.ok("--context", "prod", "queues", "pause", "mail")
 
 
 def test_a_read_only_context_refuses_every_write(tq: Tq, mail: QueueDriver, monkeypatch: pytest.MonkeyPatch) -> None:

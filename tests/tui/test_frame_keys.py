@@ -91,12 +91,12 @@ async def test_c_copies_the_id_under_the_cursor(q: QueueDriver) -> None:
         await console.until(lambda: console.app.clipboard == task_id, "the id in the clipboard")
 
 
-async def test_f2_changes_between_dark_and_light(q: QueueDriver) -> None:
+async def test_f2_goes_through_the_themes(q: QueueDriver) -> None:
     async with console_on(q) as console:
-        assert console.app.theme == "tq-dark"
-        await console.press("f2")
-        assert console.app.theme == "tq-light"
-        await console.press("f2")
+        for name in ("dark", "light", "deuteranopia", "tritanopia", "ansi"):
+            assert console.app.theme == f"tq-{name}"
+            assert "all is well" in console.screen_text or "NEEDS" in console.screen_text
+            await console.press("f2")
         assert console.app.theme == "tq-dark"
 
 
@@ -227,6 +227,7 @@ async def test_a_protected_context_wants_the_name_typed(q: QueueDriver) -> None:
     q.fail(task, verdict="fatal")
     async with console_on(q, first="dlq") as console:
         console.app.link.is_protected = True
+        await console.app.link.unlock(for_s=600, why="a test")
         await console.until(lambda: console.table.cursor_id == task.id, "the task")
         await console.press("D")
         await console.until_shown("type the name")

@@ -181,7 +181,7 @@ def test_one_that_was_killed_says_by_which_signal(q: QueueDriver, make_local: Ca
 
 def test_a_read_only_console_and_one_without_a_server_start_nothing(make_local: Callable[..., LocalWorkers]) -> None:
     for local, why in (
-        (make_local("redis://127.0.0.1:1", is_read_only=True), "read-only"),
+        (make_local("redis://127.0.0.1:1", is_read_only=lambda: True), "read-only"),
         (make_local("memory://x"), "no other process"),
     ):
         with pytest.raises(RefusedError, match=why):

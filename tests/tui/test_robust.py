@@ -481,6 +481,7 @@ async def test_on_a_protected_broker_a_y_is_not_enough(q: QueueDriver) -> None:
     (failed,) = fail_some(q, 1)
     async with console_on(q, first="dlq") as console:
         console.app.link.is_protected = True
+        await console.app.link.unlock(for_s=600, why="a test")
         await console.until(lambda: console.table.cursor_id == failed, "the list")
         await console.press("D")
         await console.until(lambda: isinstance(console.app.screen, ConfirmWindow), "the question")

@@ -30,6 +30,12 @@ def _broker_options() -> list[click.Parameter]:
     return [
         _shared_option("--url", "url", "The broker: redis://…, rediss://…, unix://…, embedded://NAME. Beats TQ_URL."),
         _shared_option("--context", "context", "A broker named in the configuration file; see `tq config`."),
+        _shared_option(
+            "--unlock",
+            "unlock",
+            "Write to a protected context, and say why; this is written down. TQ_UNLOCK does the same.",
+            metavar="REASON",
+        ),
     ]
 
 

@@ -1,32 +1,38 @@
-"""`tq config`: the contexts of the configuration file, and what is in force."""
+"""`tq config`: the configuration file: its contexts, what is in force, and how the console is wanted."""
 
 from __future__ import annotations
 
-import re
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import click
 
-from tq_console.cli.commands import Group
+from tq_console.cli.commands import LazyGroup
 from tq_console.cli.invocation import Invocation
 from tq_console.view.tables import Column
 from tq_console.view.text import visible
 
-_CHOICE = re.compile(r"\s*context\s*=")
+LATER = {
+    "add": ("tq_console.cli.config_edit:add", "Add a context: a broker with a name."),
+    "set": ("tq_console.cli.config_edit:set_value", "Set one value of the configuration file."),
+    "unset": ("tq_console.cli.config_edit:unset", "Take one value out of the configuration file."),
+    "remove": ("tq_console.cli.config_edit:remove", "Take a context out of the configuration file."),
+    "check": ("tq_console.cli.config_check:check", "Look for mistakes in the configuration file."),
+    "keys": ("tq_console.cli.config_check:keys", "List the console's keys, and the ids by which they are changed."),
+}
 
 
 @click.group(
-    cls=Group,
+    cls=LazyGroup,
+    lazy=LATER,
     examples="""
+        tq config add prod --url rediss://tq@redis.example.org/0 --protected --color red
         tq config show                                   # which broker, and why that one
-        tq config list
-        tq config use staging
+        tq config set theme light
+        tq config check
     """,
 )
 def config() -> None:
-    """List, show or choose contexts: brokers with a name."""
+    """List, choose and change contexts (brokers with a name), and say how the console is wanted."""
 
 
 @config.command(
@@ -68,7 +74,7 @@ def list_contexts(invocation: Invocation) -> None:
     if rows:
         out.table(columns, rows)
     else:
-        out.talk(f'tq: {config_file()} has no contexts: write [contexts.NAME] with url = "redis://…" into it')
+        out.talk(f"tq: {config_file()} has no contexts: `tq config add NAME --url redis://…` adds one")
 
 
 @config.command(
@@ -141,36 +147,28 @@ def use(invocation: Invocation, name: str) -> None:
         near = nearest(name, found)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(found) or 'none'}"
         raise NotFoundError(f"{config_file()} has no context {name!r}: {hint}")
-    path = config_file().resolve()
-    _replace(path, with_choice(path.read_text(encoding="utf-8"), name))
+    from tq_console.cli.config_file import change
+    from tq_console.view.toml_text import with_value
+
+    change(lambda text: with_value(text, ("context",), name))
     invocation.out.talk(f"tq: {name} is chosen in {config_file()}")
 
 
-def with_choice(text: str, name: str) -> str:
-    """The configuration with another context chosen; all else stays as it was written.
+@config.command(
+    has_broker=False,
+    examples="""
+        $EDITOR "$(tq config path)"
+    """,
+)
+@click.pass_obj
+def path(invocation: Invocation) -> None:
+    """Print where the configuration file is, or would be."""
+    from tq_core.settings import config_file
 
-    Args:
-        text: TOML.
-        name: Of a context.
-    """
-    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-    choice = f'context = "{quoted}"\n'
-    lines = text.splitlines(keepends=True)
-    for i, line in enumerate(lines):
-        if line.lstrip().startswith("["):
-            break
-        if _CHOICE.match(line):
-            return "".join([*lines[:i], choice, *lines[i + 1 :]])
-    return choice + text
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes a file in one step: never half of it, also when the disk is full."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-        file.write(text)
-    new = Path(file.name)
-    new.chmod(path.stat().st_mode & 0o777)
-    new.replace(path)
+    if invocation.out.is_json:
+        invocation.out.record({"path": str(config_file()), "is_there": config_file().exists()})
+    else:
+        invocation.out.line(str(config_file()))
 
 
 def _chosen(invocation: Invocation) -> str | None:

@@ -24,6 +24,8 @@ RETRY_FOR_S = 1.0
 """How long an unreachable broker is tried: a person waits."""
 ACTOR_VARIABLE = "TQ_ACTOR"
 MAX_ACTOR_CHARS = 100
+UNLOCK_VARIABLE = "TQ_UNLOCK"
+MAX_REASON_CHARS = 500
 
 
 class Invocation:
@@ -32,8 +34,10 @@ class Invocation:
     def __init__(self) -> None:
         self.url: str | None = None
         self.context: str | None = None
+        self.unlock: str | None = None
         self.is_json = False
         self.is_revealed = False
+        self._is_unlock_noted = False
         self._broker: OpenBroker | None = None
         self._runner: SyncRunner | None = None
 
@@ -102,17 +106,40 @@ class Invocation:
             TqError: what the flow raised, or a BrokerError.
         """
         self.must_be_writable()
+        self._note_unlock()
         return self.runner.run(flow)
 
     def must_be_writable(self) -> None:
         """Refuses where the configuration says so, before anybody is asked anything.
 
         Raises:
-            RefusedError: the context is for reading only.
+            RefusedError: the context is for reading only, or protected and nobody said why it is written to.
         """
         context = self.address.context
-        if context is not None and context.is_read_only:
+        if context is None:
+            return
+        if context.is_read_only:
             raise RefusedError(f"the context {context.name!r} is marked read_only in the configuration: nothing done")
+        if context.is_protected and not self.unlock_reason:
+            raise RefusedError(
+                f"the context {context.name!r} is protected: nothing done; say why it is to be written to, "
+                f"as in --unlock 'deploy 7', or in {UNLOCK_VARIABLE}"
+            )
+
+    @property
+    def unlock_reason(self) -> str:
+        """Why a protected context is written to; "" = nobody said."""
+        return (self.unlock or os.environ.get(UNLOCK_VARIABLE, "")).strip()[:MAX_REASON_CHARS]
+
+    def _note_unlock(self) -> None:
+        """Writes down once, before the first change, why a protected context is written to."""
+        context = self.address.context
+        if context is None or not context.is_protected or self._is_unlock_noted:
+            return
+        from tq_core.roles import operator
+
+        self._is_unlock_noted = True
+        self.runner.run(operator.note_unlock(actor=self.actor, why=self.unlock_reason, for_s=None))
 
     def close(self) -> None:
         """Lets go of the broker."""

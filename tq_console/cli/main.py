@@ -58,7 +58,10 @@ COMMANDS = {
         "tq_console.cli.broker:broker",
         "Look at, stop or wipe the embedded broker; migrate queues to this version; print what users must be allowed.",
     ),
-    "config": ("tq_console.cli.config:config", "List, show or choose contexts: brokers with a name."),
+    "config": (
+        "tq_console.cli.config:config",
+        "List, choose and change contexts (brokers with a name), and say how the console is wanted.",
+    ),
     "demo": ("tq_console.cli.demo:demo", "Run sample tasks of every kind on a broker and workers of their own."),
     "completion": (
         "tq_console.cli.completion:completion",

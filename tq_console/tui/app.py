@@ -6,10 +6,12 @@ key ──► pane ──► plan ──► performer: ask, do through the link,
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import events, on, work
@@ -25,7 +27,7 @@ from tq_console.tui.frame.palette import ConsoleCommands
 from tq_console.tui.frame.tabs import TabLine
 from tq_console.tui.local.local_workers import LocalWorkers
 from tq_console.tui.look.canvas import Canvas
-from tq_console.tui.look.themes import DARK, LIGHT, THEMES
+from tq_console.tui.look.themes import DARK, PREFIX, THEMES, after, short_name
 from tq_console.tui.panes.pane import (
     NeedChanged,
     NothingToDo,
@@ -39,14 +41,20 @@ from tq_console.tui.terminal_app import DEBUG_VARIABLE, TerminalApp
 from tq_console.tui.watch.link import Link
 from tq_console.tui.watch.poller import INTERVAL_S, Poller
 from tq_console.tui.watch.snapshot import Question, Snapshot, Trouble
+from tq_console.tui.wiring.contexts import Contexts
 from tq_console.tui.wiring.frame import Frame
-from tq_console.tui.wiring.messages import SnapshotTaken, TroubleMet
+from tq_console.tui.wiring.messages import ContextWanted, SnapshotTaken, TroubleMet
 from tq_console.tui.wiring.navigation import Navigation
 from tq_console.tui.wiring.screens import SCREENS, Means
+from tq_console.view.preferences import Preferences
 from tq_console.view.secrets import Masker
+from tq_core.errors import TqError
 
 QUIT_WITHIN_S = 2.0
+LOW_BANDWIDTH_FACTOR = 3.0
+"""So much rarer the broker is asked, and the clock in the header ticks, where the line is slow."""
 TOAST_S = 6.0
+PROBLEMS_SHOWN = 4
 
 
 class ConsoleApp(TerminalApp):
@@ -74,7 +82,8 @@ class ConsoleApp(TerminalApp):
         Binding("c", "copy_id", "copy id", show=False, tooltip="Copy the id under the cursor", id="app.copy"),
         Binding("minus", "last_view", "last view", show=False, tooltip="The screen before", id="app.last"),
         Binding("backspace", "last_view", "last view", show=False, tooltip="The screen before", id="app.last_view"),
-        Binding("f2", "toggle_theme", "theme", show=False, tooltip="Light or dark", id="app.theme"),
+        Binding("f2", "toggle_theme", "theme", show=False, tooltip="The next theme: dark, light, …", id="app.theme"),
+        Binding("f3", "contexts", "contexts", show=False, tooltip="Another broker", id="app.contexts"),
         Binding("q", "leave", "back", show=False, tooltip="Back; at the root: quit", id="app.back"),
         Binding("escape", "leave(False)", "back", show=False, tooltip="Back", id="app.escape"),
         Binding("ctrl+q", "quit_now", "quit", show=False, priority=True, tooltip="Quit", id="app.quit"),
@@ -86,6 +95,8 @@ class ConsoleApp(TerminalApp):
         link: Link,
         *,
         masker: Masker | None = None,
+        preferences: Preferences | None = None,
+        is_read_only: bool = False,
         first: str = "overview",
         interval_s: float = INTERVAL_S,
         clock: Callable[[], float] = time.monotonic,
@@ -94,6 +105,7 @@ class ConsoleApp(TerminalApp):
         """Makes the console of one broker.
 
         Args:
+            is_read_only: No broker is written to from here, whichever is gone to.
             first: The screen to begin with.
             clock: Our monotonic clock; fixed for pictures.
             on_first_frame: Called when something from the broker has been painted, or it could not be reached.
@@ -102,43 +114,70 @@ class ConsoleApp(TerminalApp):
         for theme in THEMES:
             self.register_theme(theme)
         # Before anything is styled: to style everything twice takes a tenth of a second.
-        self.theme = DARK.name
-        self.link = link
+        self.preferences = preferences or Preferences()
+        self.theme = f"{PREFIX}{self.preferences.theme}" if self.preferences.theme else DARK.name
+        self.is_ascii = bool(self.preferences.is_ascii)
+        self.is_for_looking = is_read_only
+        """Whether no broker is written to from here, whichever is shown."""
         self.masker = masker or Masker.from_environment()
         self.clock = clock
         self._first = first
+        self._on_first_frame = on_first_frame
+        self._is_first_frame = True
+        self._interrupted_s = float("-inf")
+        self._interval_s = interval_s * (LOW_BANDWIDTH_FACTOR if self.preferences.is_low_bandwidth else 1.0)
+        self._local: dict[str, LocalWorkers] = {}
+        self.is_renewing = False
+        """Whether the panes are just being made anew."""
+        self.frame = Frame(self)
+        self.navigation = Navigation(self, first=first)
+        self.connect(link)
+        self.contexts = Contexts(self)
+
+    def connect(self, link: Link) -> None:
+        """Makes everything that belongs to one broker; of another one nothing is known any more."""
+        self.link = link
         self.snapshot: Snapshot | None = None
         self.trouble: Trouble | None = None
-        self._on_first_frame = on_first_frame
-        self._interrupted_s = float("-inf")
         self.poller = Poller(
             link,
             self.question,
-            on_snapshot=self._post_snapshot,
-            on_trouble=self._post_trouble,
-            interval_s=interval_s,
-            clock=clock,
+            on_snapshot=partial(self._post_snapshot, link),
+            on_trouble=partial(self._post_trouble, link),
+            interval_s=self._interval_s,
+            clock=self.clock,
         )
-        self.local_workers = LocalWorkers(link.address, is_read_only=link.is_read_only)
-        self.frame = Frame(self)
-        self.navigation = Navigation(self, first=first)
+        if link.name not in self._local:
+            self._local[link.name] = LocalWorkers(link.address, is_read_only=lambda: self.link.is_read_only)
+        self.local_workers = self._local[link.name]
         self.performer = Performer(self, link, on_done=self._tell, on_progress=self.frame.show_progress)
+
+    def stop_local_workers(self) -> None:
+        """Ends the workers that were started from here, of whichever broker."""
+        for local in self._local.values():
+            local.stop_all()
+
+    @property
+    def means(self) -> Means:
+        """What panes are made with."""
+        return Means(actor=self.link.actor, masker=self.masker, local=self.local_workers)
 
     # --- what it is made of ---
 
     def compose(self) -> ComposeResult:
         """Header, tabs, panes, hints."""
-        means = Means(actor=self.link.actor, masker=self.masker, local=self.local_workers)
         yield Canvas(id="header")
         yield TabLine(id="tabs")
         with ContentSwitcher(initial=self._first, id="body"):
             for entry in SCREENS:
-                yield entry.make(entry.name, means)
+                yield entry.make(entry.name, self.means)
         yield Canvas(id="hints")
 
     def on_mount(self) -> None:
         """Starts to ask."""
         self.end_on_signals()
+        if self.preferences.keys:
+            self.set_keymap(dict(self.preferences.keys))
         # Only then are the panes made of what they are made of.
         self.call_after_refresh(self._begin)
 
@@ -146,7 +185,11 @@ class ConsoleApp(TerminalApp):
         self.frame.fit()
         self.pane.take_focus()
         self.frame.paint()
-        self.set_interval(1.0, self._tick)
+        self.set_interval(LOW_BANDWIDTH_FACTOR if self.preferences.is_low_bandwidth else 1.0, self._tick)
+        self.begin_asking()
+
+    def begin_asking(self) -> None:
+        """Asks the broker that is shown now, and no other any more."""
         self.run_worker(self.poller.run(), group="poll", exclusive=True, exit_on_error=False)
 
     @property
@@ -172,7 +215,7 @@ class ConsoleApp(TerminalApp):
     @property
     def is_whole(self) -> bool:
         """Whether all that is painted on is there: not while the console ends, when messages may still come in."""
-        if not self._screen_stack:
+        if not self._screen_stack or self.is_renewing:
             return False
         return bool(self.base.query("#hints")) and all(pane.is_attached and pane.children for pane in self.panes)
 
@@ -183,15 +226,15 @@ class ConsoleApp(TerminalApp):
         detail = self.detail
         return Question("detail", detail_id=detail.task_id) if detail is not None else self.pane.question()
 
-    def _post_snapshot(self, snapshot: Snapshot) -> None:
-        self.post_message(SnapshotTaken(snapshot))
+    def _post_snapshot(self, link: Link, snapshot: Snapshot) -> None:
+        self.post_message(SnapshotTaken(snapshot, link))
 
-    def _post_trouble(self, trouble: Trouble) -> None:
-        self.post_message(TroubleMet(trouble))
+    def _post_trouble(self, link: Link, trouble: Trouble) -> None:
+        self.post_message(TroubleMet(trouble, link))
 
     @on(SnapshotTaken)
     def _snapshot_taken(self, event: SnapshotTaken) -> None:
-        if not self.is_whole:
+        if not self.is_whole or event.link is not self.link:
             return
         try:
             self.show(event.snapshot)
@@ -214,15 +257,35 @@ class ConsoleApp(TerminalApp):
 
     @on(TroubleMet)
     def _trouble_met(self, event: TroubleMet) -> None:
+        if event.link is not self.link:
+            return
         self.trouble = event.trouble
         self._tell_first_frame()
         if self.is_whole:
             self.frame.paint_header()
 
     def _tell_first_frame(self) -> None:
+        if self._is_first_frame:
+            self._is_first_frame = False
+            self.call_after_refresh(self._begun)
+
+    def _begun(self) -> None:
         if self._on_first_frame is not None:
-            self.call_after_refresh(self._on_first_frame)
-            self._on_first_frame = None
+            self._on_first_frame()
+        if self.preferences.keys or self.preferences.problems:
+            self._check_preferences()
+
+    @work(exit_on_error=False, group="preferences")
+    async def _check_preferences(self) -> None:
+        from tq_console.tui.wiring.keymap import key_problems
+
+        # To look through all keys loads every screen: not before the first frame, and not where nobody asked for keys.
+        keys = await asyncio.to_thread(key_problems, self.preferences.keys) if self.preferences.keys else []
+        found = [*self.preferences.problems, *keys]
+        if found:
+            more = f"\nand {len(found) - PROBLEMS_SHOWN} more" if len(found) > PROBLEMS_SHOWN else ""
+            text = "\n".join(found[:PROBLEMS_SHOWN]) + more + "\n$ tq config check"
+            self.notify(text, title="the configuration", severity="warning", timeout=TOAST_S * 2)
 
     @on(NeedChanged)
     def _need_changed(self, event: NeedChanged) -> None:
@@ -239,6 +302,7 @@ class ConsoleApp(TerminalApp):
 
     def _tick(self) -> None:
         if self.is_whole:
+            self.contexts.look()
             self.frame.paint_header()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -294,6 +358,32 @@ class ConsoleApp(TerminalApp):
         """All keys of this screen."""
         self.push_screen(HelpScreen(self.pane.TITLE, self.screen.active_bindings.values()))
 
+    # --- from broker to broker ---
+
+    @work(exit_on_error=False, group="contexts", exclusive=True)
+    async def action_contexts(self) -> None:
+        """The picker of brokers."""
+        if self.screen is not self.base:
+            self._nothing_to_do(NothingToDo("finish or leave what is open first: esc leaves it"))
+            return
+        from tq_console.tui.frame.context_list import ContextList
+
+        try:
+            choices = self.contexts.choices()
+        except TqError as error:
+            self.notify(error.message, severity="warning")
+            return
+        chosen = await self.push_screen_wait(ContextList(choices))
+        if chosen is not None:
+            self.post_message(ContextWanted(chosen))
+
+    @on(ContextWanted)
+    async def _context_wanted(self, event: ContextWanted) -> None:
+        try:
+            await self.contexts.switch(event.name)
+        except TqError as error:
+            self.notify(error.message, severity="warning")
+
     # --- looking ---
 
     def action_freeze(self) -> None:
@@ -308,8 +398,10 @@ class ConsoleApp(TerminalApp):
         self.poller.ask_once()
 
     def action_toggle_theme(self) -> None:
-        """Light or dark."""
-        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+        """The next theme."""
+        self.theme = after(self.theme)
+        name = short_name(self.theme)
+        self.notify(f"theme {name}; to keep it: tq config set theme {name}", timeout=3)
 
     def action_copy_id(self) -> None:
         """Copies the id under the cursor."""

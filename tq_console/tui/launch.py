@@ -7,22 +7,35 @@ import os
 import signal
 import sys
 
+from tq_console.view.preferences import Preferences
 from tq_core.settings import BrokerAddress
 
+LOW_BANDWIDTH = {"TEXTUAL_FPS": "8", "TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0"}
 
-def run_console(address: BrokerAddress, *, actor: str, is_read_only: bool = False) -> int:
+
+def run_console(
+    address: BrokerAddress, *, actor: str, is_read_only: bool = False, preferences: Preferences | None = None
+) -> int:
     """Runs the console until its user leaves; returns the exit code.
 
     Args:
         actor: Who is written down with each change.
     """
+    if preferences is not None and preferences.is_low_bandwidth:
+        # Textual reads them when it is imported.
+        os.environ.update(LOW_BANDWIDTH)
     # What is made while starting stays: to look through it again and again for garbage takes a tenth of the start.
     gc.disable()
     from tq_console.tui.app import ConsoleApp
     from tq_console.tui.terminal_app import ENDING_SIGNALS
     from tq_console.tui.watch.link import Link
 
-    app = ConsoleApp(Link(address, actor=actor, is_read_only=is_read_only), on_first_frame=_collect_again)
+    app = ConsoleApp(
+        Link(address, actor=actor, is_read_only=is_read_only),
+        preferences=preferences,
+        is_read_only=is_read_only,
+        on_first_frame=_collect_again,
+    )
     handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     try:
         code = app.run()
@@ -30,7 +43,7 @@ def run_console(address: BrokerAddress, *, actor: str, is_read_only: bool = Fals
         # The event loop leaves the default behind, and who called us may have other plans.
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        app.local_workers.stop_all()
+        app.stop_local_workers()
     return app.return_code or code or 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, cast
 
 from textual.drivers.linux_driver import LinuxDriver
@@ -39,3 +40,12 @@ class LosableTerminalDriver(LinuxDriver):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._file = cast("Any", LosableFile(self._file))
+        self._redrawn: Callable[[str], str] = str
+        if getattr(self._app, "is_ascii", False):
+            from tq_console.tui.look.ascii import to_ascii
+
+            self._redrawn = to_ascii
+
+    def write(self, data: str) -> None:
+        """Sends what is drawn, in ASCII where that is asked for: the one place through which everything passes."""
+        super().write(self._redrawn(data))

@@ -26,6 +26,9 @@ TOAST_MAX = 600
 class TerminalApp(App[int]):
     """What the console is without tasks and queues."""
 
+    is_ascii = False
+    """Whether nothing but ASCII is drawn."""
+
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice; for a terminal one that outlives it."""
         chosen = super().get_driver_class()

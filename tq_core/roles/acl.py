@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tq_core import names
 from tq_core.errors import InvalidInputError
 from tq_core.keyspace import keys, script_loader
+from tq_core.transport.steps import Batch, Block, Command, Script, Step
 
 _CALL = re.compile(r"\bp?call\('([A-Z]+)'")
 _USER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
@@ -90,6 +91,18 @@ def sends(role: Role) -> Sends:
     if role is Role.WORKER:
         scripts = [name for name in script_loader.script_names() if name not in _STEERS]
     return Sends(frozenset(sent), frozenset(scripts or script_loader.script_names()))
+
+
+def only_reads(step: Step) -> bool:
+    """Whether a step changes nothing at the broker, whoever sends it."""
+    match step:
+        case Script(name=name):
+            return name in _READS
+        case Command(args=args) | Block(args=args):
+            return str(args[0]).lower() not in _WRITES
+        case Batch(steps=steps):
+            return all(map(only_reads, steps))
+    return True
 
 
 def commands(role: Role) -> list[str]:

@@ -421,6 +421,22 @@ def note(queue: str, *, actor: str, action: str, detail: dict[str, Any]) -> Flow
     )
 
 
+def note_unlock(*, actor: str, why: str, for_s: int | None) -> Flow[None]:
+    """Writes down that somebody lets writes through to a protected broker, and why.
+
+    Args:
+        for_s: Seconds for which; None = for one command.
+    """
+    now_ms = yield from registry.server_time_ms()
+    detail = encode_audit_detail({"by": actor, "why": why, "for_s": for_s})
+    yield Command(
+        (
+            *("XADD", keys.FLEET_AUDIT, "MAXLEN", "~", 10_000, "*", "at", now_ms, "by", actor, "op", new_op()),
+            *("do", "unlock", "n", 0, "detail", detail),
+        )
+    )
+
+
 def _must_exist(queue: str) -> Flow[None]:
     known = yield from registry.queue_numbers()
     if queue not in known:

@@ -66,10 +66,18 @@ def open_endpoint(address: BrokerAddress, *, client_name: str = "tq") -> OpenBro
             return OpenBroker(endpoint, address, "; ".join(lines), lease.close)
         case BrokerScheme.MEMORY:
             return OpenBroker(_memory_endpoint(address), address, notice)
-    endpoint = connection.endpoint(address.url, display=address.display_url, client_name=client_name)
+    endpoint = connection.endpoint(_url(address), display=address.display_url, client_name=client_name)
     if address.scheme is BrokerScheme.GATEWAY and not is_loopback(address.url):
         notice = notice or f"{address.display_url}: key and tasks go over the network unencrypted; use https://"
     return OpenBroker(endpoint, address, notice)
+
+
+def _url(address: BrokerAddress) -> str:
+    if address.context is None:
+        return address.url
+    from tq_core.credentials import opened_url  # most have no context
+
+    return opened_url(address)
 
 
 def _memory_endpoint(address: BrokerAddress) -> Endpoint:

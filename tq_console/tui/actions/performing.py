@@ -28,8 +28,10 @@ _UNKNOWN = "whether it was done, wholly or in part, is not known: look before yo
 class Writer(Protocol):
     """The way to the broker, as plans need it."""
 
-    is_read_only: bool
     is_protected: bool
+
+    @property
+    def refusal(self) -> str: ...
 
     @property
     def name(self) -> str: ...
@@ -71,8 +73,8 @@ class Performer:
 
         To be run in a worker of the app's.
         """
-        if self._link.is_read_only:
-            return self._tell(plan, Told("read-only: nothing was done", is_good=False))
+        if why := self._link.refusal:
+            return self._tell(plan, Told(why, is_good=False))
         if not await self._is_wanted(plan):
             return None
         self.under_way += 1

@@ -56,7 +56,8 @@ FORCE = "--force enqueues it all the same"
 class Reader(Protocol):
     """The way to the broker, as the form needs it."""
 
-    is_read_only: bool
+    @property
+    def refusal(self) -> str: ...
 
     @property
     def actor(self) -> str: ...
@@ -75,8 +76,8 @@ async def open_submit(
         from_id: The task that is asked for again, with changes.
         queue: Where the cursor is.
     """
-    if link.is_read_only:
-        app.notify("read-only: no task can be submitted from this console", severity="warning", markup=False)
+    if why := link.refusal:
+        app.notify(why, severity="warning", markup=False)
         return
     try:
         types, before = await _read(link, from_id)

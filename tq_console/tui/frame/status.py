@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tq_console.tui.look.canvas import Line, Span
+from tq_console.tui.look.context_colors import block_style
 from tq_console.tui.watch.snapshot import Snapshot, Trouble
 from tq_console.view.formats import age, rate
 from tq_core.model import TaskState
@@ -23,7 +25,13 @@ class LinkState:
 
     name: str
     is_read_only: bool = False
+    is_for_looking: bool = False
+    """Read-only for good: nothing unlocks it."""
     is_protected: bool = False
+    color: str | None = None
+    """The context's colour."""
+    unlocked_s: float = 0.0
+    """So long a protected broker lets changes through."""
     is_frozen: bool = False
     trouble: Trouble | None = None
     marked: int = 0
@@ -64,10 +72,20 @@ Part = list[Span]
 def _place(link: LinkState, *, short: bool) -> list[Part]:
     limit = 14 if short else _CONTEXT_MAX
     name = link.name if len(link.name) <= limit else link.name[: limit - 1] + "…"
-    part: Part = [(f" {name} ", "cell--badge-bad" if link.is_protected else "cell--badge")]
+    # A protected broker is red unless it has a colour of its own.
+    block = block_style(link.color) or ("cell--badge-bad" if link.is_protected else "cell--badge")
+    part: Part = [(f" {name} ", block)]
     if link.is_read_only:
-        part.append((" RO " if short else " READ-ONLY ", "cell--badge-warn"))
+        words = ("LOCKED", "LOCK") if link.is_protected and not link.is_for_looking else ("READ-ONLY", "RO")
+        part.append((f" {words[short]} ", "cell--badge-warn"))
+    elif link.unlocked_s:
+        part.append((f" {'RW' if short else 'UNLOCKED'} {_left(link.unlocked_s)} ", "cell--badge-bad"))
     return [part]
+
+
+def _left(seconds: float) -> str:
+    """Time until it locks: in minutes until the last one, for what ticks every second costs bytes."""
+    return f"{math.ceil(seconds / 60)}m" if seconds > 60 else f"{math.ceil(seconds)}s"
 
 
 def _freshness(snapshot: Snapshot | None, link: LinkState, now_s: float, data_s: float | None) -> list[Part]:

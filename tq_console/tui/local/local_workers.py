@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tq_console.view.text import visible_lines
 from tq_core.broker_url import BrokerScheme
+from tq_core.credentials import opened_url
 from tq_core.errors import InvalidInputError, RefusedError
 from tq_core.settings import BrokerAddress
 
@@ -137,7 +138,7 @@ class LocalWorkers:
         self,
         address: BrokerAddress,
         *,
-        is_read_only: bool = False,
+        is_read_only: Callable[[], bool] = bool,
         drain_s: float = DRAIN_S,
         hurry_s: float = HURRY_S,
     ) -> None:
@@ -145,7 +146,7 @@ class LocalWorkers:
 
         Args:
             address: The broker that they serve.
-            is_read_only: Refuse to start any: they would change what is there.
+            is_read_only: Whether to refuse to start any now: they would change what is there.
         """
         self._address, self._is_read_only = address, is_read_only
         self._drain_s, self._hurry_s = drain_s, hurry_s
@@ -164,8 +165,8 @@ class LocalWorkers:
     @property
     def refusal(self) -> str:
         """Why none can be started; "" = some can."""
-        if self._is_read_only:
-            return "this console is read-only: no worker is started"
+        if self._is_read_only():
+            return "this console is read-only now: no worker is started"
         if self._address.scheme is BrokerScheme.MEMORY:
             return "a memory:// broker lives inside this program: no other process can serve it"
         if self._address.scheme.is_gateway:
@@ -256,4 +257,4 @@ def worker_environ(address: BrokerAddress, environ: dict[str, str] | os._Environ
     On the command line everybody on this machine could read it, and it may hold a password.
     """
     kept = {name: value for name, value in environ.items() if name != "TQ_CONTEXT"}
-    return {**kept, "TQ_URL": address.url, "PYTHONUNBUFFERED": "1"}
+    return {**kept, "TQ_URL": opened_url(address), "PYTHONUNBUFFERED": "1"}

@@ -12,10 +12,12 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tq_console.tui.look.context_colors import PREFIX, text_on
 from tq_console.view.text import visible
 
 Span: TypeAlias = tuple[str, str]
-"""A text from anywhere, made safe when it is painted, and the component class that styles it ("" = none)."""
+"""A text from anywhere, made safe when it is painted, and what styles it: a component class, or a block's colour (see
+context_colors); "" = nothing."""
 Line: TypeAlias = Sequence[Span]
 
 
@@ -132,8 +134,14 @@ class Canvas(Widget):
             return Style.null()
         found = self._rich.get(name)
         if found is None:
-            found = self._rich[name] = self.get_component_rich_style(name)
+            found = _block(name) if name.startswith(PREFIX) else self.get_component_rich_style(name)
+            self._rich[name] = found
         return found
+
+
+def _block(style: str) -> Style:
+    color = style.removeprefix(PREFIX)
+    return Style(color=text_on(color), bgcolor=color, bold=True)
 
 
 def _changed(before: Sequence[Span], now: Sequence[Span]) -> tuple[int, int]:

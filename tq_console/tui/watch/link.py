@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from tq_core.errors import RefusedError
+from tq_core.errors import InvalidInputError, RefusedError, TqError
+from tq_core.roles import operator
+from tq_core.roles.acl import only_reads
 from tq_core.settings import BrokerAddress
 from tq_core.transport.backend import OpenBroker, open_endpoint
 from tq_core.transport.runner import AsyncRunner
@@ -14,22 +18,35 @@ from tq_core.transport.steps import Flow
 T = TypeVar("T")
 
 WRITE_RETRY_FOR_S = 2.0
+UNLOCK_MAX_S = 28_800
 
 
 class Link:
     """One broker, opened when first needed; may outlive its being away."""
 
-    def __init__(self, address: BrokerAddress, *, actor: str, is_read_only: bool = False) -> None:
+    def __init__(
+        self,
+        address: BrokerAddress,
+        *,
+        actor: str,
+        is_read_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Connects to nothing yet.
 
         Args:
             actor: Who is written down with each change.
             is_read_only: Refuse every write, whatever the configuration says.
+            clock: Our monotonic clock.
         """
         self.address, self.actor = address, actor
         context = address.context
-        self.is_read_only = is_read_only or (context is not None and context.is_read_only)
+        self.is_for_looking = is_read_only or (context is not None and context.is_read_only)
+        """Whether no write is let through, for good."""
         self.is_protected = context is not None and context.is_protected
+        """Whether writes are let through only for a while, after somebody said why."""
+        self._clock = clock
+        self._unlocked_until_s = float("-inf")
         self._broker: OpenBroker | None = None
         self._reader: AsyncRunner | None = None
         self._writer: AsyncRunner | None = None
@@ -50,6 +67,57 @@ class Link:
         """What its user should know of it, such as that nothing is kept."""
         return self._broker.notice if self._broker else ""
 
+    # --- what it lets through ---
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether every write is refused now."""
+        return self.is_for_looking or (self.is_protected and self.unlocked_s <= 0)
+
+    @property
+    def unlocked_s(self) -> float:
+        """So long a protected broker can still be written to; 0 = it is locked, or never was."""
+        return max(0.0, self._unlocked_until_s - self._clock())
+
+    @property
+    def refusal(self) -> str:
+        """Why writes are refused now; "" = they are not."""
+        if self.is_for_looking:
+            return "this console is read-only: nothing was done"
+        if self.is_read_only:
+            return f"{self.name} is protected: nothing was done; :unlock 10m REASON lets changes through for a while"
+        return ""
+
+    async def unlock(self, *, for_s: float, why: str) -> None:
+        """Lets writes to a protected broker through for a while, once that is written down at the broker.
+
+        Args:
+            for_s: From 1 s to UNLOCK_MAX_S.
+            why: Shown to whoever asks later.
+
+        Raises:
+            RefusedError: there is nothing to unlock.
+            InvalidInputError: no reason was given, or it is for too long.
+            BrokerError: it could not be written down, so it stays locked.
+        """
+        if self.is_for_looking:
+            raise RefusedError("this console is for looking only: start it without --read-only to change anything")
+        if not self.is_protected:
+            raise RefusedError(f"{self.name} is not protected: it can be written to as it is")
+        if not why.strip():
+            raise InvalidInputError("say why, as in :unlock 10m replaying what the deploy broke")
+        if not 1 <= for_s <= UNLOCK_MAX_S:
+            raise InvalidInputError(f"{for_s:g} s: from 1 s to {UNLOCK_MAX_S // 3600} h can be unlocked at a time")
+        _, writer = await self._runners()
+        await writer.run(operator.note_unlock(actor=self.actor, why=why.strip()[:500], for_s=round(for_s)))
+        self._unlocked_until_s = self._clock() + for_s
+
+    def lock(self) -> None:
+        """Refuses writes to a protected broker again, before the time is over."""
+        self._unlocked_until_s = float("-inf")
+
+    # --- what is asked and done ---
+
     async def ask(self, flow: Flow[T]) -> T:
         """Runs a flow that reads; tries once, for somebody asks again soon.
 
@@ -57,18 +125,18 @@ class Link:
             TqError: what the flow raised, or a BrokerError.
         """
         reader, _ = await self._runners()
-        return await reader.run(flow)
+        return await reader.run(_reading(flow) if self.is_read_only else flow)
 
     async def change(self, flow: Flow[T]) -> T:
         """Runs a flow that writes.
 
         Raises:
-            RefusedError: this console is for reading only; nothing was sent.
+            RefusedError: writes are refused now; nothing was sent.
             TqError: what the flow raised, or a BrokerError.
         """
-        if self.is_read_only:
+        if why := self.refusal:
             flow.close()
-            raise RefusedError("this console is read-only: nothing was done")
+            raise RefusedError(why)
         _, writer = await self._runners()
         return await writer.run(flow)
 
@@ -92,3 +160,22 @@ class Link:
             assert self._reader is not None
             assert self._writer is not None
             return self._reader, self._writer
+
+
+def _reading(flow: Flow[T]) -> Flow[T]:
+    """The same flow; a step that would write ends it instead, whatever it was taken for."""
+    reply: Any = None
+    error: TqError | None = None
+    while True:
+        try:
+            step = flow.send(reply) if error is None else flow.throw(error)
+        except StopIteration as end:
+            found: T = end.value
+            return found
+        if not only_reads(step):
+            flow.close()
+            raise RefusedError("this console is read-only: a question that would have written was not sent")
+        try:
+            reply, error = (yield step), None
+        except TqError as raised:
+            reply, error = None, raised

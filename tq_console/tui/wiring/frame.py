@@ -44,7 +44,10 @@ class Frame:
         state = LinkState(
             name=app.link.name,
             is_read_only=app.link.is_read_only,
+            is_for_looking=app.link.is_for_looking,
             is_protected=app.link.is_protected,
+            color=app.link.color,
+            unlocked_s=app.link.unlocked_s,
             is_frozen=app.poller.is_frozen,
             trouble=app.trouble,
         )
