@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.keys import Keys, format_key
@@ -99,22 +100,20 @@ def _keys_in_force(owner: type[DOMNode], keys: Mapping[str, str]) -> Iterator[tu
 
 def _places() -> Iterator[list[type[DOMNode]]]:
     """Who is asked for a key, the nearest first: in each pane, and in each screen above them."""
-    from tq_console.tui.app import ConsoleApp
-
-    for owner in _owners():
+    owners = _owners()
+    apps = [owner for owner in owners if issubclass(owner, App)]
+    for owner in owners:
         if issubclass(owner, Pane):
-            yield [VirtualTable, owner, ConsoleApp]
+            yield [VirtualTable, owner, *apps]
         elif issubclass(owner, Screen):
-            yield [owner] if issubclass(owner, ModalScreen) else [owner, ConsoleApp]
+            yield [owner] if issubclass(owner, ModalScreen) else [owner, *apps]
         else:
             yield [owner]
 
 
 def _owners() -> list[type[DOMNode]]:
-    """All our classes that have keys; the app first."""
-    from tq_console.tui.app import ConsoleApp
-
-    found: dict[type[DOMNode], None] = {ConsoleApp: None}
+    """All our classes that may have keys, found by looking: a new one need not be entered anywhere."""
+    found: dict[type[DOMNode], None] = {}
     for module in pkgutil.walk_packages(tq_console.tui.__path__, f"{tq_console.tui.__name__}."):
         for thing in vars(importlib.import_module(module.name)).values():
             if isinstance(thing, type) and issubclass(thing, DOMNode) and _is_ours(thing):
