@@ -45,6 +45,9 @@ class FaultyProxy:
         """Share of requests whose connection is cut, half of them before the server gets them."""
         self.is_black_hole = False
         """Nothing goes through in either direction, and no connection is closed."""
+        self.cut: frozenset[str] = frozenset()
+        """Directions that are cut: "to_server", "to_client". What is sent meanwhile arrives when the cut is over, however
+        late, as TCP would send it again; it keeps its order, and is not lost where its sender has given up."""
         self._chance = random.Random(7)
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -159,7 +162,9 @@ class FaultyProxy:
 
     def _arriving(self, client: socket.socket, server: socket.socket) -> Iterator[tuple[socket.socket, bytes]]:
         while not self._is_closed.is_set():
-            readable, _, _ = select.select([client, server], [], [], 0.05)
+            cut = self.cut
+            open_sources = [s for s, way in ((client, "to_server"), (server, "to_client")) if way not in cut]
+            readable, _, _ = select.select(open_sources, [], [], 0.05)
             for source in readable:
                 data = source.recv(_CHUNK)
                 if not data:

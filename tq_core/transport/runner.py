@@ -115,8 +115,10 @@ _SENDABLE = (redis_errors.RedisError, OSError)
 class SyncRunner:
     """Runs flows from ordinary code; may be shared by threads."""
 
-    def __init__(self, endpoint: Endpoint, *, retry_for_s: float = 5.0) -> None:
-        self.endpoint, self._retry_for_s = endpoint, retry_for_s
+    def __init__(
+        self, endpoint: Endpoint, *, retry_for_s: float = 5.0, answer_timeout_s: float = connection.ANSWER_TIMEOUT_S
+    ) -> None:
+        self.endpoint, self._retry_for_s, self._answer_timeout_s = endpoint, retry_for_s, answer_timeout_s
         self._lock = threading.Lock()
         self._client: _Client | None = None
         self._blocking: dict[float, _Client] = {}
@@ -179,8 +181,8 @@ class SyncRunner:
         if line is None:
             assert self.endpoint.open_line is not None
             line = self._lines.line = SyncLine(
-                functools.partial(self.endpoint.open_line, connection.ANSWER_TIMEOUT_S),
-                answer_timeout_s=connection.ANSWER_TIMEOUT_S,
+                functools.partial(self.endpoint.open_line, self._answer_timeout_s),
+                answer_timeout_s=self._answer_timeout_s,
             )
             self._all_lines.add(line)
         reply = line.ask(_wire(step, self._now()))
@@ -220,7 +222,7 @@ class SyncRunner:
     def _connected(self) -> _Client:
         with self._lock:
             if self._client is None:
-                client: _Client = self.endpoint.open_sync(connection.ANSWER_TIMEOUT_S)
+                client: _Client = self.endpoint.open_sync(self._answer_timeout_s)
                 try:
                     with contextlib.suppress(redis_errors.ResponseError):
                         connection.check_version(client.info("server"), self.endpoint.display)

@@ -93,8 +93,10 @@ class Floor:
         """Takes in what a claim brought, and starts as much of it as there are slots.
 
         Args:
-            deadline: End of the lease by the monotonic clock, from the moment the claim was sent.
+            deadline: When they must have stopped, by the monotonic clock, counted from when the claim was sent.
         """
+        # An answer that was long on its way brings tasks that others may have begun.
+        is_late = time.monotonic() >= deadline
         for task in claim.tasks:
             run = Run(task, deadline)
             older = self._hold.add(run)
@@ -102,6 +104,8 @@ class Floor:
                 # Somebody reclaimed it: our first run of it lost its lease without our knowing yet.
                 self.stop(older, Ending("lost", "this worker claimed the task again"))
             self._log.assigned(run)
+            if is_late:
+                self.stop(run, Ending("release", "the answer to its claim came too late"))
         self.start_waiting()
 
     def start_waiting(self) -> None:

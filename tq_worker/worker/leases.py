@@ -1,8 +1,8 @@
 """Keeps the leases of all tasks of this process, and says that the worker lives.
 
-On a thread of its own, because an event loop that is busy or stuck must cost nobody a task. The keeper also knows when
-a lease is over although nobody could be asked: each task has a deadline by this process' monotonic clock, counted from
-before the renewal was sent.
+On a thread of its own, because an event loop that is busy or stuck must cost nobody a task. Whether a lease is over is
+known without asking anybody: each task has a deadline by this process' monotonic clock, counted from before the claim
+or renewal was sent. The event loop looks at it, since the keeper may be waiting for an answer that never comes.
 """
 
 from __future__ import annotations
@@ -18,13 +18,33 @@ from typing import Any, NamedTuple
 from tq_core.errors import TqError
 from tq_core.roles import consumer, registry
 from tq_core.roles.registry import SlotInfo, WorkerInfo
+from tq_core.transport.connection import ANSWER_TIMEOUT_S
 from tq_core.transport.runner import SyncRunner
 from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.worker.hold import Hold
 from tq_worker.worker.run import Run, Stage
 
 CHECK_EVERY_S = 1.0
+LOOK_EVERY_S = 0.25
+LEAD_SHARE, LEAD_MAX_S = 0.1, 1.0
+"""A task is stopped before its lease is over by that share of it: handlers need a moment, and clocks may drift."""
 _MAX_SHOWN = 200
+
+
+def held_for_s(lease_s: float) -> float:
+    """How long after a claim or renewal was sent a task may run here, if nothing more is heard."""
+    return lease_s - min(LEAD_MAX_S, lease_s * LEAD_SHARE)
+
+
+def answer_timeout_s(lease_s: float) -> float:
+    """How long a renewal is waited for: one that is lost must leave time for the next."""
+    return max(1.0, min(ANSWER_TIMEOUT_S, lease_s / 3))
+
+
+def expired(hold: Hold) -> list[Run]:
+    """The runs that must stop now, since their leases could not be renewed."""
+    now = time.monotonic()
+    return [run for run in list(hold.runs.values()) if run.stage < Stage.ENDED and run.deadline <= now]
 
 
 class LeaseNews(NamedTuple):
@@ -54,6 +74,7 @@ class LeaseKeeper(threading.Thread):
         super().__init__(name="tq-leases", daemon=True)
         self._runner, self._hold, self._log = runner, hold, log
         self._lease_s, self._renew_every_s, self._heartbeat_s = lease_s, lease_s / 3, heartbeat_s
+        self._held_for_s = held_for_s(lease_s)
         self._describe, self._tell, self._clock = describe, tell, clock
         self._stopping = threading.Event()
         self._hurry = threading.Event()
@@ -83,7 +104,6 @@ class LeaseKeeper(threading.Thread):
             if now >= next_renewal:
                 is_done = self._attempt(self._renew)
                 next_renewal = now + (self._renew_every_s if is_done else min(CHECK_EVERY_S, self._renew_every_s))
-            self._find_expired()
             if self._hurry.is_set() or now >= next_beat:
                 self._hurry.clear()
                 self._attempt(self._beat)
@@ -116,7 +136,7 @@ class LeaseKeeper(threading.Thread):
         lost_ids = set(extended.lost_ids)
         for run in runs:
             if run.task.id not in lost_ids:
-                run.deadline = sent + self._lease_s
+                run.deadline = sent + self._held_for_s
         lost = [by_id[task_id] for task_id in extended.lost_ids if task_id in by_id]
         # What has ended meanwhile is no longer held by its token; its own acknowledgement says what became of it.
         gone = tuple((run, "another claim holds or ended it") for run in lost if run.stage < Stage.ENDED)
@@ -126,12 +146,6 @@ class LeaseKeeper(threading.Thread):
                 run.kill_asked = time.monotonic()
         if gone or asked:
             self._tell(LeaseNews(gone, asked))
-
-    def _find_expired(self) -> None:
-        now = time.monotonic()
-        expired = [run for run in list(self._hold.runs.values()) if run.stage < Stage.ENDED and run.deadline <= now]
-        if expired:
-            self._tell(LeaseNews(tuple((run, "it could not be renewed in time") for run in expired)))
 
     def _beat(self) -> None:
         running = [run for run in list(self._hold.runs.values()) if run.stage is Stage.RUNNING]

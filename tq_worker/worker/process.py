@@ -22,7 +22,7 @@ from tq_worker.lifecycle_log import LifecycleLog
 from tq_worker.settings import DRAIN_TIMEOUT_S
 from tq_worker.stray_fork import let_forks_be_terminated
 from tq_worker.terminal import let_go_of_a_closed_terminal
-from tq_worker.worker import last_rites, log_records
+from tq_worker.worker import last_rites, leases, log_records
 from tq_worker.worker.channel import Channel
 from tq_worker.worker.claiming import Claiming
 from tq_worker.worker.event_loop import ProcessOver
@@ -130,7 +130,7 @@ class WorkerProcess:
             hold=self.hold,
             claiming=self.claiming,
             log=self.log,
-            claimed=lambda claim, sent: self.floor.accept(claim, sent + setup.lease_s),
+            claimed=lambda claim, sent: self.floor.accept(claim, sent + leases.held_for_s(setup.lease_s)),
             dropped=reports.dropped,
         )
         self.leaving = Leaving(
@@ -138,7 +138,11 @@ class WorkerProcess:
         )
         self._watchdog = Watchdog(loop, self.hold, lambda: self.leaving.deadline)
         self._keeper = LeaseKeeper(
-            SyncRunner(self._endpoint, retry_for_s=RETRY_FOR_S),
+            SyncRunner(
+                self._endpoint,
+                retry_for_s=RETRY_FOR_S,
+                answer_timeout_s=leases.answer_timeout_s(setup.lease_s),
+            ),
             hold=self.hold,
             lease_s=setup.lease_s,
             heartbeat_s=setup.heartbeat_s,
@@ -153,6 +157,7 @@ class WorkerProcess:
         let_forks_be_terminated()
         self._watchdog.beat()
         self._look_after_stranded()
+        self._stop_expired()
         if any(definition.is_isolated for definition in self._tasks.values()):
             loop.call_later(WARM_UP_AFTER_S, self._isolation.warm_up)
         if not memory_of(os.getpid()) and any(definition.memory_limit_mb for definition in self._tasks.values()):
@@ -202,6 +207,12 @@ class WorkerProcess:
         self.floor.give_back_stranded()
         assert self._loop is not None
         self._loop.call_later(STRANDED_AFTER_S / 2, self._look_after_stranded)
+
+    def _stop_expired(self) -> None:
+        for run in leases.expired(self.hold):
+            self.floor.stop(run, Ending("lost", "it could not be renewed in time"))
+        assert self._loop is not None
+        self._loop.call_later(leases.LOOK_EVERY_S, self._stop_expired)
 
     def _pump_ended(self, pumping: asyncio.Task[None]) -> None:
         if not pumping.cancelled() and (error := pumping.exception()) is not None:

@@ -82,6 +82,17 @@ async def wait_tidily(gate: str) -> str:
 
 
 @tq.task(retry=once)
+async def sleep_tidily(seconds: float) -> str:
+    """Says when it has stopped, however it was ended."""
+    note("start")
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        note("tidied")
+    return "slept"
+
+
+@tq.task(retry=once)
 async def ignore_cancel(gate: str) -> str:
     note("start")
     while not Path(gate).exists():
