@@ -6,8 +6,8 @@ Starts a Redis of its own and fills it through the queue layer; only the counter
 quarter of an hour would have left them. Between refreshes a fifth of the fleet says that it lives, as it would.
 
 Redis' time is what it says its scripts and commands took (INFO commandstats), by the clock on the wall: others at
-work on the machine make it longer. The processor time beside it is that of the whole server while it answered, with reading and
-writing its sockets.
+work on the machine make it longer. The processor time beside it is that of the whole server while it answered, with
+reading and writing its sockets.
 """
 
 from __future__ import annotations

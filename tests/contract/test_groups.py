@@ -9,7 +9,8 @@ import pytest
 from tests.queue_driver import START_MS, QueueDriver
 from tq_core.keyspace.wire import Group
 from tq_core.model import TaskState
-from tq_core.roles import consumer, inspector, maintenance, operator
+from tq_core.roles import consumer, failure_groups, inspector, maintenance, operator, undo
+from tq_core.transport.steps import Script
 
 
 def failure(fingerprint: str = "", **more: Any) -> dict[str, Any]:
@@ -163,3 +164,56 @@ def test_a_task_of_a_group_whose_unique_key_is_held_is_left(live_q: QueueDriver)
 
     assert (bulk.done, bulk.skipped) == (0, (operator.Done(first, f"unique:{holder}"),))
     assert counts(q) == {"aa": 1}
+
+
+def test_the_members_of_a_group_are_paged_over_queues(q: QueueDriver) -> None:
+    other = q.beside("other")
+    first, second = fail_some(q, *["aa"] * 5, "aa-b"), fail_some(other, *["aa"] * 3)
+    names = ["empty", q.queue, "other"]
+    counts = q.run(failure_groups.members(names, "aa", limit=0)).counts
+    assert counts == {"empty": 0, q.queue: 5, "other": 3}
+
+    expected = [*sorted(first[:5], reverse=True), *sorted(second, reverse=True)]
+    for offset in range(8):
+        found = q.run(failure_groups.members(names, "aa", offset=offset, limit=3, counts=counts, times=2))
+        assert [task.id for task in found.tasks] == expected[offset : offset + 3]
+        assert found.total == 8
+    assert {task.state for task in found.tasks} == {TaskState.FAILED}
+    assert found.tasks[0].error is not None
+    assert sorted(found.failed_at_ms) == sorted(q.view(i).finished_at_ms or 0 for i in (*first[3:5], *second[1:]))
+    # Without counts each queue is asked from its start.
+    assert len(q.run(failure_groups.members(names, "aa", limit=4)).tasks) == 4
+    assert q.run(failure_groups.members(names, "no", limit=4)).total == 0
+
+
+def test_a_group_is_deleted_whole_and_comes_back_whole(live_q: QueueDriver) -> None:
+    q = live_q
+    other = q.beside("other")
+    q.put_many(operator.CHUNK + 2)
+    for task in q.take(operator.CHUNK + 2):
+        q.fail(task, verdict="fatal", detail=failure("aa"))
+    again = q.view(q.run(failure_groups.members([q.queue], "aa", limit=1)).tasks[0].id)
+    fail_some(q, "aa-b")
+    fail_some(other, "aa")
+    q.run(operator.requeue([again.id], actor="ann"))
+    told: list[int] = []
+
+    bulk = q.run(failure_groups.discard([q.queue, "other"], "aa", actor="ann", why="old", on_progress=told.append))
+    assert (bulk.done, told) == (operator.CHUNK + 2, [operator.CHUNK, operator.CHUNK + 1, operator.CHUNK + 2])
+    assert counts(q) == {"aa-b": 1}
+    assert q.state(again.id) is TaskState.PENDING
+    assert q.run(failure_groups.discard([q.queue], "aa", actor="ann")).done == 0
+    assert '"group":"aa"' in next(entry["detail"] for entry in q.audited() if entry["do"] == "discard")
+
+    q.run(undo.undo(bulk.undo_op, queues=[q.queue, "other"], actor="ann"))
+    assert counts(q) == {"aa": operator.CHUNK + 1, "aa-b": 1}
+    assert q.run(failure_groups.requeue([q.queue, "other"], "aa", actor="ann")).done == operator.CHUNK + 2
+
+
+def test_what_left_the_state_is_not_deleted_by_name(q: QueueDriver) -> None:
+    (task_id,) = fail_some(q, "aa")
+    q.run(operator.requeue([task_id], actor="ann"))
+
+    arguments = ("ann", "op", "discard", "{}", TaskState.FAILED, q.clock(), 0, 1, task_id)
+    assert q.ask(Script("discard", q.key(""), arguments))[1] == 0
+    assert q.state(task_id) is TaskState.PENDING

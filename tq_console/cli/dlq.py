@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +17,10 @@ from tq_console.cli.filters import FILTER, HELP
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.progress import Progress
 from tq_console.cli.tasks import print_tasks, show_task
-from tq_console.view.formats import age, count, plural
-from tq_console.view.tables import Column
+from tq_console.view.formats import plural
 
 if TYPE_CHECKING:
     from tq_console.view.export import Form
-    from tq_core.keyspace.wire import Group as FailedAlike
-    from tq_core.model import TaskView
     from tq_core.query.query import TaskQuery
     from tq_core.roles.operator import Bulk, Done
 
@@ -36,6 +32,8 @@ WORDS = click.option(
     type=FILTER,
     help=HELP,
 )
+
+GROUP = click.option("--group", "-g", metavar="GROUP", help="The tasks that failed alike: a group of `tq dlq groups`.")
 
 
 @click.group(
@@ -56,14 +54,25 @@ def dlq() -> None:
     examples="""
         tq dlq list
         tq dlq list --filter 'type:send_* error:refused' --limit 200
+        tq dlq list --group 3f9c0a1b7d22                 # see tq dlq groups
     """,
 )
 @QUEUES
 @WORDS
+@GROUP
 @click.option("--limit", "-n", default=50, show_default=True, type=click.IntRange(1), help="How many at most.")
 @click.pass_obj
-def list_failed(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskQuery | None, limit: int) -> None:
-    """List failed tasks, the newest failure first."""
+def list_failed(
+    invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskQuery | None, group: str | None, limit: int
+) -> None:
+    """List failed tasks, the newest failure first; of a group those first that were enqueued last."""
+    if group is not None:
+        from tq_console.cli.dlq_groups import list_group
+
+        if words is not None:
+            raise click.UsageError("give --filter or --group, not both", click.get_current_context())
+        list_group(invocation, group, queues, limit)
+        return
     from tq_console.cli.task_reading import find_tasks
 
     found, talk = find_tasks(invocation, queues=queues, states=("failed",), words=words, limit=limit)
@@ -86,81 +95,9 @@ def groups(invocation: Invocation, /, *, queues: tuple[str, ...], words: TaskQue
     Alike: the same exception from the same function, with the same message but for numbers, ids and quoted values. The
     counts are kept as tasks fail, so this reads groups, never tasks.
     """
-    from tq_console.cli.task_reading import known_queues
-    from tq_console.view.task_page import error_text
-    from tq_core.roles import inspector, registry
+    from tq_console.cli.dlq_groups import print_groups
 
-    found = invocation.run(inspector.groups(known_queues(invocation, queues)))
-    fits = _of_groups(words) if words else None
-    shown = [g for g in found.groups if fits is None or fits(_as_task(g))]
-    out, masker = invocation.out, invocation.masker
-    if out.is_json:
-        for g in shown:
-            out.record(
-                {
-                    "group": g.group,
-                    "count": g.count,
-                    "type": g.type,
-                    "queue": g.queue,
-                    "error": masker.masked({"reason": g.reason, **g.error}),
-                    "code_versions": list(g.versions),
-                    "first_at_ms": g.first_at_ms,
-                    "last_at_ms": g.last_at_ms,
-                    "example_id": g.example_id,
-                }
-            )
-    else:
-        columns = [
-            Column("COUNT", is_right=True),
-            Column("GROUP"),
-            Column("TYPE", is_flexible=True),
-            Column("QUEUE", is_flexible=True),
-            Column("FIRST", is_right=True, is_optional=True),
-            Column("LAST", is_right=True),
-            Column("EXAMPLE", is_optional=True),
-            Column("ERROR", is_flexible=True, readable=40),
-        ]
-        now_ms = invocation.run(registry.server_time_ms()) if shown else 0
-        rows = [
-            (
-                *(count(g.count), g.group, g.type, g.queue),
-                *(age(now_ms - at_ms) if at_ms else "-" for at_ms in (g.first_at_ms, g.last_at_ms)),
-                g.example_id,
-                error_text({"reason": g.reason, **g.error}, masker),
-            )
-            for g in shown
-        ]
-        out.table(columns, rows, empty="nothing failed")
-    if len(found.groups) < found.total:
-        out.talk(f"tq: these are {len(found.groups):,} of {found.total:,} groups")
-
-
-def _of_groups(words: TaskQuery) -> Callable[[TaskView], bool]:
-    """The query as a function of a group.
-
-    Raises:
-        UsageError: it asks for what only single tasks have.
-    """
-    if other := sorted(words.keys - {"", "state", "type", "queue", "error", "reason"}):
-        text = f"groups have type, queue, error and reason, and no {', '.join(other)}: see `tq dlq list --filter`"
-        raise click.UsageError(text, click.get_current_context())
-    return words.matcher(0)
-
-
-def _as_task(group: FailedAlike) -> TaskView:
-    """The group as a task that failed like all of it, for a filter."""
-    from tq_core.model import TaskState, TaskView
-
-    return TaskView(
-        id=group.example_id,
-        type=group.type,
-        queue=group.queue,
-        state=TaskState.FAILED,
-        priority=0,
-        attempt=0,
-        max_attempts=0,
-        error={"reason": group.reason, **group.error},
-    )
+    print_groups(invocation, queues, words)
 
 
 @dlq.command(
@@ -187,7 +124,7 @@ def show(invocation: Invocation, task_id: str) -> None:
 )
 @click.argument("task_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All failed tasks, of all queues or of those named.")
-@click.option("--group", "-g", metavar="GROUP", help="The tasks that failed alike: a group of `tq dlq groups`.")
+@GROUP
 @WORDS
 @QUEUES
 @BACKGROUND
@@ -218,7 +155,9 @@ def retry(
     if is_all:
         return _retry_all(invocation, queues, why)
     if group is not None:
-        return _retry_group(invocation, group, queues, why)
+        from tq_console.cli.dlq_groups import retry_group
+
+        return retry_group(invocation, group, queues, why)
     ids = _chosen(invocation, task_ids, words, queues)
     return act(
         invocation,
@@ -250,43 +189,17 @@ def _retry_all(invocation: Invocation, queues: tuple[str, ...], why: str) -> Exi
     return tell_bulk(invocation, _bulk(done, skipped), participle="requeued")
 
 
-def _retry_group(invocation: Invocation, group: str, queues: tuple[str, ...], why: str) -> ExitCode:
-    from tq_console.cli.task_reading import known_queues
-    from tq_core.errors import NotFoundError
-    from tq_core.roles import inspector, operator
-
-    found = invocation.run(inspector.groups(known_queues(invocation, queues))).groups
-    chosen = [g for g in found if g.group == group]
-    if not chosen:
-        raise NotFoundError(f"no failed task is in the group {group!r}: see `tq dlq groups`")
-    done = 0
-    skipped: list[Done] = []
-    with Progress("requeued", total=sum(g.count for g in chosen)) as progress:
-        for each in chosen:
-            before = done
-            bulk = invocation.change(
-                operator.requeue_group(
-                    each.queue,
-                    group,
-                    actor=invocation.actor,
-                    why=why,
-                    on_progress=lambda moved, before=before: progress.reach(before + moved),  # type: ignore[misc]
-                )
-            )
-            done += bulk.done
-            skipped += bulk.skipped
-    return tell_bulk(invocation, _bulk(done, skipped), participle="requeued")
-
-
 @dlq.command(
     examples="""
         tq dlq discard 01jd7q0v3k0a19c8x7v6b5n4m2
         tq dlq discard --filter 'type:old_import' --yes
         tq dlq discard --all --queue mail
+        tq dlq discard --group 3f9c0a1b7d22 --yes        # see tq dlq groups
     """
 )
 @click.argument("task_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All failed tasks, of all queues or of those named.")
+@GROUP
 @WORDS
 @QUEUES
 @WHY
@@ -298,15 +211,20 @@ def discard(
     *,
     task_ids: tuple[str, ...],
     is_all: bool,
+    group: str | None,
     words: TaskQuery | None,
     queues: tuple[str, ...],
     why: str,
     is_sure: bool,
 ) -> int:
-    """Delete failed tasks: those named, those that a filter fits, or all."""
+    """Delete failed tasks: those named, those that failed alike or that a filter fits, or all."""
     from tq_core.roles import operator
 
-    _check_choice(task_ids, is_all=is_all, words=words, queues=queues)
+    _check_choice(task_ids, is_all=is_all, words=words, queues=queues, group=group)
+    if group is not None:
+        from tq_console.cli.dlq_groups import discard_group
+
+        return discard_group(invocation, group, queues, why, is_sure=is_sure)
     if is_all:
         return _discard_all(invocation, queues, why, is_sure=is_sure)
     ids = _chosen(invocation, task_ids, words, queues)

@@ -22,7 +22,10 @@ _CALL = re.compile(r"\bp?call\('([A-Z]+)'")
 _USER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 _CONNECTION = ("ping", "select", "evalsha", "script|load", "client|setname", "cluster|slots", "time")
-_READS = ("around", "examine", "fleet", "groups", "history", "jobs", "operations", "page", "schedules", "show", "stats")
+_READS = (
+    *("around", "examine", "fleet", "group", "groups", "history", "jobs", "operations", "page", "schedules", "show"),
+    "stats",
+)
 _READ_COMMANDS = ("hgetall", "hmget", "info", "llen", "xread", "xrevrange", "zrange", "zrevrange")
 _SENDS = ("adopt_queue", "enqueue", "register_queue")
 _STEERS = frozenset(

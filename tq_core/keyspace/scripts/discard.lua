@@ -5,9 +5,9 @@
 --       3 op          id of the operation, shared by its calls
 --       4 action      discard | delete | purge, for the audit
 --       5 detail      JSON: by, why
---       6 state       to take the first of it, of blocked the last; "" for named ids
---       7 until_ms    with a state: only scores up to it (pending, blocked: all)
---       8 limit       with a state
+--       6 state       to take the first of it, of blocked the last; with ids: those that are not in it are left; "" for any
+--       7 until_ms    with a state: only scores up to it (pending, blocked: all, but not with ids)
+--       8 limit       with a state; 0 with ids
 --       9 keep        1: into the trash, unless memory is full; 0: for good
 --       then ids
 -- Reply {"OK", n deleted, words, n kept}   words: one for each task left where it was, "<id> IS:running" or "<id> GONE";
@@ -26,13 +26,19 @@
 local STATES = {'failed', 'completed', 'cancelled', 'pending', 'retrying', 'scheduled', 'blocked'}
 if ARGV[9] == '1' then open_trash(ARGV[3]) end
 local ids, words, states, scores = {}, {}, {}, {}
-if ARGV[6] ~= '' then
+if ARGV[6] ~= '' and ARGV[8] ~= '0' then
   ids, scores = take(ARGV[6], ARGV[7], tonumber(ARGV[8]))
   for i = 1, #ids do states[i] = ARGV[6] end
 else
   for i = 10, #ARGV do
     local id = ARGV[i]
-    local state, score = take_from(STATES, id)
+    local state, score
+    if ARGV[6] == '' then
+      state, score = take_from(STATES, id)
+    else
+      local stands = call('ZSCORE', Q .. ARGV[6], id)
+      if stands and tonumber(stands) <= tonumber(ARGV[7]) then state, score = take_from({ARGV[6]}, id) end
+    end
     if state then ids[#ids + 1], states[#states + 1], scores[#scores + 1] = id, state, score
     else words[#words + 1] = id .. ' ' .. (call('HEXISTS', Q .. 'tokens', id) == 1 and 'IS:running' or 'GONE') end
   end
