@@ -51,6 +51,23 @@ def test_a_group_is_retried(tq: Tq, mail: QueueDriver, failed: list[str]) -> Non
     assert "no failed task is in the group 'Timeout'" in ran.err
 
 
+def test_a_group_is_listed_and_deleted_whole(tq: Tq, failed: list[str], mail: QueueDriver) -> None:
+    listed = tq.ok("dlq", "list", "--group", "Refused", "--json").records
+    assert len(listed) == 4
+    assert {record["error"]["type"] for record in listed} == {"Refused"}
+    ran = tq.ok("dlq", "list", "--group", "Refused", "--limit", "3")
+    assert "these are 3 of 4 tasks" in ran.err
+    assert tq("dlq", "list", "--group", "Refused", "--filter", "x").code == 2
+
+    assert tq("dlq", "discard", "--group", "Refused").code == 2
+    ran = tq.ok("dlq", "discard", "--group", "Refused", "--yes")
+    assert ran.out == "4 tasks deleted\n"
+    assert mail.depths()["failed"] == 2
+    assert tq("dlq", "discard", "--group", "Refused", "--yes").code == 3
+    tq.ok(*ran.err[ran.err.index("tq undo") :].split()[1:3])
+    assert mail.depths()["failed"] == 6
+
+
 def test_retry_all_requeues_everything(tq: Tq, mail: QueueDriver, failed: list[str]) -> None:
     del failed
     assert tq.ok("dlq", "retry", "--all").out == "6 tasks requeued\n"

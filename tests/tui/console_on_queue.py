@@ -51,8 +51,9 @@ class ConsoleOnQueue:
 
     @property
     def table(self) -> VirtualTable:
-        """The table of the pane that is shown."""
-        return self.app.pane.query_one(VirtualTable)
+        """The table that is shown of the pane that is shown."""
+        tables = self.app.pane.query(VirtualTable)
+        return next(t for t in tables if all(widget.display for widget in t.ancestors_with_self))  # type: ignore[attr-defined]
 
     @property
     def header(self) -> str:

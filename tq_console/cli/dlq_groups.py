@@ -156,6 +156,8 @@ def discard_group(invocation: Invocation, group: str, queues: Sequence[str], why
 def _counts(invocation: Invocation, group: str, queues: Sequence[str]) -> dict[str, int]:
     """How many tasks of a group each queue has, of those that have some."""
     named = known_queues(invocation, queues)
+    if named is None:
+        named = list(invocation.run(registry.queue_numbers()))
     found = invocation.run(failure_groups.members(named, group, limit=0)).counts if named else {}
     counts = {queue: number for queue, number in found.items() if number}
     if not counts:

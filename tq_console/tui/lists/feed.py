@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tq_console.tui.table.rows import Row, Wanted, Window
 from tq_console.tui.watch.snapshot import TaskList, TaskListQuestion
@@ -13,14 +13,34 @@ from tq_core.roles.browser import WINDOW_MAX, Placed
 class TaskFeed:
     """One list of tasks, of which a part is loaded."""
 
-    def __init__(self, state: TaskState, *, queue: str | None = None, words: str = "") -> None:
-        self.state, self.queue, self.words = state, queue, words
+    def __init__(
+        self,
+        state: TaskState,
+        *,
+        queue: str | None = None,
+        words: str = "",
+        group: str = "",
+        group_counts: Mapping[str, int] | None = None,
+    ) -> None:
+        """A list of which nothing is loaded.
+
+        Args:
+            group: Only failed tasks that failed alike.
+            group_counts: How many of them each queue had a moment ago.
+        """
+        self.state, self.queue, self.words, self.group = state, queue, words, group
+        self._group_counts = tuple((group_counts or {}).items())
         self.loaded: TaskList | None = None
         self._by_id: dict[str, TaskView] = {}
 
     def question(self, wanted: Wanted) -> TaskListQuestion:
         """What to ask for so that the table gets its rows, with the row that it holds on to in its place."""
         base = {"state": self.state, "queue": self.queue, "words": self.words}
+        if self.group:
+            counts = self._group_counts
+            return TaskListQuestion(
+                self.state, self.queue, first=wanted.first, count=wanted.count, group=self.group, group_counts=counts
+            )
         last = wanted.first + wanted.count
         held = self._nearest(wanted)
         if held is None:
@@ -53,9 +73,9 @@ class TaskFeed:
 
     def accept(self, answer: TaskList) -> bool:
         """Takes an answer; False where it is not one about this list (any more)."""
-        asked = answer.question
-        if (asked.state, asked.queue, asked.words) != (self.state, self.queue, self.words):
+        if not answer.question.is_of_one_list(TaskListQuestion(self.state, self.queue, self.words, group=self.group)):
             return False
+        self._group_counts = answer.group_counts
         self.loaded = answer
         self._by_id = {row.task.id: row.task for row in answer.rows}
         return True

@@ -123,6 +123,7 @@ class Poller:
             failures=answer.failures.tasks if answer.failures else (),
             audited=answer.audited,
             part=answer.part,
+            groups=answer.groups,
             server=self._facts,
             is_emptied=self._is_emptied,
             depths={state: sum(q.depths[state] for q in answer.queues) for state in TaskState},

@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from tq_console.tui.watch.jump import place_near
-from tq_console.tui.watch.snapshot import Detail, Question, ServerFacts, TaskList, TaskListQuestion
+from tq_console.tui.watch.snapshot import (
+    Detail,
+    GroupQuestion,
+    GroupsAnswer,
+    Question,
+    ServerFacts,
+    TaskList,
+    TaskListQuestion,
+)
+from tq_console.view.failure_groups import merged
 from tq_core import ids
 from tq_core.errors import BrokerError, InvalidInputError
 from tq_core.model import TaskState, TaskView
 from tq_core.query.query import parse_query
-from tq_core.roles import browser, inspector, operator, readiness, registry, search
+from tq_core.roles import browser, failure_groups, inspector, operator, readiness, registry, search
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
@@ -26,6 +35,11 @@ SEARCH_MAX = 2_000
 """Tasks that a filter looks at for each refresh."""
 MINUTES_REMEMBERED = 15
 """Past minutes that are kept at hand: they never change, and the next screen shows them at once."""
+GROUPS_OF_A_QUEUE = 1_000
+"""Up to so many groups of a queue are read; of more, any."""
+GROUP_SAMPLE = 5
+GROUP_TIMES = 200
+"""Of so many tasks of a group in each queue it is read when they failed."""
 _DETAIL_BYTES = 1_048_576
 _PREVIEW_BYTES = 65_536
 """A preview is asked for again and again, and shows few lines."""
@@ -46,6 +60,7 @@ class Answer:
     failures: Failures | None
     audited: tuple[Audited, ...]
     part: Any = None
+    groups: GroupsAnswer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,8 @@ def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) 
         failures = last
     elif question.failures:
         flows["failures"] = _failures(question, names, known, last)
+    if question.groups is not None:
+        flows["groups"] = _groups(question.groups, names, known)
     if question.audited:
         flows["audited"] = operator.audit_log(names, limit=question.audited)
     if question.part is not None:
@@ -117,6 +134,7 @@ def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) 
         failures=failures,
         audited=tuple(found.get("audited", ())),
         part=found.get("part"),
+        groups=found.get("groups"),
     )
 
 
@@ -134,6 +152,23 @@ def _failures(
     expected = Counter(task.queue for task in last.tasks) if last and last.tasks else None
     found = yield from browser.window(asked, TaskState.FAILED, from_there=question.failures, expected=expected)
     return tuple(row.task for row in found.rows)
+
+
+def _groups(
+    question: GroupQuestion, names: Sequence[str], known: Mapping[str, QueueStats]
+) -> Flow[GroupsAnswer]:
+    """What failed alike; a queue without failed tasks is not asked, so its first group is seen a refresh late."""
+    asked = [q for q in names if question.queue in (None, q)]
+    asked = [q for q in asked if q not in known or known[q].depths[TaskState.FAILED]]
+    flows: list[Flow[Any]] = [inspector.groups(asked, limit=GROUPS_OF_A_QUEUE)]
+    sampled = [q for q in question.group_queues if q in names]
+    if question.group and sampled:
+        flows.append(
+            failure_groups.members(sampled, question.group, limit=GROUP_SAMPLE, times=GROUP_TIMES)
+        )
+    found, *samples = yield from together(flows)
+    merged_groups = tuple(merged(found.groups))
+    return GroupsAnswer(question, merged_groups, len(found.groups), found.total, samples[0] if samples else None)
 
 
 def _detail(task_id: str, numbers: Mapping[str, int], payload_max: int) -> Flow[TaskView | None]:
@@ -160,6 +195,8 @@ def _task_list(
     queues = [name for name in names if question.queue in (None, name)]
     if question.words:
         return (yield from _search(question, queues))
+    if question.group:
+        return (yield from _members(question, queues))
     # A queue that had none a moment ago is asked all the same: it may have some now.
     depths = [known[q].depths[question.state] if q in known else 0 for q in queues]
     if question.state is TaskState.RUNNING and sum(depths) <= ALL_RUNNING_MAX:
@@ -183,12 +220,22 @@ def _task_list(
     return TaskList(question, found.total, found.offset, found.rows)
 
 
+def _members(question: TaskListQuestion, names: Sequence[str]) -> Flow[TaskList]:
+    counts = dict(question.group_counts)
+    queues = [queue for queue in names if queue in counts] or list(names)
+    found = yield from failure_groups.members(
+        queues, question.group, offset=question.first, limit=question.count, counts=counts
+    )
+    rows = tuple(browser.Placed(task, 0.0) for task in found.tasks)
+    told = tuple(found.counts.items())
+    return TaskList(question, min(found.total, failure_groups.OFFSET_MAX), question.first, rows, group_counts=told)
+
+
 def _expected(question: TaskListQuestion, was: TaskList | None) -> Mapping[str, int] | None:
     """How many rows each queue probably has; None where nothing is known of this list."""
     if was is None or not was.rows:
         return None
-    asked = was.question
-    if (asked.state, asked.queue, asked.words) != (question.state, question.queue, question.words):
+    if not question.is_of_one_list(was.question):
         return None
     return Counter(row.task.queue for row in was.rows)
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from tq_console.view.failure_groups import FailureGroup
 from tq_core.model import TaskState, TaskView
 from tq_core.roles.browser import Place, Placed
+from tq_core.roles.failure_groups import GroupMembers
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
@@ -31,6 +33,26 @@ class TaskListQuestion:
     before: int = 0
     first: int = 0
     count: int = 100
+    group: str = ""
+    """Only the failed tasks that failed alike; "" = all."""
+    group_counts: tuple[tuple[str, int], ...] = ()
+    """How many of them each queue had a moment ago."""
+
+    def is_of_one_list(self, other: TaskListQuestion) -> bool:
+        """Whether both are about parts of the same list."""
+        return (self.state, self.queue, self.words, self.group) == (other.state, other.queue, other.words, other.group)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupQuestion:
+    """What failed alike, and of one group some tasks."""
+
+    queue: str | None = None
+    """None = all queues."""
+    group: str = ""
+    """Of which some tasks are needed; "" = of none."""
+    group_queues: tuple[str, ...] = ()
+    """Where its tasks are."""
 
 
 class Part(Protocol):
@@ -55,6 +77,7 @@ class Question:
     audited: int = 0
     """How many of the latest acts of people."""
     part: Part | None = None
+    groups: GroupQuestion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +91,21 @@ class TaskList:
     searched: int | None = None
     """With a filter: tasks that were looked at, of `of`; None without."""
     of: int = 0
+    group_counts: tuple[tuple[str, int], ...] = ()
+    """Of a group: how many of its tasks each queue has."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsAnswer:
+    """The answer to a GroupQuestion."""
+
+    question: GroupQuestion
+    groups: tuple[FailureGroup, ...]
+    """Of all queues asked, merged, the most frequent first."""
+    read: int
+    """Groups of queues that were read, of `total`."""
+    total: int
+    sample: GroupMembers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +148,7 @@ class Snapshot:
     audited: tuple[Audited, ...] = ()
     part: Any = None
     """What the flow of the question's part came to."""
+    groups: GroupsAnswer | None = None
     server: ServerFacts = ServerFacts()
     is_emptied: bool = False
     """All queues that were there a moment ago are gone."""
