@@ -53,7 +53,7 @@ def test_a_group_is_retried(tq: Tq, mail: QueueDriver, failed: list[str]) -> Non
 
 def test_a_group_is_listed_and_deleted_whole(tq: Tq, failed: list[str], mail: QueueDriver) -> None:
     listed = tq.ok("dlq", "list", "--group", "Refused", "--json").records
-    assert len(listed) == 4
+    assert {record["id"] for record in listed} == set(failed[2:])
     assert {record["error"]["type"] for record in listed} == {"Refused"}
     ran = tq.ok("dlq", "list", "--group", "Refused", "--limit", "3")
     assert "these are 3 of 4 tasks" in ran.err

@@ -173,6 +173,7 @@ def test_the_members_of_a_group_are_paged_over_queues(q: QueueDriver) -> None:
     counts = q.run(failure_groups.members(names, "aa", limit=0)).counts
     assert counts == {"empty": 0, q.queue: 5, "other": 3}
 
+    found = q.run(failure_groups.members(names, "aa", limit=0))
     expected = [*sorted(first[:5], reverse=True), *sorted(second, reverse=True)]
     for offset in range(8):
         found = q.run(failure_groups.members(names, "aa", offset=offset, limit=3, counts=counts, times=2))

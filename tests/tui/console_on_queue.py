@@ -53,7 +53,7 @@ class ConsoleOnQueue:
     def table(self) -> VirtualTable:
         """The table that is shown of the pane that is shown."""
         tables = self.app.pane.query(VirtualTable)
-        return next(t for t in tables if all(widget.display for widget in t.ancestors_with_self))  # type: ignore[attr-defined]
+        return next(t for t in tables if all(widget.display for widget in t.ancestors_with_self))
 
     @property
     def header(self) -> str:
@@ -78,11 +78,19 @@ async def console_on(
     first: str = "overview",
     is_read_only: bool = False,
     interval_s: float = 0.1,
+    by_group: bool = False,
 ) -> AsyncIterator[ConsoleOnQueue]:
-    """Opens a console over the driver's queue; it is left when the block ends."""
+    """Opens a console over the driver's queue; it is left when the block ends.
+
+    Args:
+        by_group: Of the DLQ, show the groups as it does by itself; else the tasks.
+    """
     link = Link(resolve_broker(driver.url), actor="ann", is_read_only=is_read_only)
     app = ConsoleApp(link, first=first, interval_s=interval_s)
     async with app.run_test(size=size, notifications=True) as pilot:
         console = ConsoleOnQueue(app, pilot, driver)
         await console.until(lambda: app.snapshot is not None or app.trouble is not None, "the first answer")
+        if first == "dlq" and not by_group:
+            await pilot.press("]")
+            await console.until(lambda: app.trouble or (app.snapshot and app.snapshot.tasks), "the list of tasks")
         yield console

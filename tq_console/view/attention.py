@@ -11,7 +11,7 @@ from tq_console.view.limits import breakers
 from tq_core.model import TaskState, TaskView
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.registry import Fleet, NodeInfo
-from tq_core.roles.serving import Serving, serving_of
+from tq_core.roles.serving import UNSERVED, Serving, served_queues
 
 RECENT_S = 300
 """What counts as just now: failures, crashes and lost tasks of so many past seconds."""
@@ -76,8 +76,9 @@ def standing_facts(stats: Sequence[QueueStats], fleet: Fleet) -> list[Fact]:
         if isinstance(node.info, NodeInfo) and node.info.trouble and node.health != "lost":
             text = f"node {node.id} cannot keep its workers: {node.info.trouble}"
             facts.append(Fact("trouble", node.id, text, Urgency.NOW, "workers"))
+    served = served_queues(fleet)
     for queue in stats:
-        facts += _queue_facts(queue, serving_of(queue.queue, fleet))
+        facts += _queue_facts(queue, served.get(queue.queue, UNSERVED).serving)
     failed = sum(queue.depths[TaskState.FAILED] for queue in stats)
     if failed:
         text = f"{plural(failed, 'task')} in the dead letter queue"
@@ -119,8 +120,9 @@ def recent_facts(stats: Sequence[QueueStats], fleet: Fleet, running: Sequence[Ta
         running: Running tasks that were read, some or all: those whose lease ran out are told.
     """
     facts: list[Fact] = []
+    served = served_queues(fleet)
     for queue in stats:
-        facts += _stuck(queue, serving_of(queue.queue, fleet), running)
+        facts += _stuck(queue, served.get(queue.queue, UNSERVED).serving, running)
         facts += _went_wrong(queue)
     for kind, members in (("node", fleet.nodes), ("worker", fleet.workers)):
         facts += [

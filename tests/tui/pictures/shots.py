@@ -60,8 +60,8 @@ SHOTS = (
     Shot("queues", ("2", "j", "j"), shows="webhooks"),
     Shot("workers", ("3", "j"), shows="alone in its process"),
     TASKS,
-    Shot("dlq", ("5", "j", "j"), shows="Traceback"),
-    Shot("task", ("5", "j", "j", "enter"), shows="Traceback"),
+    Shot("dlq", ("5", "j"), shows="traceback of one"),
+    Shot("task", ("5", "]", "j", "j", "enter"), shows="Traceback"),
     Shot("help", ("5", "question_mark"), shows="Everywhere"),
     Shot(
         "submit", ("n", *_letters("send_receipt"), "enter", *_letters("buyer@example.com")), shows="buyer@example.com"

@@ -71,7 +71,11 @@ def group_lines(
         sample: Some of its tasks; None while they have not come.
     """
     lines: list[Line] = [
-        [(f"{plural(group.total, 'task')} ", "cell--title"), ("failed alike  ", "cell--dim"), (group.type, "cell--bold")]
+        [
+            (f"{plural(group.total, 'task')} ", "cell--title"),
+            ("failed alike  ", "cell--dim"),
+            (group.type, "cell--bold"),
+        ]
     ]
     lines += wrapped((group_error(group, masker), "cell--bad"), width, 2)
     versions = f" · code {', '.join(reversed(group.versions))}" if group.versions else ""

@@ -19,6 +19,7 @@ from tq_core.model import TaskState, TaskView
 from tq_core.roles.inspector import Minute, QueueStats
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
+from tq_core.roles.serving import UNSERVED, Served, served_queues
 
 MINUTES = 15
 _QUEUE_FACTS = 11 + 8 + 7 + 9 + 9
@@ -41,11 +42,12 @@ def queue_lines(queues: Sequence[QueueStats], fleet: Fleet, *, width: int, heigh
     ]
     if not shown:
         lines.append([(" no queue yet", "cell--dim")])
-    return lines + [_queue_line(queue, fleet, name) for queue in shown]
+    served = served_queues(fleet)
+    return lines + [_queue_line(queue, served.get(queue.queue, UNSERVED), name) for queue in shown]
 
 
-def _queue_line(queue: QueueStats, fleet: Fleet, name: int) -> Line:
-    sign = queue_sign(queue, fleet)
+def _queue_line(queue: QueueStats, served: Served, name: int) -> Line:
+    sign = queue_sign(queue, served)
     depth = queue.depths[TaskState.PENDING]
     drain = drain_ms(queue)
     drains = "-" if drain == 0 else "∞" if drain is None else duration(drain).replace(" ", "")

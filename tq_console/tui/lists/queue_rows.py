@@ -5,11 +5,10 @@ from __future__ import annotations
 from tq_console.tui.look.glyphs import QUEUE_SIGNS, Sign, sparkline
 from tq_console.tui.table.rows import Cell, Column, Row
 from tq_console.view.formats import age, duration, rate
-from tq_console.view.limits import breakers
+from tq_console.view.limits import breakers, rule_words
 from tq_core.model import TaskState
 from tq_core.roles.inspector import QueueStats
-from tq_core.roles.registry import Fleet, NodeInfo
-from tq_core.roles.serving import Serving, serving_of
+from tq_core.roles.serving import Served, Serving
 
 WINDOW_S = 60
 TREND_MINUTES = 12
@@ -21,40 +20,32 @@ COLUMNS = (
     Column("OUT", (8, 8, 9), is_right=True),
     Column("DRAIN", (7, 8, 9), is_right=True),
     Column("DLQ", (6, 6, 7), is_right=True),
+    Column("IN", (0, 8, 9), is_right=True),
+    Column("TREND", (0, 12, 12)),
     Column("RUN", (0, 5, 6), is_right=True),
     Column("RETRY", (0, 6, 7), is_right=True),
     Column("SCHED", (0, 6, 7), is_right=True),
-    Column("IN", (0, 8, 9), is_right=True),
-    Column("TREND", (0, 12, 12)),
     Column("SLOTS", (0, 0, 6), is_right=True),
-    Column("RUN P95", (0, 0, 9), is_right=True),
     Column("WAIT P95", (0, 0, 9), is_right=True),
+    Column("RUN P95", (0, 0, 9), is_right=True),
+    Column("LIMIT", (0, 0, 22)),
 )
 
 
-def queue_sign(queue: QueueStats, fleet: Fleet) -> Sign:
+def queue_sign(queue: QueueStats, served: Served) -> Sign:
     """What is the matter with a queue, if anything."""
     limit = queue.limits.get("max_size")
     if queue.paused:
         return QUEUE_SIGNS["paused"]
     if limit is not None and queue.waiting >= limit:
         return QUEUE_SIGNS["full"]
-    if not serving_slots(queue.queue, fleet):
+    if not served.slots:
         return QUEUE_SIGNS["unserved" if queue.depths[TaskState.PENDING] else "idle"]
     if breakers(queue, "open"):
         return QUEUE_SIGNS["breaker"]
-    if queue.depths[TaskState.PENDING] and serving_of(queue.queue, fleet) is not Serving.TAKEN:
+    if queue.depths[TaskState.PENDING] and served.serving is not Serving.TAKEN:
         return QUEUE_SIGNS["nodes_paused"]
     return QUEUE_SIGNS["open"]
-
-
-def serving_slots(queue: str, fleet: Fleet) -> int:
-    """Slots of live nodes that claim from a queue."""
-    return sum(
-        node.info.processes * node.info.slots
-        for node in fleet.nodes
-        if isinstance(node.info, NodeInfo) and node.health != "lost" and queue in node.info.queues
-    )
 
 
 def drain_ms(queue: QueueStats) -> float | None:
@@ -66,13 +57,12 @@ def drain_ms(queue: QueueStats) -> float | None:
     return depth / per_s * 1000 if per_s > 0 and not queue.paused else None
 
 
-def queue_row(queue: QueueStats, fleet: Fleet) -> Row:
+def queue_row(queue: QueueStats, served: Served) -> Row:
     """A queue as a row under COLUMNS."""
     depths = queue.depths
-    sign = queue_sign(queue, fleet)
+    sign = queue_sign(queue, served)
     drain = drain_ms(queue)
     trend = minute_rates(queue, "completed", TREND_MINUTES)
-    slots = serving_slots(queue.queue, fleet)
     return Row(
         queue.queue,
         (
@@ -83,14 +73,15 @@ def queue_row(queue: QueueStats, fleet: Fleet) -> Row:
             Cell(rate(queue.rate_per_s("completed", window_s=WINDOW_S))),
             Cell("-" if drain == 0 else "∞" if drain is None else duration(drain).replace(" ", "")),
             _number(depths[TaskState.FAILED], "cell--bad"),
+            Cell(rate(queue.rate_per_s("enqueued", window_s=WINDOW_S))),
+            Cell(sparkline(trend, TREND_MINUTES), "cell--accent"),
             _number(depths[TaskState.RUNNING], "cell--busy"),
             _number(depths[TaskState.RETRYING], "cell--warn"),
             _number(depths[TaskState.SCHEDULED], ""),
-            Cell(rate(queue.rate_per_s("enqueued", window_s=WINDOW_S))),
-            Cell(sparkline(trend, TREND_MINUTES), "cell--accent"),
-            Cell(str(slots) if slots else "-"),
-            Cell(duration(queue.latency_ms("run", 0.95)).replace(" ", ""), "cell--dim"),
+            Cell(str(served.slots) if served.slots else "-"),
             Cell(duration(queue.latency_ms("wait", 0.95)).replace(" ", ""), "cell--dim"),
+            Cell(duration(queue.latency_ms("run", 0.95)).replace(" ", ""), "cell--dim"),
+            Cell(", ".join(rule_words(queue)) or "-", "cell--dim"),
         ),
     )
 

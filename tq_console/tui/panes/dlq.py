@@ -38,7 +38,11 @@ class DlqPane(TaskListPane):
             "left_square_bracket", "toggle_view", "view", show=False, tooltip="Groups, or tasks", id="dlq.view_back"
         ),
         Binding(
-            "R", "retry_group", "retry group", tooltip="Run all tasks again that failed like these", id="dlq.retry_group"
+            "R",
+            "retry_group",
+            "retry group",
+            tooltip="Run all tasks again that failed like these",
+            id="dlq.retry_group",
         ),
     ]
     is_by_group = True
@@ -227,12 +231,10 @@ class DlqPane(TaskListPane):
         """Runs all tasks of the group again."""
         group = self._chosen_group()
         if group is None:
-            self.post_message(NothingToDo("no group here: ] shows what failed alike"))
+            self.post_message(NothingToDo("no group here" if self.is_by_group else "no group here: ] shows the groups"))
             return
         queue = self.feed.queue
-        self.post_message(
-            PlanMade(group_plans.retry(group, queue=queue, actor=self.actor, masker=self._masker))
-        )
+        self.post_message(PlanMade(group_plans.retry(group, queue=queue, actor=self.actor, masker=self._masker)))
 
     def action_discard(self) -> None:
         """Deletes the group, or the tasks that are chosen."""
@@ -244,9 +246,7 @@ class DlqPane(TaskListPane):
             self.post_message(NothingToDo("no group here to delete"))
             return
         queue = self.feed.queue
-        self.post_message(
-            PlanMade(group_plans.discard(group, queue=queue, actor=self.actor, masker=self._masker))
-        )
+        self.post_message(PlanMade(group_plans.discard(group, queue=queue, actor=self.actor, masker=self._masker)))
 
     def action_open(self) -> None:
         """Shows the task whole, or the tasks of the group."""

@@ -24,8 +24,10 @@ from tq_console.view.secrets import Masker
 from tq_console.view.task_page import error_text
 from tq_core.model import TaskState
 from tq_core.roles.inspector import QueueStats
+from tq_core.roles.serving import UNSERVED, served_queues
 
 FAILURES = 5
+TYPES = 5
 
 
 class QueuesPane(Pane):
@@ -70,18 +72,21 @@ class QueuesPane(Pane):
         focus_now(self.table)
 
     def question(self) -> Question:
-        """Queues with their past minutes, and the latest failures."""
+        """Queues with their past minutes; of the one under the cursor what waits in it, and its latest failures."""
+        chosen = self.table.cursor_id if self._vertical else None
         return Question(
             self.id or "",
             minutes=TREND_MINUTES if self._horizontal else 5,
-            failures=FAILURES if self._vertical and self.table.cursor_id else 0,
-            failures_of=self.table.cursor_id,
+            failures=FAILURES if chosen else 0,
+            failures_of=chosen,
+            waiting_of=chosen,
         )
 
     def show(self, snapshot: Snapshot) -> None:
         """The queues."""
         super().show(snapshot)
-        rows = tuple(queue_row(q, snapshot.fleet) for q in snapshot.queues)
+        served = served_queues(snapshot.fleet)
+        rows = tuple(queue_row(q, served.get(q.queue, UNSERVED)) for q in snapshot.queues)
         self.table.show(Window(len(rows), 0, rows))
         self._paint_preview()
 
@@ -107,6 +112,7 @@ class QueuesPane(Pane):
             why = f": {queue.paused.why}" if queue.paused.why else ""
             since = age(queue.now_ms - queue.paused.at_ms)
             lines.append([(f" ‖ paused {since} ago by {queue.paused.by}{why}", "cell--warn")])
+        lines.append(self._waiting_line(queue))
         times = ", ".join(
             f"{kind} p50 {at_most(queue, kind, 0.5)} p95 {at_most(queue, kind, 0.95)}" for kind in ("wait", "run")
         )
@@ -130,6 +136,20 @@ class QueuesPane(Pane):
                 for task in failed[:FAILURES]
             ]
         return lines
+
+    def _waiting_line(self, queue: QueueStats) -> Line:
+        """Of which types the next tasks are; they were read, and how many of all that is."""
+        waiting = self.snapshot.waiting if self.snapshot else None
+        line: list[Span] = [(" next   ", "cell--dim")]
+        if waiting is None or waiting.queue != queue.queue:
+            return [*line, ("…" if queue.depths[TaskState.PENDING] else "nothing is pending", "cell--dim")]
+        if not waiting.read:
+            return [*line, ("nothing is pending", "cell--dim")]
+        line.append((", ".join(f"{name} {number:,}" for name, number in waiting.types[:TYPES]), ""))
+        more = len(waiting.types) - TYPES
+        others = f" and {more} other types" if more > 0 else ""
+        of = f"  (the first {waiting.read:,} of {waiting.total:,} were read)" if waiting.read < waiting.total else ""
+        return [*line, (f"{others}{of}", "cell--dim")]
 
     @on(VirtualTable.CursorMoved)
     def _moved(self, event: VirtualTable.CursorMoved) -> None:

@@ -124,6 +124,7 @@ class Poller:
             audited=answer.audited,
             part=answer.part,
             groups=answer.groups,
+            waiting=answer.waiting,
             server=self._facts,
             is_emptied=self._is_emptied,
             depths={state: sum(q.depths[state] for q in answer.queues) for state in TaskState},

@@ -16,6 +16,7 @@ from tq_console.tui.watch.snapshot import (
     ServerFacts,
     TaskList,
     TaskListQuestion,
+    Waiting,
 )
 from tq_console.view.failure_groups import merged
 from tq_core import ids
@@ -37,6 +38,8 @@ MINUTES_REMEMBERED = 15
 """Past minutes that are kept at hand: they never change, and the next screen shows them at once."""
 GROUPS_OF_A_QUEUE = 1_000
 """Up to so many groups of a queue are read; of more, any."""
+WAITING_READ = 50
+"""Of so many tasks at the front of a queue it is told of which types they are."""
 GROUP_SAMPLE = 5
 GROUP_TIMES = 200
 """Of so many tasks of a group in each queue it is read when they failed."""
@@ -61,6 +64,7 @@ class Answer:
     audited: tuple[Audited, ...]
     part: Any = None
     groups: GroupsAnswer | None
+    waiting: Waiting | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,8 @@ def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) 
         flows["failures"] = _failures(question, names, known, last)
     if question.groups is not None:
         flows["groups"] = _groups(question.groups, names, known)
+    if question.waiting_of is not None and question.waiting_of in numbers:
+        flows["waiting"] = _waiting(question.waiting_of)
     if question.audited:
         flows["audited"] = operator.audit_log(names, limit=question.audited)
     if question.part is not None:
@@ -135,6 +141,7 @@ def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) 
         audited=tuple(found.get("audited", ())),
         part=found.get("part"),
         groups=found.get("groups"),
+        waiting=found.get("waiting"),
     )
 
 
@@ -154,18 +161,20 @@ def _failures(
     return tuple(row.task for row in found.rows)
 
 
-def _groups(
-    question: GroupQuestion, names: Sequence[str], known: Mapping[str, QueueStats]
-) -> Flow[GroupsAnswer]:
+def _waiting(queue: str) -> Flow[Waiting]:
+    page = yield from inspector.page(queue, TaskState.PENDING, limit=WAITING_READ, payload_max=0)
+    types = Counter(task.type for task in page.tasks)
+    return Waiting(queue, tuple(types.most_common()), len(page.tasks), page.total)
+
+
+def _groups(question: GroupQuestion, names: Sequence[str], known: Mapping[str, QueueStats]) -> Flow[GroupsAnswer]:
     """What failed alike; a queue without failed tasks is not asked, so its first group is seen a refresh late."""
     asked = [q for q in names if question.queue in (None, q)]
     asked = [q for q in asked if q not in known or known[q].depths[TaskState.FAILED]]
     flows: list[Flow[Any]] = [inspector.groups(asked, limit=GROUPS_OF_A_QUEUE)]
     sampled = [q for q in question.group_queues if q in names]
     if question.group and sampled:
-        flows.append(
-            failure_groups.members(sampled, question.group, limit=GROUP_SAMPLE, times=GROUP_TIMES)
-        )
+        flows.append(failure_groups.members(sampled, question.group, limit=GROUP_SAMPLE, times=GROUP_TIMES))
     found, *samples = yield from together(flows)
     merged_groups = tuple(merged(found.groups))
     return GroupsAnswer(question, merged_groups, len(found.groups), found.total, samples[0] if samples else None)

@@ -77,6 +77,8 @@ class Question:
     audited: int = 0
     """How many of the latest acts of people."""
     part: Part | None = None
+    waiting_of: str | None = None
+    """Of which queue to tell what waits in it."""
     groups: GroupQuestion | None = None
 
 
@@ -106,6 +108,17 @@ class GroupsAnswer:
     """Groups of queues that were read, of `total`."""
     total: int
     sample: GroupMembers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is next in a queue."""
+
+    queue: str
+    types: tuple[tuple[str, int], ...]
+    """Task types and how many of the first `read` pending tasks are of each, the most first."""
+    read: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +162,7 @@ class Snapshot:
     part: Any = None
     """What the flow of the question's part came to."""
     groups: GroupsAnswer | None = None
+    waiting: Waiting | None = None
     server: ServerFacts = ServerFacts()
     is_emptied: bool = False
     """All queues that were there a moment ago are gone."""
