@@ -78,7 +78,7 @@ async def test_a_server_that_dies_is_said_on_every_screen_and_the_last_data_stay
             await console.press(key)
             name = console.app.pane.id
             await console.until(lambda name=name: console.app.snapshot.question.screen == name, "its answer")  # type: ignore[union-attr,misc]
-        await console.press("5")
+        await console.press("5", "]")
         await console.until(lambda: console.table.total == 2, "the DLQ")
         server.kill()
         await console.until(lambda: "DISCONNECTED" in console.header, "the trouble")
@@ -466,6 +466,8 @@ async def test_a_context_that_is_read_only_is_so_below_everything_that_could_be_
     app = ConsoleApp(link, interval_s=0.1, first="dlq")
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         console = ConsoleOnQueue(app, pilot, q)
+        await console.until_shown("group 1 of 1")
+        await console.press("]")
         await console.until(lambda: console.table.cursor_id == failed, "the list")
         assert "READ-ONLY" in console.header
         for key in ("r", "D", "y", "n", "e", "2", "p", "P", "R", "y", "3", "plus", "W"):
@@ -671,6 +673,8 @@ def test_a_console_over_a_frozen_server_leaves_at_once_even_in_the_middle_of_a_c
         terminal.until(b"NEEDS ATTENTION")
         terminal.press("5")
         terminal.until(b"boom")
+        terminal.press("]")
+        terminal.until(b"1 of 1")
         server.freeze()
         terminal.press("r")
         terminal.read(0.5)

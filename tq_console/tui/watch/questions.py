@@ -63,8 +63,8 @@ class Answer:
     failures: Failures | None
     audited: tuple[Audited, ...]
     part: Any = None
-    groups: GroupsAnswer | None
-    waiting: Waiting | None
+    groups: GroupsAnswer | None = None
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True)
