@@ -47,6 +47,14 @@ def make_local() -> Iterator[Callable[..., LocalWorkers]]:
         local.stop_all()
 
 
+def test_neither_a_page_nor_a_gateway_starts_programs() -> None:
+    in_browser = LocalWorkers(resolve_broker("redis://localhost"), is_in_browser=True)
+    assert "starts no programs" in in_browser.refusal
+    assert "need the broker itself" in LocalWorkers(resolve_broker("https://localhost")).refusal
+    with pytest.raises(RefusedError):
+        in_browser.start("--samples")
+
+
 def exists(pid: int) -> bool:
     """Whether a process runs; one that only waits to be fetched does not."""
     try:

@@ -101,6 +101,7 @@ class ConsoleApp(TerminalApp):
         interval_s: float = INTERVAL_S,
         clock: Callable[[], float] = time.monotonic,
         on_first_frame: Callable[[], None] | None = None,
+        is_in_browser: bool = False,
     ) -> None:
         """Makes the console of one broker.
 
@@ -109,8 +110,10 @@ class ConsoleApp(TerminalApp):
             first: The screen to begin with.
             clock: Our monotonic clock; fixed for pictures.
             on_first_frame: Called when something from the broker has been painted, or it could not be reached.
+            is_in_browser: Whether its user is somebody else than whose machine it runs on: no programs, no files.
         """
         super().__init__()
+        self.is_in_browser = is_in_browser
         for theme in THEMES:
             self.register_theme(theme)
         # Before anything is styled: to style everything twice takes a tenth of a second.
@@ -148,7 +151,9 @@ class ConsoleApp(TerminalApp):
             clock=self.clock,
         )
         if link.name not in self._local:
-            self._local[link.name] = LocalWorkers(link.address, is_read_only=lambda: self.link.is_read_only)
+            self._local[link.name] = LocalWorkers(
+                link.address, is_read_only=lambda: self.link.is_read_only, is_in_browser=self.is_in_browser
+            )
         self.local_workers = self._local[link.name]
         self.performer = Performer(self, link, on_done=self._tell, on_progress=self.frame.show_progress)
 
@@ -366,6 +371,9 @@ class ConsoleApp(TerminalApp):
         if self.screen is not self.base:
             self._nothing_to_do(NothingToDo("finish or leave what is open first: esc leaves it"))
             return
+        if self.is_in_browser:
+            self._nothing_to_do(NothingToDo("a page shows the broker that it was opened for and no other"))
+            return
         from tq_console.tui.frame.context_list import ContextList
 
         try:
@@ -379,6 +387,9 @@ class ConsoleApp(TerminalApp):
 
     @on(ContextWanted)
     async def _context_wanted(self, event: ContextWanted) -> None:
+        if self.is_in_browser:
+            self.notify("a page shows the broker that it was opened for and no other", severity="warning")
+            return
         try:
             await self.contexts.switch(event.name)
         except TqError as error:

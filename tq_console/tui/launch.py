@@ -14,12 +14,18 @@ LOW_BANDWIDTH = {"TEXTUAL_FPS": "8", "TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOO
 
 
 def run_console(
-    address: BrokerAddress, *, actor: str, is_read_only: bool = False, preferences: Preferences | None = None
+    address: BrokerAddress,
+    *,
+    actor: str,
+    is_read_only: bool = False,
+    preferences: Preferences | None = None,
+    is_in_browser: bool = False,
 ) -> int:
     """Runs the console until its user leaves; returns the exit code.
 
     Args:
         actor: Who is written down with each change.
+        is_in_browser: Whether it is drawn on a page, by the driver that the environment names.
     """
     if preferences is not None and preferences.is_low_bandwidth:
         # Textual reads them when it is imported.
@@ -35,6 +41,7 @@ def run_console(
         preferences=preferences,
         is_read_only=is_read_only,
         on_first_frame=_collect_again,
+        is_in_browser=is_in_browser,
     )
     handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     try:

@@ -139,6 +139,7 @@ class LocalWorkers:
         address: BrokerAddress,
         *,
         is_read_only: Callable[[], bool] = bool,
+        is_in_browser: bool = False,
         drain_s: float = DRAIN_S,
         hurry_s: float = HURRY_S,
     ) -> None:
@@ -147,8 +148,9 @@ class LocalWorkers:
         Args:
             address: The broker that they serve.
             is_read_only: Whether to refuse to start any now: they would change what is there.
+            is_in_browser: Refuse too: who looks at the page has no business on this machine.
         """
-        self._address, self._is_read_only = address, is_read_only
+        self._address, self._is_read_only, self._is_in_browser = address, is_read_only, is_in_browser
         self._drain_s, self._hurry_s = drain_s, hurry_s
         self.last_line = DEFAULT_LINE
         """What was typed last."""
@@ -167,6 +169,8 @@ class LocalWorkers:
         """Why none can be started; "" = some can."""
         if self._is_read_only():
             return "this console is read-only now: no worker is started"
+        if self._is_in_browser:
+            return "a console in a browser starts no programs: start workers on their machine, with tq-worker"
         if self._address.scheme is BrokerScheme.MEMORY:
             return "a memory:// broker lives inside this program: no other process can serve it"
         if self._address.scheme.is_gateway:
