@@ -46,7 +46,7 @@ async def test_the_last_view_is_a_key_away_and_escape_goes_back(q: QueueDriver, 
 
 
 async def test_help_lists_every_key_of_the_screen_with_what_it_does(q: QueueDriver) -> None:
-    async with console_on(q, first="dlq", size=(100, 50)) as console:
+    async with console_on(q, first="dlq", size=(100, 80)) as console:
         await console.press("question_mark")
         await console.until(lambda: isinstance(console.app.screen, HelpScreen), "the help")
         for words in ("Run the task again", "Filter:", "Queues screen", "Ask the broker now", "mark", "Quit"):

@@ -7,6 +7,7 @@ import pytest
 from tests.queue_driver import QueueDriver
 from tests.tui.console_on_queue import ConsoleOnQueue, console_on
 from tq_console.tui.detail.detail_screen import DetailScreen
+from tq_console.tui.lists import hunt
 from tq_console.tui.panes.task_list import TaskListPane
 from tq_core.model import TaskState
 from tq_core.roles import operator
@@ -150,7 +151,7 @@ async def test_a_key_that_cannot_do_anything_says_why(q: QueueDriver, state: str
     q.put_many(1)
     async with console_on(q, first="tasks") as console:
         pane(console).place(queue=None, state=TaskState(state))
-        await console.until(lambda: pane(console).feed.loaded is not None, "the list")
+        await console.until(lambda: pane(console).table._is_loaded, "the list")
         await console.press(key)
         await console.until(lambda: any(why in toast for toast in console.toasts), f"{why!r} to be said")
         assert console.done == []
@@ -180,10 +181,79 @@ async def test_the_filter_finds_and_says_how_far_it_looked(q: QueueDriver) -> No
         await console.press("slash", *"ana", "enter")
         await console.until(lambda: console.table.total == 1, "the one that fits")
         await console.until_shown("(searched 2 of 2)")
-        await console.press("slash", *"type:", "enter")
-        await console.until(lambda: any("expected a value" in toast for toast in console.toasts), "the refusal")
+        await console.press("slash", "space", *"type:", "enter")
+        await console.until_shown("at 10: expected a value, such as type:mail*")
+        assert any(line.strip() == "▾" for line in console.screen_text.splitlines())
         await console.press("escape", "escape")
         await console.until(lambda: console.table.total == 2, "the whole list")
+
+
+async def test_the_filter_completes_remembers_and_chooses_states(q: QueueDriver) -> None:
+    failed = fail_some(q, 3)
+    q.put_many(2)
+    async with console_on(q, first="tasks") as console:
+        await console.press("slash", *"st", "tab")
+        assert console.app.focused is pane(console).bar.line
+        await console.until_shown("completed")
+        await console.press(*"f", "right")
+        assert pane(console).bar.line.value == "state:failed "
+        await console.press(*"OR sta", "tab", *"pend", "tab", "enter")
+        await console.until(lambda: console.table.total == 5, "tasks of both states")
+        await console.until_shown("(searched 5 of 5)")
+        assert "STATE" in console.screen_text
+        # A marked task is what it is, in a list of several states too.
+        assert pane(console).chosen().state is TaskState.PENDING
+        await console.press("G")
+        assert (console.table.cursor_id, pane(console).chosen().state) == (failed[-1], TaskState.FAILED)
+
+        await console.press("right_square_bracket")
+        await console.until(lambda: pane(console).feed.words == "", "the states to have left the filter")
+        await console.press("slash", *"queue:", "tab")
+        assert pane(console).bar.line.value == "queue:mail "
+        await console.press("up")
+        assert pane(console).bar.line.value == "state:failed OR state:pending"
+        await console.press("down", *"type:nothing", "enter")
+        await console.until_shown("nothing retrying fits /queue:mail type:nothing")
+        await console.press("full_stop")
+        await console.until(lambda: "all there are were searched" in console.toasts, "why it does not go on")
+        await console.press("5", "slash", *"state:pending", "enter")
+        await console.until(lambda: any("DLQ has those that are failed" in t for t in console.toasts), "the refusal")
+
+
+async def test_a_search_goes_on_at_a_key_and_a_whole_list_is_sorted(
+    q: QueueDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hunt, "LOOK_FIRST", 100)
+    q.put_many(300)
+    async with console_on(q, first="tasks", size=(160, 40)) as console:
+        await console.press("right_square_bracket", "slash", *"args.n:2*", "enter")
+        await console.until_shown("(searched 100 of 300)  . searches 20,000 more")
+        assert console.table.total == 11
+        await console.press("s")
+        await console.until(lambda: any("not searched to its end" in t for t in console.toasts), "why not")
+        await console.press("full_stop")
+        await console.until_shown("(searched 300 of 300)")
+        assert console.table.total == 111
+        await console.press("s", *"b")
+        await console.until_shown("sorted by ID ▲")
+        ids = [placed.task.id for placed in pane(console).feed.rows()]
+        assert ids == sorted(ids)
+        await console.press("s", *"b")
+        await console.until_shown("sorted by ID ▼")
+        assert [placed.task.id for placed in pane(console).feed.rows()] == ids[::-1]
+        # What is on screen is read again all the while, and what has gone leaves.
+        assert console.table.cursor_id == ids[-1]
+        q.run(operator.discard([ids[-1]], actor="bob", action="delete"))
+        await console.until(lambda: console.table.is_ghost, "the row to become a ghost")
+        await console.press("escape", "g")
+        await console.until(lambda: console.table.total == 299 and console.table.cursor_id is not None, "the list")
+        fitted = console.table._layout_now
+        await console.press("ctrl+w")
+        widened = console.table._layout_now
+        assert widened.has_more
+        assert widened.places[1].width > fitted.places[1].width
+        await console.press("right", "right", "ctrl+w")
+        assert console.table._layout_now == fitted
 
 
 async def test_the_cursor_stays_on_its_task_while_others_come_and_go(q: QueueDriver) -> None:

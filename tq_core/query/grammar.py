@@ -226,9 +226,14 @@ def _written_term(term: Term) -> str:
     if not term.key:
         is_safe = _SAFE.fullmatch(term.value) and term.value[0] != "-" and term.value not in {*KEYS, *JOINING}
         return term.value if is_safe else quoted(term.value)
-    value = term.value if _SAFE.fullmatch(term.value) else quoted(term.value)
+    value = quoted_where_needed(term.value)
     sign = term.operator if term.operator in (":", "=") else f":{term.operator}"
     return ".".join((term.key, *term.path)) + sign + value
+
+
+def quoted_where_needed(text: str) -> str:
+    """A value as it stands behind its key."""
+    return text if _SAFE.fullmatch(text) else quoted(text)
 
 
 def quoted(text: str) -> str:

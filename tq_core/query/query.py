@@ -52,6 +52,12 @@ class TaskQuery:
         named = [part.value for part in parts if isinstance(part, Term) and part.key == "queue"]
         return named[0] if len(named) == 1 and not any(c in named[0] for c in "*?[") else None
 
+    def without_states(self) -> str:
+        """The text without the conditions on the state that stand beside all others; "" where nothing else is left."""
+        parts = self.root.parts if isinstance(self.root, And) else (self.root,)
+        kept = tuple(part for part in parts if any(term.key != "state" for term in _terms(part)))
+        return grammar.written(And(kept)) if kept else ""
+
     def could_fit(self, queue: str, state: TaskState | None = None) -> bool:
         """Whether any task of a queue, in a state or any, could fit."""
         return could_fit(self.root, state=state, queue=queue)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tq_console.tui.look.glyphs import TASK_SIGNS
 from tq_console.tui.table.rows import Cell, Column, Row
 from tq_console.view.formats import age, duration, short_id
@@ -24,41 +26,67 @@ _TIMES = {
 }
 
 
-def columns(state: TaskState) -> tuple[Column, ...]:
-    """The columns of a list of tasks in one state."""
+def columns(states: Sequence[TaskState]) -> tuple[Column, ...]:
+    """The columns of a list of tasks, of one state or several."""
+    return _of_one(states[0]) if len(states) == 1 else _OF_SEVERAL
+
+
+_OF_SEVERAL = (
+    Column("ID", (8, 8, 12), is_pinned=True),
+    Column("STATE", (10, 12, 12)),
+    Column("TYPE", (14, 18, 20), full=30),
+    Column("AGE", (5, 6, 7), is_right=True),
+    Column("ATT", (5, 5, 5), is_right=True),
+    Column("QUEUE", (0, 11, 12), full=24),
+    Column("PRIO", (0, 7, 8)),
+    Column("TOOK", (0, 0, 8), is_right=True),
+    Column("WORKER", (0, 0, 19), full=30),
+    Column("ERROR or ARGUMENTS", (12, 20, 24), grows=True, full=80),
+)
+
+
+def _of_one(state: TaskState) -> tuple[Column, ...]:
     has_error = state in _WITH_ERROR
     return (
         Column("ID", (8, 8, 12), is_pinned=True),
-        Column("TYPE", (14, 18, 20)),
+        Column("TYPE", (14, 18, 20), full=30),
         Column(_TIMES[state], (6, 6, 7), is_right=True),
         Column("ATT", (5, 5, 5), is_right=True),
-        Column("QUEUE", (9, 11, 12)),
-        Column("TOOK" if state.is_terminal else "PRIO", (0, 7, 8), is_right=state.is_terminal),
-        Column("WORKER", (0, 0 if has_error else 19, 0 if has_error else 22)),
-        Column("ERROR" if has_error else "ARGUMENTS", (12, 20, 24), grows=True),
+        Column("QUEUE", (9, 11, 12), full=24),
+        *((Column("TOOK", (0, 7, 8), is_right=True),) if state.is_terminal else ()),
+        Column("PRIO", (0, 0 if state.is_terminal else 7, 8)),
+        Column("WORKER", (0, 0 if has_error else 19, 0 if has_error else 22), full=30),
+        *((Column("ERROR", (12, 20, 24), grows=True, full=80),) if has_error else ()),
+        Column("ARGUMENTS", (0, 0, 0) if has_error else (12, 20, 24), grows=not has_error, full=80),
     )
 
 
 _WITH_ERROR = (TaskState.FAILED, TaskState.RETRYING, TaskState.CANCELLED)
 
 
-def task_row(task: TaskView, now_ms: int, masker: Masker) -> Row:
-    """A task as a row under `columns` of its state."""
+def task_row(task: TaskView, now_ms: int, masker: Masker, *, is_mixed: bool = False) -> Row:
+    """A task as a row under `columns` of its state, or of several."""
     sign = TASK_SIGNS[task.state]
     attempt = f"{task.attempt}/{task.max_attempts}"
     is_last = task.attempt >= task.max_attempts > 1 and task.state in (TaskState.RUNNING, TaskState.RETRYING)
     took = duration(task.duration_ms).replace(" ", "") if task.duration_ms is not None else "-"
+    task_id, task_type = Cell(short_id(task.id), sign.style), Cell(task.type)
+    attempts = Cell(attempt, "cell--warn" if is_last else "cell--dim" if task.attempt <= 1 else "")
+    queue, worker = Cell(task.queue, "cell--dim"), Cell(task.worker_id or "-", "cell--dim")
+    duration_cell, priority = Cell(took, "cell--dim"), Cell(priority_label(task.priority), "cell--dim")
+    words = last_words(task, masker)
+    if is_mixed:
+        state = Cell(str(sign), sign.style)
+        since = Cell(age(max(0, now_ms - task.created_at_ms)), "cell--dim")
+        cells = (task_id, state, task_type, since, attempts, queue, priority, duration_cell, worker, words)
+        return Row(task.id, cells)
     return Row(
         task.id,
         (
-            Cell(short_id(task.id), sign.style),
-            Cell(task.type),
-            Cell(age(time_shown_ms(task, now_ms)), _age_style(task, now_ms)),
-            Cell(attempt, "cell--warn" if is_last else "cell--dim" if task.attempt <= 1 else ""),
-            Cell(task.queue, "cell--dim"),
-            Cell(took, "cell--dim") if task.state.is_terminal else Cell(priority_label(task.priority), "cell--dim"),
-            Cell(task.worker_id or "-", "cell--dim"),
-            last_words(task, masker),
+            *(task_id, task_type, Cell(age(time_shown_ms(task, now_ms)), _age_style(task, now_ms)), attempts, queue),
+            *((duration_cell,) if task.state.is_terminal else ()),
+            *(priority, worker, words),
+            *((Cell(arguments_text(task, masker)[:TEXT_MAX], "cell--dim"),) if task.state in _WITH_ERROR else ()),
         ),
     )
 

@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from tq_console.tui.actions import groups as group_plans
 from tq_console.tui.actions.task_keys import Chosen
 from tq_console.tui.lists.feed import TaskFeed
-from tq_console.tui.lists.task_rows import columns
 from tq_console.tui.look.canvas import Line, Span
 from tq_console.tui.look.focus import focus_now
 from tq_console.tui.look.glyphs import TASK_SIGNS
@@ -32,6 +31,7 @@ class DlqPane(TaskListPane):
     """Failed tasks: groups of those that failed alike, or one by one, the newest first."""
 
     TITLE = "DLQ"
+    STATES = (TaskState.FAILED,)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right_square_bracket", "toggle_view", "groups/tasks", tooltip="Groups, or tasks", id="dlq.view"),
         Binding(
@@ -108,7 +108,7 @@ class DlqPane(TaskListPane):
         if self.is_by_group:
             Pane.show(self, snapshot)
             self.groups.show(snapshot, self.feed.queue)
-            self._paint_line()
+            self.paint_line()
         else:
             super().show(snapshot)
 
@@ -155,7 +155,7 @@ class DlqPane(TaskListPane):
     def _show_view(self) -> None:
         self.query_one(".list-and-preview").display = not self.is_by_group
         self.groups.display = self.is_by_group
-        self._paint_line()
+        self.paint_line()
 
     def _go(self, *, queue: str | None, group: FailureGroup | None, by_group: bool) -> None:
         """Shows groups, or a list of tasks, from its start where it is another one."""
@@ -165,10 +165,8 @@ class DlqPane(TaskListPane):
         if not by_group and (queue, group) != (self.feed.queue, self._group):
             counts = group.counts if group else {}
             name = group.group if group else ""
-            self.feed = TaskFeed(TaskState.FAILED, queue=queue, group=name, group_counts=counts)
-            self.table.reset(columns(TaskState.FAILED), empty_text="no failed task")
-            self._group, self._peeked = group, None
-            self._peek()
+            self._group = group
+            self.put(TaskFeed(TaskState.FAILED, queue=queue, group=name, group_counts=counts))
         elif by_group and queue != self.feed.queue:
             self.feed, self._group = TaskFeed(TaskState.FAILED, queue=queue), None
         self.is_by_group = by_group
@@ -189,13 +187,13 @@ class DlqPane(TaskListPane):
     @on(FailureGroups.Moved)
     def _group_moved(self, event: FailureGroups.Moved) -> None:
         event.stop()
-        self._paint_line()
+        self.paint_line()
 
     def action_clear_filter(self) -> None:
         """Back to what there was before: all tasks, no marks, the groups."""
         if self.is_by_group:
             return
-        if self.feed.words or self.table.marked:
+        if self.feed.words or self.is_sorted or self.table.marked:
             super().action_clear_filter()
         else:
             self._go(queue=self.feed.queue, group=None, by_group=True)
@@ -205,6 +203,13 @@ class DlqPane(TaskListPane):
         if self.is_by_group or self._group is not None:
             self._go(queue=self.feed.queue, group=None, by_group=False)
         super().action_filter()
+
+    def action_sort(self) -> None:
+        """Sorts tasks; groups have their order."""
+        if self.is_by_group:
+            self.post_message(NothingToDo("groups are by count, the most frequent first: ] shows tasks"))
+        else:
+            super().action_sort()
 
     def action_next_queue(self) -> None:
         """The next queue in turn, after the last one all of them."""

@@ -44,12 +44,12 @@ def lay_out(columns: Sequence[Column], breakpoint_: int, width: int, *, skip: in
     """Columns at their widths of the breakpoint; those that grow share what is left of the line.
 
     Args:
-        breakpoint_: Index into `Column.widths`.
+        breakpoint_: Index into `Column.widths`, or FULL.
         width: Cells of the line, those of the signs included.
         skip: Columns to leave out after the pinned ones: the table is scrolled sideways by so many.
     """
-    gap = 2 if breakpoint_ == WIDE else 1
-    sized = [(index, column, column.widths[breakpoint_]) for index, column in enumerate(columns)]
+    gap = 2 if breakpoint_ >= WIDE else 1
+    sized = [(index, column, column.width(breakpoint_)) for index, column in enumerate(columns)]
     sized = [entry for entry in sized if entry[2] > 0]
     pinned = 0
     while pinned < len(sized) and sized[pinned][1].is_pinned:
@@ -70,7 +70,7 @@ def lay_out(columns: Sequence[Column], breakpoint_: int, width: int, *, skip: in
             wide, spare, growing = cells + share, spare - share, growing - 1
         places.append(Place(index, x, min(wide, width - x), column.is_right))
         x += wide + gap
-    is_cut = bool(places) and places[-1].width < columns[places[-1].column].widths[breakpoint_]
+    is_cut = bool(places) and places[-1].width < columns[places[-1].column].width(breakpoint_)
     return Layout(width, tuple(places), skip, len(places) < len(shown) or is_cut)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 NARROW, NORMAL, WIDE = 0, 1, 2
 """Breakpoints of the terminal's width, as indices into `Column.widths`."""
+FULL = 3
+"""In the place of a breakpoint: every column as wide as is worth while, whatever the terminal's width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +20,14 @@ class Column:
     is_right: bool = False
     grows: bool = False
     """Takes a share of the cells that the others leave."""
+    full: int = 0
+    """Cells where all columns are shown, left and right of the screen too; 0 = as when wide."""
     is_pinned: bool = False
     """Stays in place when the table is scrolled sideways; the first columns only."""
+
+    def width(self, breakpoint_: int) -> int:
+        """Cells at a breakpoint, or at FULL; 0 leaves the column out."""
+        return (self.full or self.widths[WIDE]) if breakpoint_ == FULL else self.widths[breakpoint_]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tq_console.tui.table.following import Cursor, follow, neighbour, row_at
 from tq_console.tui.table.layout import Layout, lay_out
 from tq_console.tui.table.line import BLANK, Bar, Kind, Line, difference, draw, draw_heading
 from tq_console.tui.table.marks import Marks
-from tq_console.tui.table.rows import NORMAL, Column, Row, Wanted, Window
+from tq_console.tui.table.rows import FULL, NORMAL, Column, Row, Wanted, Window
 from tq_console.tui.table.thumb import changed_cells, thumb
 
 HEADING_LINES = 1
@@ -100,6 +100,14 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         Binding(
             "ctrl+backslash", "clear_marks", "no marks", show=False, tooltip="Take all marks away", id="table.clear"
         ),
+        Binding(
+            "ctrl+w",
+            "widen",
+            "wide columns",
+            show=False,
+            tooltip="All columns, wide; ← → move over them",
+            id="table.wide",
+        ),
         Binding("enter", "open", "open", tooltip="Open the row", id="table.open"),
     ]
 
@@ -162,6 +170,7 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._styles_by_name: dict[str, Style] = {}
         self._base: Style | None = None
         self._thumb: tuple[int, int] | None = None
+        self._is_full = False
         self._is_placing = False
         self._is_first_click_open = False
 
@@ -330,6 +339,11 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Leaves out one more column at the left, or one less."""
         if step < 0 or self._layout_now.has_more:
             self._lay_out_again(skip=self._layout_now.skipped + step)
+
+    def action_widen(self) -> None:
+        """Shows all columns in their full width, or again those that fit."""
+        self._is_full = not self._is_full
+        self._lay_out_again(skip=0)
 
     def action_toggle_mark(self) -> None:
         """Marks the row or takes its mark away, and goes on to the next."""
@@ -523,7 +537,7 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Draws all lines, with the columns where they belong now."""
         size = self.scrollable_content_region.size
         skip = self._layout_now.skipped if skip is None else skip
-        self._layout_now = lay_out(self._columns, self._breakpoint, size.width, skip=skip)
+        self._layout_now = lay_out(self._columns, FULL if self._is_full else self._breakpoint, size.width, skip=skip)
         self._body_lines = max(0, size.height - HEADING_LINES)
         self._place(self._revealing(self._top))
         self._lines = self._lines_now()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from tq_console.tui.watch.snapshot import (
     Detail,
     GroupQuestion,
     GroupsAnswer,
+    HuntAnswer,
+    HuntStep,
     Question,
     ServerFacts,
     TaskList,
@@ -32,8 +34,6 @@ from tq_core.transport.together import together
 
 ALL_RUNNING_MAX = 500
 """Up to so many running tasks are read whole, to be put in the order of their start."""
-SEARCH_MAX = 2_000
-"""Tasks that a filter looks at for each refresh."""
 MINUTES_REMEMBERED = 15
 """Past minutes that are kept at hand: they never change, and the next screen shows them at once."""
 GROUPS_OF_A_QUEUE = 1_000
@@ -43,6 +43,7 @@ WAITING_READ = 50
 GROUP_SAMPLE = 5
 GROUP_TIMES = 200
 """Of so many tasks of a group in each queue it is read when they failed."""
+_HUNT_BYTES = 4_096
 _DETAIL_BYTES = 1_048_576
 _PREVIEW_BYTES = 65_536
 """A preview is asked for again and again, and shows few lines."""
@@ -202,8 +203,8 @@ def _task_list(
     question: TaskListQuestion, names: Sequence[str], known: Mapping[str, QueueStats], was: TaskList | None
 ) -> Flow[TaskList]:
     queues = [name for name in names if question.queue in (None, name)]
-    if question.words:
-        return (yield from _search(question, queues))
+    if question.hunt is not None:
+        return (yield from _hunt(question, question.hunt, queues))
     if question.group:
         return (yield from _members(question, queues))
     # A queue that had none a moment ago is asked all the same: it may have some now.
@@ -249,17 +250,31 @@ def _expected(question: TaskListQuestion, was: TaskList | None) -> Mapping[str, 
     return Counter(row.task.queue for row in was.rows)
 
 
-def _search(question: TaskListQuestion, queues: Sequence[str]) -> Flow[TaskList]:
-    words = parse_query(question.words)
-    found = yield from search.find(
-        queues,
-        [question.state],
-        words,
-        limit=SEARCH_MAX,
-        look_max=SEARCH_MAX,
-        payload_max=browser.PREVIEW_BYTES * 16,
-    )
-    return TaskList(question, len(found.rows), 0, found.rows, searched=found.search.looked, of=found.search.total)
+def _hunt(question: TaskListQuestion, step: HuntStep, queues: Sequence[str]) -> Flow[TaskList]:
+    """Reads on in a search, and the rows of it that are on screen again."""
+    query = parse_query(question.words) if question.words else None
+    judge = (yield from search.judge_of(query)) if query else (lambda _task: True)
+    at, found = step.search, None
+    if step.look_max:
+        at = at or (yield from search.begin(queues, step.states, query))
+        found = yield from search.go_on(
+            at, judge, look_max=step.look_max, find_max=step.look_max, payload_max=_HUNT_BYTES
+        )
+    again = yield from _again(step, judge)
+    came = HuntAnswer(found.search if found else at, found.unread if found else 0, again)
+    return TaskList(question, 0, 0, found.rows if found else (), came)
+
+
+def _again(step: HuntStep, judge: Callable[[TaskView], bool | None]) -> Flow[dict[str, TaskView | None]]:
+    by_queue: dict[str, list[str]] = {}
+    for task_id, queue in step.again:
+        by_queue.setdefault(queue, []).append(task_id)
+    flows = [inspector.show(some, payload_max=_HUNT_BYTES, queue=queue) for queue, some in by_queue.items()]
+    again: dict[str, TaskView | None] = {}
+    for some, views in zip(by_queue.values(), (yield from together(flows)) if flows else (), strict=True):
+        for task_id, task in zip(some, views, strict=True):
+            again[task_id] = task if task is not None and task.state in step.states and judge(task) else None
+    return again
 
 
 def server_facts() -> Flow[ServerFacts]:

@@ -13,10 +13,37 @@ from tq_core.roles.failure_groups import GroupMembers
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
+from tq_core.roles.search import Search
 from tq_core.transport.steps import Flow
 
 HEADER_MINUTES = 2
 """What the rates of the last minute need."""
+
+
+@dataclass(frozen=True, slots=True)
+class HuntStep:
+    """What a list that is searched together asks for: to read on, and those of its rows that are on screen."""
+
+    number: int
+    """Of the gathering; an answer about an earlier one is not taken."""
+    states: tuple[TaskState, ...]
+    search: Search | None
+    """Where to go on; None = begin."""
+    look_max: int
+    """Tasks to read; 0 = none."""
+    again: tuple[tuple[str, str], ...] = ()
+    """Id and queue of rows that are on screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class HuntAnswer:
+    """What came of a HuntStep; the rows that were found are those of the list."""
+
+    search: Search | None
+    unread: int
+    """Tasks of which it is not known whether they fit."""
+    again: Mapping[str, TaskView | None]
+    """Rows that were asked for again; None where one has gone or fits no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +65,13 @@ class TaskListQuestion:
     group_counts: tuple[tuple[str, int], ...] = ()
     """How many of them each queue had a moment ago."""
 
+    hunt: HuntStep | None = None
+    """The list is searched together, and held by who asks; None: it is read around its place."""
+
     def is_of_one_list(self, other: TaskListQuestion) -> bool:
         """Whether both are about parts of the same list."""
+        if self.hunt is not None or other.hunt is not None:
+            return False
         return (self.state, self.queue, self.words, self.group) == (other.state, other.queue, other.words, other.group)
 
 
@@ -90,9 +122,8 @@ class TaskList:
     total: int
     offset: int
     rows: tuple[Placed, ...]
-    searched: int | None = None
-    """With a filter: tasks that were looked at, of `of`; None without."""
-    of: int = 0
+    hunt: HuntAnswer | None = None
+    """Where the question had a step of a hunt."""
     group_counts: tuple[tuple[str, int], ...] = ()
     """Of a group: how many of its tasks each queue has."""
 

@@ -11,7 +11,7 @@ from tq_console.tui.panes.metrics import MetricsPane
 from tq_console.tui.panes.overview import OverviewPane
 from tq_console.tui.panes.pane import Pane
 from tq_console.tui.panes.queues import QueuesPane
-from tq_console.tui.panes.task_list import TasksPane
+from tq_console.tui.panes.tasks import TasksPane
 from tq_console.tui.panes.workers import WorkersPane
 from tq_console.view.secrets import Masker
 from tq_core.model import TaskState
