@@ -7,9 +7,10 @@ import pytest
 from tests.queue_driver import QueueDriver
 from tq_core.errors import InvalidInputError, NotFoundError
 from tq_core.model import NewTask, TaskOptions
-from tq_core.roles import consumer, inspector, limits, maintenance, operator, producer
+from tq_core.roles import consumer, limits, maintenance, operator, producer
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.roles.limits import Breaker, BreakerView
+from tq_core.roles.why import in_words
 
 BREAKER = Breaker(failures_percent=50, min_runs=4, window_s=60, cooldown_s=30, probes=1)
 
@@ -66,7 +67,7 @@ def test_it_opens_on_the_share_of_failures_and_holds_back_its_type_alone(q: Queu
     assert state(q).waiting == 4
     q.complete(tasks[4])  # it began before: it decides nothing
     assert state(q).state == "open"
-    assert q.run(inspector.why(q.view(ids[6]))) == (
+    assert q.run(in_words(q.view(ids[6]))) == (
         "waits: the breaker of mail opened 0 ms ago (2 of the last 4 runs failed), probes begin in 30 s; 1 before it"
     )
     assert q.stats().rules == {"breaker:mail": "open"}
@@ -80,7 +81,7 @@ def test_after_the_cooldown_one_probe_runs_and_its_success_lets_all_run(q: Queue
     (probe,) = q.take(9)
     assert (probe.id, state(q).state) == (ids[0], "half_open")
     assert q.take(9) == []
-    assert probe.id in q.run(inspector.why(q.view(ids[1])))
+    assert probe.id in q.run(in_words(q.view(ids[1])))
 
     q.complete(probe)
     assert [t.id for t in q.take(9)] == ids[1:]
@@ -138,7 +139,7 @@ def test_by_hand_it_stays_open_until_it_is_closed_by_hand(q: QueueDriver) -> Non
     ids = put_typed(q, "mail", 2)
     q.clock.advance(86_400_000)
     assert q.claim(9) == consumer.Claim()
-    assert "until somebody closes it" in q.run(inspector.why(q.view(ids[0])))
+    assert "until somebody closes it" in q.run(in_words(q.view(ids[0])))
     assert q.findings() == []
     assert q.run(limits.close_breaker(q.queue, "mail", actor="ann"))
     assert not q.run(limits.close_breaker(q.queue, "mail", actor="ann"))

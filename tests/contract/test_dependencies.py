@@ -10,7 +10,8 @@ import pytest
 from tests.queue_driver import QueueDriver
 from tq_core.errors import InvalidInputError, RefusedError, UnknownParentError
 from tq_core.model import NewTask, TaskOptions, TaskState
-from tq_core.roles import consumer, inspector, maintenance, operator, producer
+from tq_core.roles import consumer, maintenance, operator, producer
+from tq_core.roles.why import in_words
 
 
 def waiting(*parents: str, policy: str | None = None, **options: object) -> NewTask:
@@ -522,15 +523,15 @@ def test_why_names_the_parents_and_what_comes_then(q: QueueDriver) -> None:
     child = put_child(q, one, two)
     skipped = put_child(q, one, policy="skip")
     first, second = sorted((one, two))
-    assert q.run(inspector.why(q.view(child))) == (
+    assert q.run(in_words(q.view(child))) == (
         f"waits for 2 tasks: {first}, {second}; if one does not complete, it fails too"
     )
     q.complete(q.take_one())
-    assert q.run(inspector.why(q.view(child))) == (
+    assert q.run(in_words(q.view(child))) == (
         f"waits for the task {two}; 1 of its 2 have ended; if one does not complete, it fails too"
     )
     q.run(operator.cancel([two], actor="ann"))
-    assert q.run(inspector.why(q.view(child))) == (
+    assert q.run(in_words(q.view(child))) == (
         "failed 0 ms ago (a task it waited for did not complete): "
         f"ParentFailedError: the task {two}, which it waited for, was cancelled"
     )

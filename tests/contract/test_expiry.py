@@ -9,8 +9,9 @@ import pytest
 from tests.queue_driver import START_MS, QueueDriver
 from tq_core.errors import InvalidInputError
 from tq_core.model import TaskOptions, TaskState
-from tq_core.roles import consumer, inspector, maintenance, operator, schedules
+from tq_core.roles import consumer, maintenance, operator, schedules
 from tq_core.roles.producer import new_task
+from tq_core.roles.why import in_words
 
 
 def put(q: QueueDriver, expires_s: float = 10, **options: object) -> str:
@@ -19,7 +20,7 @@ def put(q: QueueDriver, expires_s: float = 10, **options: object) -> str:
 
 
 def why(q: QueueDriver, task_id: str) -> str:
-    return q.run(inspector.why(q.view(task_id)))
+    return q.run(in_words(q.view(task_id)))
 
 
 def test_a_task_starts_until_its_time_and_not_at_it(q: QueueDriver) -> None:

@@ -12,7 +12,8 @@ from tests.queue_driver import QueueDriver
 from tq_console.view.family_lines import family_lines
 from tq_core.errors import RefusedError, UnknownParentError
 from tq_core.model import TaskState
-from tq_core.roles import audit, family, inspector, operator, outbox, producer, undo
+from tq_core.roles import audit, family, operator, outbox, producer, undo
+from tq_core.roles.why import in_words
 from tq_core.transport.steps import Flow, Script
 
 
@@ -302,7 +303,7 @@ def test_why_names_parents_of_other_queues_with_their_queue(q: QueueDriver, far:
     here, there = q.put_one(), far.put_one()
     child = put_child(q, here, there)
 
-    said = q.run(inspector.why(q.view(child)))
+    said = q.run(in_words(q.view(child)))
 
     assert f"{there} of the queue 'files'" in said
     assert f"{here} of" not in said

@@ -10,6 +10,7 @@ from tq_core.model import TaskState
 from tq_core.query.query import parse_query
 from tq_core.roles import consumer, inspector, operator, registry, search
 from tq_core.roles.producer import new_task
+from tq_core.roles.why import in_words
 
 # --- stats ---
 
@@ -354,7 +355,7 @@ def test_a_search_keeps_to_the_states_asked_for(q: QueueDriver) -> None:
 
 
 def why(q: QueueDriver, task_id: str) -> str:
-    return q.run(inspector.why(q.view(task_id)))
+    return q.run(in_words(q.view(task_id)))
 
 
 def serve(q: QueueDriver, **facts: object) -> None:

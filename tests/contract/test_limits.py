@@ -7,8 +7,9 @@ import pytest
 from tests.queue_driver import QueueDriver
 from tq_core.errors import InvalidInputError
 from tq_core.model import NewTask, TaskOptions, TaskState
-from tq_core.roles import consumer, inspector, limits, maintenance, operator, producer, undo
+from tq_core.roles import consumer, limits, maintenance, operator, producer, undo
 from tq_core.roles.limits import Rate
+from tq_core.roles.why import in_words
 
 
 def of_key(key: str, **options: object) -> NewTask:
@@ -28,7 +29,7 @@ def promote(q: QueueDriver) -> int:
 
 
 def why(q: QueueDriver, task_id: str) -> str:
-    return q.run(inspector.why(q.view(task_id)))
+    return q.run(in_words(q.view(task_id)))
 
 
 def ids_of(tasks: list[consumer.ClaimedTask]) -> list[str]:

@@ -34,6 +34,7 @@ from tq_core.roles import (
     schedules,
     search,
 )
+from tq_core.roles.why import in_words
 from tq_core.transport.steps import Flow
 
 LEGEND = re.findall(r"^    (tq:\S+) +(ZSET|HASH|LIST|STREAM|STRING) ", keys.__doc__ or "", re.MULTILINE)
@@ -106,7 +107,7 @@ BLOCKING: dict[str, Callable[[], Flow[Any]]] = {
 
 def explained(task_id: str) -> Flow[str]:
     task = yield from inspector.show_one(task_id)
-    return (yield from inspector.why(task))
+    return (yield from in_words(task))
 
 
 def read_all(q: QueueDriver, ids: dict[str, str], written: str) -> dict[str, str]:

@@ -6,9 +6,10 @@ from typing import Any
 
 from tests.queue_driver import QueueDriver
 from tq_core.model import Progress
-from tq_core.roles import consumer, inspector, operator, task_logs
+from tq_core.roles import consumer, operator, task_logs
 from tq_core.roles.consumer import ClaimedTask
 from tq_core.roles.task_logs import Line, Said
+from tq_core.roles.why import in_words
 
 
 def note(q: QueueDriver, task: ClaimedTask, seq: int, *lines: str, ago_ms: int = 0, **more: Any) -> None:
@@ -30,7 +31,7 @@ def test_lines_and_progress_are_kept_and_outlive_the_run(q: QueueDriver) -> None
     now = q.clock.now_ms
     assert q.run(task_logs.read(task.id)) == [Line(now - 250, "begun"), Line(now - 250, "a\nb|c\x1b[31m ü")]
     assert q.view(task.id).progress == Progress(now, 0.625, "row 5 | of 8")
-    assert q.run(inspector.why(q.view(task.id))).startswith("62% done: row 5 | of 8; taken")
+    assert q.run(in_words(q.view(task.id))).startswith("62% done: row 5 | of 8; taken")
     q.complete(task)
     assert texts(q, task.id) == ["begun", "a\nb|c\x1b[31m ü"]
 

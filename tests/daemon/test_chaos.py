@@ -18,6 +18,7 @@ from tests.redis_servers import PrivateServer
 from tests.waiting import WaitedTooLongError, wait_until
 from tq_core.model import TaskState
 from tq_core.roles import inspector
+from tq_core.roles.why import in_words
 from tq_worker import exit_codes
 
 pytestmark = pytest.mark.timeout(180)
@@ -219,7 +220,7 @@ def left_over(site: Site) -> str:
     page = site.driver.run(inspector.list_tasks(None, states, limit=20))
     nodes = "\n".join(site.nodes[-2 + i].log[-3000:] for i in range(2))
     views = [site.view(task.id) for task in page.tasks]
-    tasks = "\n".join(f"{view} {site.driver.run(inspector.why(view))}" for view in views)
+    tasks = "\n".join(f"{view} {site.driver.run(in_words(view))}" for view in views)
     return f"{site.driver.depths()}\n{tasks}\n{site.fleet()}\n{site.processes()}\n{nodes}"
 
 

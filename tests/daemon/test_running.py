@@ -13,6 +13,7 @@ from tests.waiting import wait_until
 from tq_core.model import TaskOptions
 from tq_core.roles import doctor, inspector, task_logs
 from tq_core.roles.consumer import UNKNOWN_MAX
+from tq_core.roles.why import in_words
 
 HUNDRED = 100
 
@@ -175,7 +176,7 @@ def test_progress_and_words_of_a_handler_are_shown(site: Site) -> None:
     assert (slot.task_id, slot.type, slot.progress) == (task_id, "report_progress", 0.25)
     wait_until(lambda: "said by the handler" in node.log, 5, "the line")
     wait_until(lambda: site.view(task_id).progress, 5, "the progress to be kept")
-    assert "25% done: a quarter" in site.driver.run(inspector.why(site.view(task_id)))
+    assert "25% done: a quarter" in site.driver.run(in_words(site.view(task_id)))
     gate.touch()
     assert str(site.ended(task_id).result).startswith("tq-task-")
     assert [line.text for line in site.driver.run(task_logs.read(task_id))] == ["said by the handler \x1b[2J"]

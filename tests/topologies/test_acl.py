@@ -32,6 +32,7 @@ from tq_core.roles import (
 )
 from tq_core.roles.acl import Role, acl_line
 from tq_core.roles.registry import NodeInfo
+from tq_core.roles.why import in_words
 from tq_core.roles.workload import workload
 from tq_core.transport.steps import Command, Flow
 
@@ -167,7 +168,7 @@ def test_a_viewer_reads_everything_and_writes_nothing(user: UserOf, admin: Queue
     assert viewer.run(registry.fleet()).nodes == ()
     assert viewer.run(schedules.schedules(["mail"])) == []
     assert viewer.run(history.past(["mail"], minutes=15, step=1))[0].steps
-    assert viewer.run(inspector.why(viewer.view(task_id)))
+    assert viewer.run(in_words(viewer.view(task_id)))
     assert viewer.run(family.tree(task_id)).is_whole
     assert viewer.run(jobs.jobs()) == []
     assert viewer.run(undo.undoable()) == []

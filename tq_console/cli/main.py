@@ -28,6 +28,10 @@ COMMANDS = {
         "tq_console.cli.tasks:tasks",
         "List, show, export, retry, cancel, kill, delete, reprioritise, move tasks, or wait for one.",
     ),
+    "why": (
+        "tq_console.cli.why:why",
+        "Say what holds a task (ID), a queue or a worker, who did that, and what to do about it.",
+    ),
     "dlq": ("tq_console.cli.dlq:dlq", "See, retry, discard, export what failed for good."),
     "undo": (
         "tq_console.cli.undo:undo",

@@ -186,9 +186,10 @@ def show_task(invocation: Invocation, task_id: str) -> None:
     from tq_console.view.records import task_detail
     from tq_console.view.task_page import facts, history_lines, traceback_lines
     from tq_core.roles import inspector
+    from tq_core.roles.why import in_words
 
     task = invocation.run(inspector.show_one(task_id, payload_max=WHOLE_PAYLOAD_BYTES))
-    why = invocation.run(inspector.why(task))
+    why = invocation.run(in_words(task))
     out, masker = invocation.out, invocation.masker
     reveal(invocation, [task])
     if out.is_json:

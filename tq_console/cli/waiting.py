@@ -13,6 +13,7 @@ from tq_console.view.text import json_line
 from tq_core.errors import PayloadRefusedError, WaitTimeoutError
 from tq_core.model import TaskState
 from tq_core.roles import ends, inspector
+from tq_core.roles.why import in_words
 
 if TYPE_CHECKING:
     from tq_console.cli.invocation import Invocation
@@ -29,7 +30,7 @@ def print_end(invocation: Invocation, task_id: str, *, timeout_s: float | None) 
         task = invocation.run(ends.wait(task_id, timeout_s=timeout_s))
     except WaitTimeoutError as error:
         now = invocation.run(inspector.show_one(task_id))
-        why = invocation.run(inspector.why(now))
+        why = invocation.run(in_words(now))
         raise WaitTimeoutError(f"{task_id} is still {now.state} after {timeout_s:g} s: {why}") from error
     except KeyboardInterrupt as error:
         raise Interrupted(f"interrupted: {task_id} goes on; `tq tasks wait {task_id}` waits again") from error

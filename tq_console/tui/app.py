@@ -20,6 +20,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
+from tq_console.tui.actions.desk import Desk, WindowWanted
 from tq_console.tui.actions.performing import Performed, Performer
 from tq_console.tui.detail.detail_screen import DetailScreen
 from tq_console.tui.frame.help import HelpScreen
@@ -80,6 +81,7 @@ class ConsoleApp(TerminalApp):
         Binding("f", "freeze", "freeze", show=False, tooltip="Freeze what is shown, or follow again", id="app.freeze"),
         Binding("ctrl+r", "refresh", "refresh", show=False, tooltip="Ask the broker now", id="app.refresh"),
         Binding("c", "copy_id", "copy id", show=False, tooltip="Copy the id under the cursor", id="app.copy"),
+        Binding("w", "why", "why", tooltip="Why it waits, who did that, when it starts, what to do", id="app.why"),
         Binding("minus", "last_view", "last view", show=False, tooltip="The screen before", id="app.last"),
         Binding("backspace", "last_view", "last view", show=False, tooltip="The screen before", id="app.last_view"),
         Binding("f2", "toggle_theme", "theme", show=False, tooltip="The next theme: dark, light, …", id="app.theme"),
@@ -446,6 +448,37 @@ class ConsoleApp(TerminalApp):
     @on(NothingToDo)
     def _nothing_to_do(self, event: NothingToDo) -> None:
         self.notify(event.why, severity="warning", markup=False, timeout=3)
+
+    def action_why(self) -> None:
+        """Says why what is under the cursor is as it is."""
+        asked = ("task", self.detail.task_id) if self.detail is not None else self.pane.asks_why
+        if asked is None:
+            self._nothing_to_do(NothingToDo("nothing here to explain: go to a task, a queue or a worker"))
+            return
+        kind, name = asked
+
+        async def opening(desk: Desk) -> None:
+            from tq_console.tui.why.why_screen import open_why
+
+            await open_why(desk, kind, name)
+
+        self.post_message(WindowWanted(opening))
+
+    @on(WindowWanted)
+    def _window_wanted(self, event: WindowWanted) -> None:
+        # A second press, that came before the window; what a key does to a task goes on all the same.
+        if not any(worker.group == "window" and not worker.is_finished for worker in self.workers):
+            self._open_window(event)
+
+    @work(exit_on_error=False, group="window")
+    async def _open_window(self, event: WindowWanted) -> None:
+        desk = Desk(app=self, link=self.link, performer=self.performer, masker=self.masker, actor=self.link.actor)
+        try:
+            await event.opening(desk)
+        except Exception as error:  # noqa: BLE001 - the seam of one window: that it cannot be opened is told
+            text = error.message if isinstance(error, TqError) else f"internal error, {type(error).__name__}: {error}"
+            self.notify(text, title="this cannot be shown", severity="error")
+        self.poller.poke()
 
     @on(SubmitWanted)
     def _submit_wanted(self, event: SubmitWanted) -> None:

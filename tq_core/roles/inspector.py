@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,8 +12,7 @@ from tq_core import ids
 from tq_core.errors import NotFoundError
 from tq_core.keyspace import keys, wire
 from tq_core.model import WAITING_STATES, TaskState, TaskView
-from tq_core.roles import limits, registry
-from tq_core.roles.spans import span
+from tq_core.roles import registry
 from tq_core.transport.steps import Batch, Flow, Script
 
 PREVIEW_BYTES = 256
@@ -331,141 +330,6 @@ def groups(queues: Sequence[str] | None = None, *, limit: int = GROUPS_MAX) -> F
     ]
     found.sort(key=lambda g: (-g.count, -g.last_at_ms))
     return Groups(tuple(found), sum(int(n) for _, n, _ in replies))
-
-
-def why(task: TaskView) -> Flow[str]:
-    """One line: why a task is where it is."""
-    (numbers,) = yield from stats([task.queue], minutes=1)
-    found = yield from registry.fleet()
-    homes: dict[str, str] = {}
-    if any(ids.home_of(parent) != task.queue for parent in task.blocked_by):
-        homes = yield from locate(task.blocked_by)
-    return explain(task, numbers, found, homes)
-
-
-def explain(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes: Mapping[str, str] | None = None) -> str:
-    """The words of `why`, from facts that were read before.
-
-    Args:
-        homes: The queues of its parents, where they are known.
-    """
-    return _explained(task, numbers, fleet, homes or {}) + _expiry(task, numbers.now_ms)
-
-
-def _expiry(task: TaskView, now: int) -> str:
-    if task.expires_at_ms is None:
-        return ""
-    left_ms = task.expires_at_ms - now
-    if task.state is TaskState.RUNNING:
-        return f"; not tried again from {span(left_ms)} on" if left_ms > 0 else "; its time is over: not tried again"
-    return f"; expires in {span(left_ms)}" if left_ms > 0 else "; its time is over: it expires at the next upkeep"
-
-
-def _how_far(task: TaskView) -> str:
-    """What this attempt last said of its progress; what an earlier one said is no news."""
-    said = task.progress
-    if said is None or said.at_ms < (task.started_at_ms or 0):
-        return ""
-    return f"{said.fraction:.0%} done{': ' + said.text if said.text else ''}; "
-
-
-def _explained(task: TaskView, numbers: QueueStats, fleet: registry.Fleet, homes: Mapping[str, str]) -> str:
-    now = numbers.now_ms
-    if task.state is TaskState.PENDING:
-        if numbers.paused:
-            why_paused = f" ({numbers.paused.why})" if numbers.paused.why else ""
-            ago = span(now - numbers.paused.at_ms)
-            return f"waits: {numbers.paused.by} paused the queue {task.queue!r} {ago} ago{why_paused}"
-        live = [m.info for m in fleet.nodes if m.health != "lost" and isinstance(m.info, registry.NodeInfo)]
-        serving = [n for n in live if task.queue in n.queues]
-        if not serving:
-            return f"waits: no live worker serves the queue {task.queue!r}"
-        if all(n.state != "running" for n in serving):
-            return f"waits: every worker of the queue {task.queue!r} is paused or draining"
-        if task.type != "?" and all(n.types and task.type not in n.types for n in serving):
-            return f"waits: no live worker of {task.queue!r} knows the type {task.type!r}"
-        if held := task.gate and limits.why_held(task.gate, now_ms=now):
-            return held
-        before = "" if task.position is None else f"{task.position} before it, "
-        slots = sum(n.processes * n.slots for n in serving if n.state == "running")
-        alone = "; it runs alone next, because its process died with it" if task.runs_alone else ""
-        return f"waits its turn: {before}{slots} slots serve the queue{alone}"
-    if task.state is TaskState.RUNNING:
-        ran = span(now - (task.started_at_ms or now))
-        if task.lease_end_ms is not None and task.lease_end_ms < now:
-            return f"its worker {task.worker_id} has not renewed the lease: it goes back to pending at the next upkeep"
-        asked = f"; {task.cancel_asked.get('by', 'somebody')} asked it to stop" if task.cancel_asked else ""
-        return (
-            f"{_how_far(task)}taken {ran} ago by {task.worker_id}, attempt {task.attempt} of {task.max_attempts}{asked}"
-        )
-    if task.state is TaskState.SCHEDULED:
-        return f"due in {span((task.due_at_ms or now) - now)}"
-    if task.state is TaskState.RETRYING:
-        last = task.history[-1].detail.get("message", "") if task.history else ""
-        tail = f": {last}" if last else ""
-        return (
-            f"tries again in {span((task.due_at_ms or now) - now)}; "
-            f"attempt {task.failures} of {task.max_attempts} failed{tail}"
-        )
-    if task.state is TaskState.BLOCKED:
-        if held := task.gate and limits.why_held(task.gate, now_ms=now):
-            return held + (f"; {numbers.paused.by} paused the queue" if numbers.paused else "")
-        return _waits_for(task, homes)
-    ended = span(now - (task.finished_at_ms or now))
-    if task.state is TaskState.COMPLETED:
-        return f"completed {ended} ago in {span(task.duration_ms or 0)} by {task.worker_id}"
-    error = task.error or {}
-    if task.state is TaskState.FAILED:
-        reason = _REASONS.get(error.get("reason", ""), error.get("reason", ""))
-        if error.get("not_retried") == "expired":
-            reason = "not tried again, because its time was over"
-        return f"failed {ended} ago ({reason}): {_first(error)}"
-    if error.get("reason") in ("parent_failed", "expired"):
-        return f"cancelled {ended} ago: {error.get('message', '')}"
-    return f"cancelled {ended} ago by {error.get('by', 'its queue')}{': ' + error['why'] if error.get('why') else ''}"
-
-
-_REASONS = {
-    "error": "no attempts left",
-    "timeout": "no attempts left, the last ran out of time",
-    "memory_limit": "no attempts left, the last used more memory than it may",
-    "fatal": "its handler said it can never succeed",
-    "poison": "its process died with it again and again",
-    "unknown_type": "no worker knows its type",
-    "corrupt": "its record cannot be read",
-    "parent_failed": "a task it waited for did not complete",
-    "bad_arguments": "its arguments do not fit its handler",
-    "payload_refused": "its arguments are sealed, and not so that its worker takes them",
-    "bad_result": "it ran, but its result cannot be stored",
-}
-
-
-_NAMED_PARENTS = 5
-
-
-def _waits_for(task: TaskView, homes: Mapping[str, str]) -> str:
-    if not task.blocked_by:
-        return "waits for other tasks"
-    count = len(task.blocked_by)
-    shown = [
-        _with_home(parent, homes.get(parent, task.queue), task.queue) for parent in task.blocked_by[:_NAMED_PARENTS]
-    ]
-    named = ", ".join(shown) + (" and others" if count > _NAMED_PARENTS else "")
-    ended = len(task.options.depends_on) - count
-    before = f"; {ended} of its {count + ended} have ended" if ended > 0 else ""
-    then = {"skip": "it is cancelled", "run": "it runs all the same"}.get(
-        task.options.on_parent_failure or "", "it fails too"
-    )
-    what = "the task" if count == 1 else f"{count} tasks:"
-    return f"waits for {what} {named}{before}; if one does not complete, {then}"
-
-
-def _with_home(task_id: str, home: str, own: str) -> str:
-    return task_id if home == own else f"{task_id} of the queue {home!r}"
-
-
-def _first(error: Mapping[str, Any]) -> str:
-    return f"{error.get('type', 'error')}: {error.get('message', '')}".strip()
 
 
 _STATES = (

@@ -75,6 +75,10 @@ class DlqPane(TaskListPane):
         chosen = self.groups.chosen
         return chosen.group if chosen else None
 
+    @property
+    def asks_why(self) -> tuple[str, str] | None:
+        return None if self.is_by_group else super().asks_why
+
     def set_breakpoints(self, horizontal: int, vertical: int) -> None:
         """Shows as much as there is room for."""
         super().set_breakpoints(horizontal, vertical)

@@ -69,6 +69,10 @@ class MetricsPane(Pane):
         return self._queue
 
     @property
+    def asks_why(self) -> tuple[str, str] | None:
+        return ("queue", self._queue) if self._queue else None
+
+    @property
     def _queue(self) -> str | None:
         """The queue that the charts are of; None = all together."""
         row_id = self.table.cursor_id

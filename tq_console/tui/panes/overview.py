@@ -153,6 +153,13 @@ class OverviewPane(Pane):
     def table(self) -> VirtualTable:
         return self.query_one(VirtualTable)
 
+    @property
+    def asks_why(self) -> tuple[str, str] | None:
+        fact = self._facts.get(self.table.cursor_id or "")
+        if fact is None or not (fact.queue or fact.subject):
+            return None
+        return ("queue", fact.queue) if fact.queue else ("member", fact.subject)
+
     def _canvas(self, part: str) -> Canvas:
         return self.query_one(f".over-{part}", Canvas)
 

@@ -57,6 +57,11 @@ class Pane(Container):
         """Id or name of what is under the cursor; None where nothing there has one."""
         return None
 
+    @property
+    def asks_why(self) -> tuple[str, str] | None:
+        """What `w` explains here: task, queue or member (a node or worker), and its id or name."""
+        return None
+
     def question(self) -> Question:
         """What the pane needs now."""
         return Question(self.TITLE)

@@ -61,6 +61,10 @@ class TaskTablePane(TaskKeys, Pane):
         return self.table.cursor_id
 
     @property
+    def asks_why(self) -> tuple[str, str] | None:
+        return ("task", self.table.cursor_id) if self.table.cursor_id else None
+
+    @property
     def preview(self) -> DetailView:
         return self.query_one(DetailView)
 

@@ -107,6 +107,10 @@ class WorkersPane(Pane):
     def subject(self) -> str | None:
         return self.table.cursor_id
 
+    @property
+    def asks_why(self) -> tuple[str, str] | None:
+        return ("member", self.table.cursor_id) if self.table.cursor_id else None
+
     def set_breakpoints(self, horizontal: int, vertical: int) -> None:
         """Shows as much as there is room for."""
         self.table.breakpoint = horizontal

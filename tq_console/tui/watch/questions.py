@@ -29,6 +29,7 @@ from tq_core.roles import browser, failure_groups, inspector, operator, readines
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
+from tq_core.roles.why import explain
 from tq_core.transport.steps import Command, Flow
 from tq_core.transport.together import together
 
@@ -195,7 +196,7 @@ def _explained(task_id: str | None, task: TaskView | None, queues: Sequence[Queu
     if task_id is None:
         return None
     numbers = next((q for q in queues if task is not None and q.queue == task.queue), None)
-    why = inspector.explain(task, numbers, fleet) if task is not None and numbers is not None else ""
+    why = explain(task, numbers, fleet) if task is not None and numbers is not None else ""
     return Detail(task_id, task, why)
 
 

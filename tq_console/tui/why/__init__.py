@@ -1,0 +1,1 @@
+"""Why something waits: a panel over any screen."""
