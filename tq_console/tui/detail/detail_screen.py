@@ -54,10 +54,18 @@ class DetailScreen(TaskKeys, Screen[None]):
 
     def on_resize(self) -> None:
         """Fits the hints."""
-        self._paint_hints()
+        if self._is_whole:
+            self._paint_hints()
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether all that is painted on is there: not before it is made, nor while the console ends."""
+        return bool(self.query("#detail-hints"))
 
     def show(self, snapshot: Snapshot) -> None:
         """Shows what came, if it is about this task."""
+        if not self._is_whole:
+            return
         if snapshot.detail is not None and snapshot.detail.task_id == self.task_id:
             self._snapshot = snapshot
             self.query_one(DetailView).show(snapshot.detail, snapshot.now_ms)
@@ -65,7 +73,7 @@ class DetailScreen(TaskKeys, Screen[None]):
 
     def show_link(self, link: LinkState, now_s: float) -> None:
         """Says when what is shown is old, and why."""
-        if self.is_mounted:
+        if self._is_whole:
             room = self.size.width - len(self.task_id) - 9
             self._paint_header(freshness_line(self._snapshot, link, now_s=now_s, width=max(12, room)))
 
