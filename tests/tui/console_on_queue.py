@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from tests.queue_driver import QueueDriver
 from tests.waiting import wait_until_async
+from tq_console.cli.console import inside_commands
 from tq_console.tui.app import ConsoleApp
 from tq_console.tui.look.canvas import Canvas
 from tq_console.tui.table.table import VirtualTable
@@ -86,7 +87,7 @@ async def console_on(
         by_group: Of the DLQ, show the groups as it does by itself; else the tasks.
     """
     link = Link(resolve_broker(driver.url), actor="ann", is_read_only=is_read_only)
-    app = ConsoleApp(link, first=first, interval_s=interval_s)
+    app = ConsoleApp(link, first=first, interval_s=interval_s, make_commands=inside_commands)
     async with app.run_test(size=size, notifications=True) as pilot:
         console = ConsoleOnQueue(app, pilot, driver)
         await console.until(lambda: app.snapshot is not None or app.trouble is not None, "the first answer")

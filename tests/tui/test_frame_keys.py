@@ -124,7 +124,7 @@ async def test_the_palette_finds_actions_and_queues(q: QueueDriver) -> None:
     q.put_many(1)
     async with console_on(q) as console:
         await console.until_shown("mail")
-        await console.press("colon")
+        await console.press("ctrl+p")
         await console.until(lambda: console.app.screen is not console.app.base, "the palette")
         await console.press(*"queue mail")
         await console.until_shown("its tasks")

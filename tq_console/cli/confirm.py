@@ -28,7 +28,10 @@ def confirm(invocation: Invocation, *, what: str, is_sure: bool, can_undo: bool 
         RefusedError: the answer was no, or the context is for reading only.
     """
     invocation.must_be_writable()
-    if is_sure:
+    answer = invocation.sure(what, can_undo=can_undo)
+    if answer is False:
+        raise RefusedError("not confirmed: nothing was done")
+    if answer or is_sure:
         return
     hint = "" if can_undo else ", which cannot be undone"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from tq_console.cli.commands import command
 from tq_console.cli.console_web import serve, web_options
 from tq_console.cli.invocation import Invocation
 from tq_console.view.preferences import ASCII_VARIABLE, THEME_NAMES, Preferences, needs_ascii, read_preferences
+
+if TYPE_CHECKING:
+    from tq_console.tui.command_line.commands import Commands
 
 
 @command(
@@ -61,12 +65,22 @@ def console(
     return run_console(
         invocation.address,
         actor=invocation.actor,
+        make_commands=inside_commands,
         is_read_only=is_read_only,
-        preferences=_preferences(theme, is_ascii, is_low_bandwidth),
+        preferences=wanted_preferences(theme, is_ascii, is_low_bandwidth),
     )
 
 
-def _preferences(theme: str | None, is_ascii: bool | None, is_low_bandwidth: bool) -> Preferences:
+def inside_commands() -> Commands:
+    """The commands for the line of a console; loaded when it is first opened."""
+    from tq_console.cli.inside import InsideCommands
+
+    return InsideCommands()
+
+
+def wanted_preferences(
+    theme: str | None = None, is_ascii: bool | None = None, is_low_bandwidth: bool = False
+) -> Preferences:
     """What the command line says, else the configuration file, else what this terminal seems to need."""
     said = read_preferences()
     configured = needs_ascii() if said.is_ascii is None or ASCII_VARIABLE in os.environ else said.is_ascii

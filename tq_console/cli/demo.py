@@ -85,6 +85,7 @@ def _open_broker(invocation: Invocation, stack: ExitStack) -> None:
 
 def _run_console(invocation: Invocation, stack: ExitStack) -> int:
     """Shows the console while sample tasks come in."""
+    from tq_console.cli.console import inside_commands, wanted_preferences
     from tq_console.cli.demo_tasks import QUEUE, SECOND_QUEUE
     from tq_console.cli.demo_trickle import Trickle
     from tq_console.cli.demo_worker import DemoWorker
@@ -97,7 +98,9 @@ def _run_console(invocation: Invocation, stack: ExitStack) -> int:
     stack.callback(trickle.stop)
     stack.callback(_ignore_signals)
     trickle.start()
-    return run_console(invocation.address, actor=invocation.actor)
+    return run_console(
+        invocation.address, actor=invocation.actor, make_commands=inside_commands, preferences=wanted_preferences()
+    )
 
 
 def _run(invocation: Invocation, stack: ExitStack) -> ExitCode:

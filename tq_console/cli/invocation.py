@@ -141,6 +141,16 @@ class Invocation:
         self._is_unlock_noted = True
         self.runner.run(operator.note_unlock(actor=self.actor, why=self.unlock_reason, for_s=None))
 
+    def sure(self, what: str, *, can_undo: bool) -> bool | None:
+        """Whether somebody is sure of what is about to be done; None where a terminal, or --yes, has to tell.
+
+        Args:
+            what: With its exact count.
+            can_undo: Whether `tq undo` can put back what it takes.
+        """
+        del what, can_undo
+        return None
+
     def close(self) -> None:
         """Lets go of the broker."""
         if self._runner is not None:

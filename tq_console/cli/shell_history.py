@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from prompt_toolkit.history import History
 
+from tq_console.view.secret_lines import holds_secret
 from tq_console.view.secrets import Masker
 
 KEPT_LINES = 2_000
-_FIELD = re.compile(r"""([\w.-]+)\\?["']?\s*[=:]\s*[^\s=:]""")
-"""A field of arguments: `name=value`, `"name": value`."""
-_OPTION_VALUE = re.compile(r"--([\w-]+)[= ]\S")
 
 
 class LineFile(History):
@@ -56,9 +53,3 @@ class LineFile(History):
                 file.write(f"{string}\n")
         except OSError:
             return  # a full disk must not end the session
-
-
-def holds_secret(line: str, masker: Masker) -> bool:
-    """Whether a line gives a value to a field whose name is secret, or has a password in an address."""
-    names = (*_FIELD.findall(line), *_OPTION_VALUE.findall(line))
-    return any(map(masker.is_secret, names)) or str(masker.masked(line)) != line

@@ -138,24 +138,64 @@ _ACK_TIMEOUT = click.option(
 
 
 @workers.command(
+    context_settings={"ignore_unknown_options": True},
     examples="""
         tq workers scale host-4711-ab12 8                # eight worker processes
+        tq workers scale ab12 +2                         # two more than there are
         tq workers scale ab12 4 --slots 20               # and 20 tasks at once in each
         tq workers scale 2 --tag zone=a
-    """
+    """,
 )
 @choosing_nodes
-@click.argument("processes", metavar="N", type=click.IntRange(0, MAX_PROCESSES))
+@click.argument("processes", metavar="N|+N|-N")
 @click.option("--slots", type=click.IntRange(1, 1000), help="Slots of each worker.")
 @_ACK_TIMEOUT
 @click.pass_obj
-def scale(invocation: Invocation, /, *, processes: int, slots: int | None, timeout: float, **who: Any) -> int:
-    """Set how many worker processes nodes run; ends autoscaling.
+def scale(invocation: Invocation, /, *, processes: str, slots: int | None, timeout: float, **who: Any) -> int:
+    """Set how many worker processes nodes run, or how many more or fewer; ends autoscaling.
 
     Those that are too many finish their tasks first, within the --drain-timeout of their node.
     """
-    args = {"processes": processes} | ({"slots": slots} if slots is not None else {})
-    return _order(invocation, chosen(invocation, Choice(**who)), "scale", args, timeout_s=timeout)
+    # Unknown options are let through for the sake of -2.
+    for word in (word for word in who["nodes"] if word.startswith("-")):
+        raise click.NoSuchOption(word, ctx=click.get_current_context())
+    number = _processes(processes)
+    nodes = chosen(invocation, Choice(**who))
+    args = {"slots": slots} if slots is not None else {}
+    if processes[:1] not in "+-":
+        return _order(invocation, nodes, "scale", args | {"processes": number}, timeout_s=timeout)
+    code = ExitCode.OK
+    for node_id, wanted in _relative(invocation, nodes, number).items():
+        code = max(code, _order(invocation, [node_id], "scale", args | {"processes": wanted}, timeout_s=timeout))
+    return code
+
+
+def _processes(text: str) -> int:
+    sign, digits = (text[:1], text[1:]) if text[:1] in ("+", "-") else ("", text)
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 9) or int(digits) > MAX_PROCESSES:
+        context = click.get_current_context()
+        raise click.BadParameter(
+            f"{text!r}: write how many, 0 to {MAX_PROCESSES}, or how many more or fewer, as +2 or -2",
+            context,
+            param_hint="N",
+        )
+    return -int(digits) if sign == "-" else int(digits)
+
+
+def _relative(invocation: Invocation, node_ids: Sequence[str], step: int) -> dict[str, int]:
+    """How many each node is to have; what a node says it has is what counts."""
+    from tq_core.errors import RefusedError
+    from tq_core.roles import registry
+    from tq_core.roles.registry import NodeInfo
+
+    infos = {node.id: node.info for node in invocation.run(registry.fleet()).nodes}
+    found = {}
+    for node_id in node_ids:
+        info = infos.get(node_id)
+        if not isinstance(info, NodeInfo):
+            raise RefusedError(f"what {node_id} runs is not known: say how many it is to have")
+        found[node_id] = min(MAX_PROCESSES, max(0, info.processes + step))
+    return found
 
 
 @workers.command(

@@ -11,8 +11,8 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any, ClassVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on, work
 from textual.app import App, ComposeResult
@@ -51,6 +51,11 @@ from tq_console.view.preferences import Preferences
 from tq_console.view.secrets import Masker
 from tq_core.errors import TqError
 
+if TYPE_CHECKING:
+    from tq_console.tui.command_line.commands import Commands
+    from tq_console.tui.wiring.command_line import CommandLine
+
+HISTORY_FILE = "console_history"
 QUIT_WITHIN_S = 2.0
 LOW_BANDWIDTH_FACTOR = 3.0
 """So much rarer the broker is asked, and the clock in the header ticks, where the line is slow."""
@@ -77,7 +82,8 @@ class ConsoleApp(TerminalApp):
             for entry in SCREENS
         ),
         Binding("question_mark", "help", "help", tooltip="This help", id="app.help"),
-        Binding("colon,ctrl+p", "command_palette", "commands", tooltip="Command palette", id="app.palette"),
+        Binding("colon", "command_line", "commands", tooltip="A command, as after tq", id="app.command"),
+        Binding("ctrl+p", "command_palette", "palette", show=False, tooltip="Find keys and things", id="app.palette"),
         Binding("f", "freeze", "freeze", show=False, tooltip="Freeze what is shown, or follow again", id="app.freeze"),
         Binding("ctrl+r", "refresh", "refresh", show=False, tooltip="Ask the broker now", id="app.refresh"),
         Binding("c", "copy_id", "copy id", show=False, tooltip="Copy the id under the cursor", id="app.copy"),
@@ -98,6 +104,7 @@ class ConsoleApp(TerminalApp):
         *,
         masker: Masker | None = None,
         preferences: Preferences | None = None,
+        make_commands: Callable[[], Commands] | None = None,
         is_read_only: bool = False,
         first: str = "overview",
         interval_s: float = INTERVAL_S,
@@ -108,6 +115,7 @@ class ConsoleApp(TerminalApp):
         """Makes the console of one broker.
 
         Args:
+            make_commands: Brings the commands for the line behind `:`, when it is first needed.
             is_read_only: No broker is written to from here, whichever is gone to.
             first: The screen to begin with.
             clock: Our monotonic clock; fixed for pictures.
@@ -138,6 +146,7 @@ class ConsoleApp(TerminalApp):
         self.navigation = Navigation(self, first=first)
         self.connect(link)
         self.contexts = Contexts(self)
+        self._make_commands = make_commands
 
     def connect(self, link: Link) -> None:
         """Makes everything that belongs to one broker; of another one nothing is known any more."""
@@ -365,6 +374,22 @@ class ConsoleApp(TerminalApp):
         """All keys of this screen."""
         self.push_screen(HelpScreen(self.pane.TITLE, self.screen.active_bindings.values()))
 
+    # --- the line behind : ---
+
+    @cached_property
+    def command_line(self) -> CommandLine:
+        """Made when it is first opened."""
+        from tq_console.tui.wiring.command_line import CommandLine
+        from tq_core.broker.folder import state_root
+
+        history = None if self.is_in_browser else state_root(os.environ) / HISTORY_FILE
+        return CommandLine(self, self._make_commands, history=history)
+
+    @work(exit_on_error=False, group="command")
+    async def action_command_line(self, text: str = "") -> None:
+        """A line for a command."""
+        await self.command_line.open(text)
+
     # --- from broker to broker ---
 
     @work(exit_on_error=False, group="contexts", exclusive=True)
@@ -389,9 +414,6 @@ class ConsoleApp(TerminalApp):
 
     @on(ContextWanted)
     async def _context_wanted(self, event: ContextWanted) -> None:
-        if self.is_in_browser:
-            self.notify("a page shows the broker that it was opened for and no other", severity="warning")
-            return
         try:
             await self.contexts.switch(event.name)
         except TqError as error:

@@ -6,9 +6,14 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tq_console.view.preferences import Preferences
 from tq_core.settings import BrokerAddress
+
+if TYPE_CHECKING:
+    from tq_console.tui.command_line.commands import Commands
 
 LOW_BANDWIDTH = {"TEXTUAL_FPS": "8", "TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0"}
 
@@ -17,6 +22,7 @@ def run_console(
     address: BrokerAddress,
     *,
     actor: str,
+    make_commands: Callable[[], Commands] | None = None,
     is_read_only: bool = False,
     preferences: Preferences | None = None,
     is_in_browser: bool = False,
@@ -25,6 +31,7 @@ def run_console(
 
     Args:
         actor: Who is written down with each change.
+        make_commands: Brings the commands for the line behind `:`.
         is_in_browser: Whether it is drawn on a page, by the driver that the environment names.
     """
     if preferences is not None and preferences.is_low_bandwidth:
@@ -39,6 +46,7 @@ def run_console(
     app = ConsoleApp(
         Link(address, actor=actor, is_read_only=is_read_only),
         preferences=preferences,
+        make_commands=make_commands,
         is_read_only=is_read_only,
         on_first_frame=_collect_again,
         is_in_browser=is_in_browser,

@@ -96,6 +96,31 @@ class Performer:
             self._on_progress("")
         return self._tell(plan, outcome)
 
+    async def approve(self, plan: Plan) -> bool:
+        """Asks as the plan wants it, for who carries it out by parts.
+
+        To be run in a worker of the app's.
+        """
+        return await self._is_wanted(plan)
+
+    async def carry_out(self, flow: Flow[T]) -> T:
+        """Does a part of what was approved.
+
+        Raises:
+            TqError: what the flow raised, or a BrokerError.
+        """
+        self.under_way += 1
+        try:
+            return await self._link.change(flow)
+        finally:
+            self.under_way -= 1
+
+    def tell(self, *, title: str, command: str, told: Told) -> None:
+        """Tells of what was carried out by parts."""
+        performed = Performed(time.monotonic(), title, command, told)
+        self.log.append(performed)
+        self._on_done(performed)
+
     def _tell(self, plan: Plan, told: Told) -> Told:
         performed = Performed(time.monotonic(), plan.title, plan.command, told)
         self.log.append(performed)

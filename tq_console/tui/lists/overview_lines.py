@@ -164,6 +164,8 @@ def _target(act: Audited) -> str:
     """What it was done to: a queue, or, for orders to nodes, what they name."""
     if act.target != "fleet":
         return act.target
+    if act.action == "unlock":
+        return str(act.detail.get("why", ""))
     args = act.detail.get("args")
     worker_id = args.get("worker_id") if isinstance(args, dict) else None
     return str(worker_id or "a node")

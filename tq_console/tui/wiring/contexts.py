@@ -74,6 +74,8 @@ class Contexts:
             BrokerConfigError: the configuration or the address is wrong.
         """
         app = self._app
+        if app.is_in_browser:
+            raise RefusedError("a page shows the broker that it was opened for and no other")
         if name == app.link.name:
             return
         if app.performer.under_way:
