@@ -18,7 +18,10 @@ from tq_console.view.text import visible
 if TYPE_CHECKING:
     from tq_core.settings import BrokerContext
 
-KNOWN = ("context", "contexts", "theme", "ascii", "low_bandwidth", "keys", "alerts", "views")
+KNOWN = (
+    *("context", "contexts", "theme", "ascii", "low_bandwidth", "keys", "views"),
+    *("alerts", "alert_bell", "alert_webhook"),
+)
 READABLE_BY_OTHERS = 0o077
 
 
@@ -50,6 +53,7 @@ def check(invocation: Invocation) -> int:
 
 def config_problems() -> list[str]:
     """What is wrong with the configuration file, each in one sentence."""
+    from tq_console.alerts.config import alerts_of
     from tq_console.tui.wiring.keymap import key_problems
     from tq_console.view.preferences import preferences_of
     from tq_core.errors import TqError
@@ -62,7 +66,7 @@ def config_problems() -> list[str]:
         return [error.message]
     problems = [_misspelt(name, KNOWN) for name in config if name not in KNOWN]
     wanted = preferences_of(config)
-    problems += [*wanted.problems, *key_problems(wanted.keys)]
+    problems += [*wanted.problems, *key_problems(wanted.keys), *alerts_of(config).problems]
     chosen = config.get("context")
     if chosen is not None and chosen not in found:
         problems.append(f"context = {chosen!r}: there are {', '.join(found) or 'no contexts'}")

@@ -45,6 +45,10 @@ COMMANDS = {
         "List, scale, pause, resume, reload, stop, kill workers, or see what they are doing.",
     ),
     "stats": ("tq_console.cli.stats:stats", "Show queues, workers and rates at a glance."),
+    "alerts": (
+        "tq_console.cli.alerts:alerts",
+        "Check the alert rules of the configuration file, see how they stand, or watch them.",
+    ),
     "health": (
         "tq_console.cli.health:health",
         "Check the broker with a write, and whether workers serve what waits.",

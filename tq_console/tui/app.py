@@ -42,6 +42,7 @@ from tq_console.tui.terminal_app import DEBUG_VARIABLE, TerminalApp
 from tq_console.tui.watch.link import Link
 from tq_console.tui.watch.poller import INTERVAL_S, Poller
 from tq_console.tui.watch.snapshot import Question, Snapshot, Trouble
+from tq_console.tui.wiring.alerts import AlertWatch
 from tq_console.tui.wiring.contexts import Contexts
 from tq_console.tui.wiring.frame import Frame
 from tq_console.tui.wiring.messages import ContextWanted, SnapshotTaken, TroubleMet
@@ -142,6 +143,7 @@ class ConsoleApp(TerminalApp):
         self._local: dict[str, LocalWorkers] = {}
         self.is_renewing = False
         """Whether the panes are just being made anew."""
+        self.alerts = AlertWatch(self)
         self.frame = Frame(self)
         self.navigation = Navigation(self, first=first)
         self.connect(link)
@@ -167,6 +169,7 @@ class ConsoleApp(TerminalApp):
             )
         self.local_workers = self._local[link.name]
         self.performer = Performer(self, link, on_done=self._tell, on_progress=self.frame.show_progress)
+        self.alerts.begin()
 
     def stop_local_workers(self) -> None:
         """Ends the workers that were started from here, of whichever broker."""
@@ -264,6 +267,7 @@ class ConsoleApp(TerminalApp):
 
     def show(self, snapshot: Snapshot) -> None:
         """Shows a snapshot everywhere it concerns."""
+        snapshot = self.alerts.look(snapshot)
         self.snapshot, self.trouble = snapshot, None
         if self.detail is not None:
             self.detail.show(snapshot)
@@ -290,6 +294,8 @@ class ConsoleApp(TerminalApp):
             self._on_first_frame()
         if self.preferences.keys or self.preferences.problems:
             self._check_preferences()
+        if self.preferences.has_alerts:
+            self.run_worker(self.alerts.read(), group="alerts", exit_on_error=False)
 
     @work(exit_on_error=False, group="preferences")
     async def _check_preferences(self) -> None:
@@ -539,5 +545,6 @@ class ConsoleApp(TerminalApp):
 
     async def on_unmount(self) -> None:
         """Lets go of the broker."""
+        self.alerts.close()
         with contextlib.suppress(Exception):
             await self.link.aclose()

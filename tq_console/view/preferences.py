@@ -30,6 +30,8 @@ class Preferences:
     is_low_bandwidth: bool = False
     keys: Mapping[str, str] = field(default_factory=dict)
     """Id of a binding -> its keys, separated by commas."""
+    has_alerts: bool = False
+    """Whether there are alert rules (tq_console.alerts reads them)."""
     problems: tuple[str, ...] = ()
     """What could not be understood, and is as if it were not there."""
 
@@ -64,6 +66,7 @@ def preferences_of(config: Mapping[str, Any]) -> Preferences:
         is_ascii=flags["ascii"],
         is_low_bandwidth=bool(flags["low_bandwidth"]),
         keys=_keys(config.get("keys", {}), problems),
+        has_alerts=bool(config.get("alerts")),
         problems=tuple(problems),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tq_console.tui.look.canvas import Line, Span
 from tq_console.tui.look.context_colors import block_style
 from tq_console.tui.watch.snapshot import Snapshot, Trouble
-from tq_console.view.formats import age, rate
+from tq_console.view.formats import age, plural, rate
 from tq_core.model import TaskState
 from tq_core.roles.registry import WorkerInfo
 
@@ -114,6 +114,10 @@ def _freshness(snapshot: Snapshot | None, link: LinkState, now_s: float, data_s:
             parts.append([(" READ-ONLY REPLICA ", "cell--badge-bad")])
         elif snapshot.server.problem:
             parts.append([(f"! {snapshot.server.problem}", "cell--bad")])
+    if snapshot is not None and snapshot.alerts:
+        count = len(snapshot.alerts)
+        parts.append([(f" ! {plural(count, 'alert')} ", "cell--badge-bad")])
+        parts.append([(snapshot.alerts[0].text, "cell--bad")])
     if link.trouble is not None:
         parts.append([(link.trouble.text, "cell--bad")])
     return parts

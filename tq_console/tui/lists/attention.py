@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tq_console.tui.look.glyphs import Sign
 from tq_console.tui.table.rows import Cell, Column, Row
@@ -11,6 +12,9 @@ from tq_console.view.formats import age, plural, rate
 from tq_core.model import TaskState
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.registry import Fleet, WorkerInfo
+
+if TYPE_CHECKING:
+    from tq_console.alerts.book import AlertState
 
 COLUMNS = (
     Column("NEEDS ATTENTION", (30, 36, 40), is_pinned=True, grows=True),
@@ -25,6 +29,41 @@ WELL = "all-well"
 FACTS_MAX = 200
 """More facts than these are counted, not listed."""
 _TITLES = {"workers": "3 Workers", "queues": "2 Queues", "tasks": "4 Tasks", "dlq": "5 DLQ"}
+
+
+def alert_facts(alerts: Sequence[AlertState], now_ms: int) -> list[Fact]:
+    """The user's alerts that fire, as facts."""
+    return [
+        Fact(
+            "alert",
+            f"{alert.alert.rule.text} {alert.alert.name}",
+            f"alert {alert.text}, for {age(now_ms - (alert.since_ms or now_ms))}",
+            Urgency.NOW,
+            _SCREENS.get(alert.alert.rule.metric, "queues"),
+            alert.measured.queue if alert.measured else None,
+            _STATES.get(alert.alert.rule.metric),
+        )
+        for alert in alerts
+    ]
+
+
+_SCREENS = {
+    "oldest": "tasks",
+    "depth": "tasks",
+    "running": "tasks",
+    "retrying": "tasks",
+    "failures": "tasks",
+    "dlq": "dlq",
+    "workers": "workers",
+    "nodes": "workers",
+}
+_STATES = {
+    "oldest": TaskState.PENDING,
+    "depth": TaskState.PENDING,
+    "running": TaskState.RUNNING,
+    "retrying": TaskState.RETRYING,
+    "failures": TaskState.RETRYING,
+}
 
 
 def attention_rows(facts: Sequence[Fact], queues: Sequence[QueueStats], fleet: Fleet) -> list[Row]:

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from tq_console.tui.lists.attention import COLUMNS, attention_rows
+from tq_console.tui.lists.attention import COLUMNS, alert_facts, attention_rows
 from tq_console.tui.lists.overview_lines import MINUTES, act_lines, failure_lines, queue_lines, rate_lines
 from tq_console.tui.lists.slots import Yardstick, rows_wanted, slot_lines
 from tq_console.tui.look.canvas import Canvas, Line
@@ -220,7 +220,8 @@ class OverviewPane(Pane):
         """All of it."""
         super().show(snapshot)
         running = [row.task for row in snapshot.tasks.rows] if snapshot.tasks is not None else []
-        facts = all_facts(snapshot.queues, snapshot.fleet, running)
+        facts = alert_facts(snapshot.alerts, snapshot.now_ms)
+        facts += all_facts(snapshot.queues, snapshot.fleet, running)
         self._facts = {fact.id: fact for fact in facts}
         rows = tuple(attention_rows(facts, snapshot.queues, snapshot.fleet))
         if self.table.cursor_id not in (None, *(row.id for row in rows)):

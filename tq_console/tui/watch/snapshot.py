@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tq_console.view.failure_groups import FailureGroup
 from tq_core.model import TaskState, TaskView
@@ -15,6 +15,9 @@ from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
 from tq_core.roles.search import Search
 from tq_core.transport.steps import Flow
+
+if TYPE_CHECKING:
+    from tq_console.alerts.book import AlertEvent, AlertState
 
 HEADER_MINUTES = 2
 """What the rates of the last minute need."""
@@ -194,6 +197,10 @@ class Snapshot:
     """What the flow of the question's part came to."""
     groups: GroupsAnswer | None = None
     waiting: Waiting | None = None
+    alerts: tuple[AlertState, ...] = ()
+    """The user's alerts that fire."""
+    alert_log: tuple[AlertEvent, ...] = ()
+    """What fired and was over since the console looks, the oldest first."""
     server: ServerFacts = ServerFacts()
     is_emptied: bool = False
     """All queues that were there a moment ago are gone."""
