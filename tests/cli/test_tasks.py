@@ -203,6 +203,14 @@ def test_a_query_lists_and_exports_what_fits(tq: Tq, mail: QueueDriver, tmp_path
     assert json.loads(rows[1]["args"]) == {"user": {"id": 41}, "password": "***"}
     assert [r["id"] for r in tq.ok("tasks", "export", "--filter", "state:failed").records] == [ids[0]]
 
+    tq.ok("config", "set", "views.late", "state:pending args.user.id:4*")
+    assert tq.ok("config", "views", "--json").records == [{"name": "late", "query": "state:pending args.user.id:4*"}]
+    assert [r["id"] for r in tq.ok("tasks", "list", "--view", "late", "--json").records] == [ids[1]]
+    assert "did you mean late" in tq("tasks", "list", "--view", "lat").err
+    assert tq("tasks", "list", "x", "--view", "late").code == 2
+    assert tq("config", "set", "views.late", "state:pend").code == 2
+    tq.ok("config", "check")
+
     # A query that names states says which are acted on.
     assert tq("tasks", "retry", "--filter", "state:pending").code == 2
     assert tq.ok("tasks", "delete", "--filter", "state:failed Refused", "--yes").out == "1 task deleted\n"

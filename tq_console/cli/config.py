@@ -17,6 +17,7 @@ LATER = {
     "unset": ("tq_console.cli.config_edit:unset", "Take one value out of the configuration file."),
     "remove": ("tq_console.cli.config_edit:remove", "Take a context out of the configuration file."),
     "check": ("tq_console.cli.config_check:check", "Look for mistakes in the configuration file."),
+    "views": ("tq_console.cli.config_check:views", "List the saved views: queries with a name."),
     "keys": ("tq_console.cli.config_check:keys", "List the console's keys, and the ids by which they are changed."),
 }
 
@@ -147,7 +148,7 @@ def use(invocation: Invocation, name: str) -> None:
         near = nearest(name, found)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(found) or 'none'}"
         raise NotFoundError(f"{config_file()} has no context {name!r}: {hint}")
-    from tq_console.cli.config_file import change
+    from tq_console.view.config_file import change
     from tq_console.view.toml_text import with_value
 
     change(lambda text: with_value(text, ("context",), name))

@@ -56,6 +56,7 @@ def config_problems() -> list[str]:
     from tq_console.alerts.config import alerts_of
     from tq_console.tui.wiring.keymap import key_problems
     from tq_console.view.preferences import preferences_of
+    from tq_console.view.saved_views import view_problems
     from tq_core.errors import TqError
     from tq_core.settings import config_file, contexts, read_config
 
@@ -66,7 +67,7 @@ def config_problems() -> list[str]:
         return [error.message]
     problems = [_misspelt(name, KNOWN) for name in config if name not in KNOWN]
     wanted = preferences_of(config)
-    problems += [*wanted.problems, *key_problems(wanted.keys), *alerts_of(config).problems]
+    problems += [*wanted.problems, *key_problems(wanted.keys), *view_problems(config), *alerts_of(config).problems]
     chosen = config.get("context")
     if chosen is not None and chosen not in found:
         problems.append(f"context = {chosen!r}: there are {', '.join(found) or 'no contexts'}")
@@ -110,6 +111,26 @@ def _of_password_file(path: Path) -> list[str]:
 def _misspelt(name: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f"{name}: did you mean {near[0]}?" if near else ""
+
+
+@command(
+    has_broker=False,
+    examples="""
+        tq config views
+        tq config set views.stuck 'state:running age:>1h'
+        tq tasks list --view stuck
+    """,
+)
+@click.pass_obj
+def views(invocation: Invocation) -> None:
+    """List the saved views: queries with a name, for `tq tasks list --view` and the console's `b`."""
+    from tq_console.view.saved_views import saved_views
+
+    out, found = invocation.out, saved_views()
+    if out.is_json:
+        out.records({"name": name, "query": words} for name, words in found.items())
+    else:
+        out.table([Column("NAME"), Column("QUERY", is_flexible=True)], list(found.items()), empty="no view is saved")
 
 
 @command(

@@ -47,8 +47,8 @@ def add(
     is_used: bool,
 ) -> None:
     """Add a context: a broker with a name."""
-    from tq_console.cli.config_file import change
     from tq_console.tui.look.context_colors import hex_of
+    from tq_console.view.config_file import change
     from tq_console.view.toml_text import with_value
     from tq_core.broker_url import parse_url
     from tq_core.settings import contexts
@@ -91,8 +91,8 @@ def add(
 @click.argument("value", metavar="VALUE")
 @click.pass_obj
 def set_value(invocation: Invocation, name: str, value: str) -> None:
-    """Set one value: theme, ascii, low_bandwidth, context, keys.ID or contexts.NAME.FIELD."""
-    from tq_console.cli.config_file import change
+    """Set one value: theme, ascii, low_bandwidth, context, keys.ID, views.NAME or contexts.NAME.FIELD."""
+    from tq_console.view.config_file import change
     from tq_console.view.toml_text import with_value
 
     path = _path_of(name)
@@ -112,7 +112,7 @@ def set_value(invocation: Invocation, name: str, value: str) -> None:
 @click.pass_obj
 def unset(invocation: Invocation, name: str) -> None:
     """Take one value out: what it said is again as it is by itself."""
-    from tq_console.cli.config_file import change
+    from tq_console.view.config_file import change
     from tq_console.view.toml_text import without
 
     path = _path_of(name)
@@ -130,7 +130,7 @@ def unset(invocation: Invocation, name: str) -> None:
 @click.pass_obj
 def remove(invocation: Invocation, name: str) -> None:
     """Take a context out; the broker itself is not touched."""
-    from tq_console.cli.config_file import change
+    from tq_console.view.config_file import change
     from tq_console.view.toml_text import without
     from tq_core.settings import config_file, contexts, read_config
 
@@ -157,8 +157,8 @@ def _path_of(name: str) -> tuple[str, ...]:
     first, _, rest = name.partition(".")
     if name in ("theme", "context", *FLAGS):
         return (name,)
-    if first == "keys" and rest:
-        return ("keys", rest)
+    if first in ("keys", "views") and rest:
+        return (first, rest)
     context, _, field = rest.rpartition(".")
     if first == "contexts" and context and field in CONTEXT_FIELDS:
         return ("contexts", context, field)
@@ -177,6 +177,11 @@ def _value_of(path: tuple[str, ...], text: str) -> Any:
 
     name = path[-1]
     where = ".".join(path)
+    if path[0] == "views":
+        from tq_console.view.saved_views import check_view
+
+        check_view(name, text)
+        return text
     if path[0] == "keys":
         from tq_console.tui.wiring.keymap import key_problems
 

@@ -43,12 +43,20 @@ class Filter(click.ParamType):  # type: ignore[type-arg]  # generic in newer ver
 FILTER = Filter()
 
 
-def one_of(query: TaskQuery | None, words: TaskQuery | None) -> TaskQuery | None:
-    """The query, as an argument or as an option.
+VIEW = click.option("--view", metavar="NAME", help="The query that is saved under this name; see `tq config views`.")
+
+
+def one_of(query: TaskQuery | None, words: TaskQuery | None, view: str | None) -> TaskQuery | None:
+    """The query, as an argument, as an option or under its name.
 
     Raises:
-        UsageError: it was given both ways.
+        UsageError: it was given in several ways.
+        NotFoundError: there is no such view.
     """
-    if query is not None and words is not None:
-        raise click.UsageError("give QUERY or --filter, not both", click.get_current_context())
+    if sum(given is not None for given in (query, words, view)) > 1:
+        raise click.UsageError("give one of QUERY, --filter and --view", click.get_current_context())
+    if view is not None:
+        from tq_console.view.saved_views import view_named
+
+        return view_named(view)
     return query or words

@@ -12,7 +12,7 @@ from tq_console.cli.acting import WHY, act, read_ids
 from tq_console.cli.bulk import is_chosen_by_filter, run_job, states_of, with_filter
 from tq_console.cli.commands import Group
 from tq_console.cli.exporting import into_a_file
-from tq_console.cli.filters import FILTER, LANGUAGE, one_of
+from tq_console.cli.filters import FILTER, LANGUAGE, VIEW, one_of
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.output import state_cell
 from tq_console.cli.values import DURATION, PRIORITY, STATE
@@ -52,12 +52,14 @@ def tasks() -> None:
         tq tasks list                                    # running first, then waiting, then ended
         tq tasks list 'state:failed type:send_* error:timeout ended:<1h' --json
         tq tasks list 'args.user.id=42 NOT state:completed' --queue mail --limit 500
+        tq config set views.stuck 'state:running age:>1h' && tq tasks list --view stuck
     """,
 )
 @click.argument("query", type=FILTER, required=False)
 @click.option("--queue", "-q", "queues", multiple=True, help="Only this queue; may be given again.")
 @click.option("--state", "-s", "states", type=STATE, multiple=True, help="Only this state; may be given again.")
 @click.option("--filter", "-f", "words", type=FILTER, help="The same as QUERY.")
+@VIEW
 @click.option("--limit", "-n", default=50, show_default=True, type=click.IntRange(1), help="How many at most.")
 @click.pass_obj
 def list_tasks(
@@ -68,12 +70,13 @@ def list_tasks(
     queues: tuple[str, ...],
     states: tuple[str, ...],
     words: TaskQuery | None,
+    view: str | None,
     limit: int,
 ) -> None:
     """List tasks: running ones first, then those that wait, then those that ended, newest first."""
     from tq_console.cli.task_reading import find_tasks
 
-    found, talk = find_tasks(invocation, queues=queues, states=states, words=one_of(query, words), limit=limit)
+    found, talk = find_tasks(invocation, queues=queues, states=states, words=one_of(query, words, view), limit=limit)
     print_tasks(invocation, found)
     if talk:
         invocation.out.talk(talk)
@@ -141,6 +144,7 @@ def _now_ms(invocation: Invocation) -> int:
 @click.argument("query", type=FILTER, required=False)
 @click.option("--queue", "-q", "queues", multiple=True, help="Only this queue; may be given again.")
 @click.option("--filter", "-f", "words", type=FILTER, help="The same as QUERY.")
+@VIEW
 @into_a_file
 @click.pass_obj
 def export(
@@ -150,6 +154,7 @@ def export(
     query: TaskQuery | None,
     queues: tuple[str, ...],
     words: TaskQuery | None,
+    view: str | None,
     output: Path | None,
     form: Form | None,
 ) -> None:
@@ -157,7 +162,7 @@ def export(
     from tq_console.cli.exporting import export_tasks
     from tq_core.model import TaskState
 
-    meant = one_of(query, words)
+    meant = one_of(query, words, view)
     states = meant.states if meant else tuple(TaskState)
     export_tasks(invocation, queues=queues, states=states, words=meant, output=output, form=form)
 

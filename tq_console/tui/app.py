@@ -21,7 +21,10 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
 from tq_console.tui.actions.desk import Desk, WindowWanted
+from tq_console.tui.actions.errands import ErrandWanted
 from tq_console.tui.actions.performing import Performed, Performer
+from tq_console.tui.actions.stopping import KEY as STOP_KEY
+from tq_console.tui.actions.stopping import Stop
 from tq_console.tui.detail.detail_screen import DetailScreen
 from tq_console.tui.frame.help import HelpScreen
 from tq_console.tui.frame.palette import ConsoleCommands
@@ -91,6 +94,7 @@ class ConsoleApp(TerminalApp):
         Binding("w", "why", "why", tooltip="Why it waits, who did that, when it starts, what to do", id="app.why"),
         Binding("minus", "last_view", "last view", show=False, tooltip="The screen before", id="app.last"),
         Binding("backspace", "last_view", "last view", show=False, tooltip="The screen before", id="app.last_view"),
+        Binding(STOP_KEY, "stop", "stop", show=False, tooltip="Stop a bulk action or export", id="app.stop"),
         Binding("f2", "toggle_theme", "theme", show=False, tooltip="The next theme: dark, light, …", id="app.theme"),
         Binding("f3", "contexts", "contexts", show=False, tooltip="Another broker", id="app.contexts"),
         Binding("q", "leave", "back", show=False, tooltip="Back; at the root: quit", id="app.back"),
@@ -463,6 +467,33 @@ class ConsoleApp(TerminalApp):
     async def _perform(self, event: PlanMade) -> None:
         await self.performer.perform(event.plan)
         self.poller.poke()
+
+    @on(ErrandWanted)
+    def _errand_wanted(self, event: ErrandWanted) -> None:
+        self.run_worker(self._run_errand(event), exit_on_error=False)
+
+    async def _run_errand(self, event: ErrandWanted) -> None:
+        stop = event.ends_by or Stop()
+        self.performer.stops.begin(stop)
+        try:
+            if said := await event.errand(self.link, self.frame.show_progress):
+                self.notify(said, timeout=TOAST_S)
+        except TqError as error:
+            self._nothing_to_do(NothingToDo(error.message))
+        except OSError as error:
+            self._nothing_to_do(NothingToDo(f"{error.filename or ''}: {error.strerror or error}"))
+        except Exception as error:  # noqa: BLE001 - the seam of one errand: what becomes of it is told, whatever it is
+            self._nothing_to_do(NothingToDo(f"internal error, {type(error).__name__}: {error}"))
+        finally:
+            self.performer.stops.end(stop)
+            self.frame.show_progress("")
+
+    def action_stop(self) -> None:
+        """Ends what goes on for long, between two steps of it."""
+        if self.performer.stops.want():
+            self.notify("stopping …", timeout=2)
+        else:
+            self._nothing_to_do(NothingToDo("nothing is under way that could be stopped"))
 
     def _tell(self, performed: Performed) -> None:
         self.notify(

@@ -9,7 +9,7 @@ job is the op of everything that it does, so an undo of the job is one of its ta
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -21,7 +21,7 @@ from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, TaskView, 
 from tq_core.query.query import TaskQuery, parse_query
 from tq_core.roles import inspector, moves, operator, registry
 from tq_core.roles.operator import Done
-from tq_core.transport.steps import Batch, Command, Flow, Script
+from tq_core.transport.steps import Batch, Command, Flow, Pause, Script
 
 Action = Literal["cancel", "kill", "retry", "delete", "reprioritise", "move"]
 ALL_STATES: dict[str, tuple[TaskState, ...]] = {
@@ -39,6 +39,7 @@ PAGE = 200
 LEASE_MS = 10_000
 OPEN_MAX = 100
 KEPT = 50
+IDLE_S = 0.05
 _ID = re.compile(r"[0-9a-f]{6,32}")
 
 
@@ -214,6 +215,36 @@ def advance(queue: str, job_id: str, *, parts: int = 1) -> Flow[bool]:
         if status or word != b"OK":
             return False
     return True
+
+
+def do_all(
+    queues: Sequence[str], job: Job, *, told: Callable[[int], None], is_stopped: Callable[[], bool]
+) -> Flow[list[Part]]:
+    """Starts a job and does it to its end; returns what became of it on each queue. Workers go on where it is left.
+
+    Args:
+        told: Is told how many tasks were looked at so far.
+        is_stopped: Asked between two parts; where it says so the job is cancelled, and what was done stays.
+
+    Raises:
+        InvalidInputError: the job cannot be done.
+        RefusedError: a queue has too many open jobs.
+    """
+    job_id = yield from start(queues, job)
+    while True:
+        parts = yield from jobs(queues, job_id=job_id)
+        told(sum(part.looked for part in parts))
+        open_parts = [part for part in parts if part.status == "open"]
+        if not open_parts:
+            return parts
+        if is_stopped():
+            return (yield from cancel_job(job_id, actor=job.by, why="stopped"))
+        is_more = False
+        for part in open_parts:
+            is_more = (yield from advance(part.queue, job_id)) or is_more
+        if not is_more:
+            # Its last parts are done, or somebody else is at it.
+            yield Pause(IDLE_S)
 
 
 def _checked(job: Job) -> TaskQuery | None:

@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
+from tq_core import ids
 from tq_core.keyspace import keys, wire
 from tq_core.model import TaskState, TaskView
 from tq_core.query.matching import Answer
 from tq_core.query.query import TaskQuery
-from tq_core.roles import registry
+from tq_core.roles import inspector, registry
 from tq_core.roles.browser import Placed
 from tq_core.roles.inspector import LIST_ORDER, SHOW_BYTES
 from tq_core.transport.steps import Batch, Flow, Script
@@ -201,3 +202,22 @@ def find(
 def _any(task: TaskView) -> bool:
     del task
     return True
+
+
+def by_id_part(part: str, *, look_max: int) -> Flow[Found]:
+    """The tasks whose id this is, or begins or ends so; a part of one is looked for among `look_max` tasks at most."""
+    queues = list((yield from registry.queue_numbers()))
+    whole = [part] if ids.is_id(part) else [name for q in queues if ids.is_id(name := f"{part}@{q}")]
+    known = [task for task in (yield from inspector.show(whole, payload_max=0)) if task] if whole else []
+    if known or ids.is_id(part):
+        return Found(rows=tuple(Placed(task, 0.0) for task in known), unread=0, search=Search(()))
+    search = yield from begin(queues, tuple(TaskState), None)
+    return (
+        yield from go_on(
+            search,
+            lambda task: task.id.startswith(part) or task.id.endswith(part),
+            look_max=look_max,
+            find_max=2,
+            payload_max=0,
+        )
+    )

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 
 from tq_console.tui.actions.confirm import ConfirmBar, ConfirmWindow, Question, level_of
 from tq_console.tui.actions.plan import Level, Plan, Told
+from tq_console.tui.actions.stopping import KEY, Stops
 from tq_core.errors import BrokerUnreachableError, TqError
 from tq_core.transport.steps import Flow
 
@@ -65,6 +66,7 @@ class Performer:
         self._app, self._link = app, link
         self._on_done, self._on_progress = on_done, on_progress
         self.log: deque[Performed] = deque(maxlen=KEPT)
+        self.stops = Stops()
         self.under_way = 0
         """Writes that have begun and not ended."""
 
@@ -78,11 +80,14 @@ class Performer:
         if not await self._is_wanted(plan):
             return None
         self.under_way += 1
+        if plan.stop is not None:
+            self.stops.begin(plan.stop)
         start_s = time.monotonic()
 
         def told(done: int) -> None:
             if plan.total and time.monotonic() - start_s > SLOW_AFTER_S:
-                self._on_progress(f"{plan.title}: {done:,} of {plan.total:,}")
+                stop = f" · {KEY} stops it" if plan.stop else ""
+                self._on_progress(f"{plan.title}: {done:,} of {plan.total:,}{stop}")
 
         try:
             result = await self._link.change(plan.flow(told))
@@ -93,6 +98,8 @@ class Performer:
             outcome = Told(f"internal error, {type(error).__name__}: {error}; {_UNKNOWN}", is_good=False)
         finally:
             self.under_way -= 1
+            if plan.stop is not None:
+                self.stops.end(plan.stop)
             self._on_progress("")
         return self._tell(plan, outcome)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tq_console.tui.actions.stopping import Stop
 from tq_console.view.formats import plural
 from tq_core.roles.operator import Bulk, Done
 from tq_core.transport.steps import Flow
@@ -57,6 +58,8 @@ class Plan:
     """What else is to be known before saying yes: exact counts, samples, what will run again."""
     ask_facts: Callable[[], Flow[tuple[str, ...]]] | None = None
     """Facts that the server must be asked for."""
+    stop: Stop | None = None
+    """By which a key ends it before it is done."""
     total: int | None = None
     """Of what the progress counts, where that takes long enough to be shown."""
     word: str = ""

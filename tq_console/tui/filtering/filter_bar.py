@@ -87,6 +87,7 @@ class FilterBar(Container):
     }
     FilterBar.open { display: block; }
     FilterBar Canvas { height: 2; background: $panel; }
+    FilterBar FilterInput:focus { border: none; }
     FilterBar FilterInput {
         height: 1;
         border: none;

@@ -1,4 +1,4 @@
-"""A list of tasks that can be filtered, sorted and searched: the Tasks and the DLQ screens."""
+"""A list of tasks with all that is done to many: views, all that fit, exports; the Tasks and the DLQ screens."""
 
 from __future__ import annotations
 
@@ -7,245 +7,196 @@ from typing import ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 
+from tq_console.tui.actions.errands import Errand, ErrandWanted, Reader, Say
+from tq_console.tui.actions.stopping import Stop
+from tq_console.tui.actions.whole_list import WholeList, on_all
 from tq_console.tui.filtering.filter_bar import FilterBar
-from tq_console.tui.filtering.picker import Choice, Picker
+from tq_console.tui.filtering.picker import Choice, Picker, Prompt
 from tq_console.tui.lists.feed import TaskFeed
-from tq_console.tui.lists.hunt import LOOK_MORE, HuntFeed
-from tq_console.tui.lists.sorting import SORTED_MAX, sortable
-from tq_console.tui.look.canvas import Line, Span
-from tq_console.tui.look.focus import focus_now
-from tq_console.tui.look.glyphs import TASK_SIGNS
-from tq_console.tui.panes.pane import NeedChanged, NothingToDo
-from tq_console.tui.panes.task_table import TaskTablePane
-from tq_console.tui.watch.snapshot import Snapshot
+from tq_console.tui.panes.filtered_list import FilteredListPane
+from tq_console.tui.panes.pane import NothingToDo, PlanMade, TaskOpened
 from tq_console.view.formats import plural
-from tq_core.model import TaskState
-from tq_core.query.completion import Known
+from tq_core.errors import InvalidInputError, TqError
 from tq_core.query.query import parse_query
-from tq_core.roles.registry import NodeInfo
+from tq_core.query.tree import Or
+from tq_core.roles import search
+from tq_core.roles.jobs import Action
+
+ID_LOOK_MAX = 20_000
+"""Tasks that are looked at for a part of an id."""
 
 
-class TaskListPane(TaskTablePane):
-    """Tasks of one state or several, of one queue or all, all of them or those that fit."""
+class TaskListPane(FilteredListPane):
+    """Tasks, one by one or all that fit."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", tooltip="Filter: type:mail* error:timeout age:>10m", id="tasks.filter"),
-        Binding("full_stop", "search_on", "search on", show=False, tooltip="Search more tasks", id="tasks.more"),
-        Binding("s", "sort", "sort", show=False, tooltip="Sort by a column; again reverses", id="tasks.sort"),
-        Binding("Q", "next_queue", "queue", show=False, tooltip="Next queue, then all of them", id="tasks.queue"),
-        Binding("escape", "clear_filter", "clear filter", show=False, id="tasks.clear_filter"),
+        Binding("a", "mark_all", "all", show=False, tooltip="Mark all of the list, loaded or not", id="tasks.all"),
+        Binding("b", "views", "views", show=False, tooltip="Saved views: filters with a name", id="tasks.views"),
+        Binding("i", "jump", "id", show=False, tooltip="Open a task by its id, its beginning or end", id="tasks.jump"),
+        Binding("o", "export", "export", show=False, tooltip="Marked tasks or all into a file", id="tasks.export"),
     ]
-    STATES: ClassVar[tuple[TaskState, ...] | None] = None
-    """Those that it can show; None = all."""
-    _sorted_by: tuple[str, bool] | None = None
-    """Heading of a column, and whether from the greatest down."""
 
-    # --- which list it is ---
+    # --- all of them ---
 
     @property
-    def is_sorted(self) -> bool:
-        """Whether it is sorted by a column."""
-        return self._sorted_by is not None
+    def whole(self) -> WholeList:
+        """All tasks of the list, on screen or not."""
+        return WholeList(self.feed.states, self.feed.queue, self.feed.words)
 
-    def place(self, *, queue: str | None, state: TaskState | None) -> None:
-        """Goes to a list."""
-        self.go_to(state or self.feed.state, queue=queue, words="")
+    def why_not_whole(self) -> str:
+        """Why not all of the list can be acted on; "" = they can."""
+        if isinstance(self.feed, TaskFeed) and self.feed.group:
+            return "a group is acted on as a whole by R and, among the groups, by D"
+        return "" if self.feed.total else "nothing here to mark"
 
-    def go_to(self, state: TaskState, *, queue: str | None, words: str) -> None:
-        """Another list, from its start; a query that names states beats the state."""
-        states = parse_query(words, masker=self._masker).states if words else ()
-        named = states if words and parse_query(words, masker=self._masker).names_state else (state,)
-        named = tuple(state for state in named if self.STATES is None or state in self.STATES)
-        if not named:
-            known = ", ".join(self.STATES or TaskState)
-            self.post_message(NothingToDo(f"no task here can fit that: {self.TITLE} has those that are {known}"))
-            return
-        if (named, queue, words) == (self.feed.states, self.feed.queue, self.feed.words) and not self._sorted_by:
-            return
-        self._sorted_by = None
-        if words or len(named) > 1:
-            self.put(HuntFeed(named, queue=queue, words=words))
-        else:
-            self.put(TaskFeed(named[0], queue=queue))
-
-    def action_next_queue(self) -> None:
-        """The next queue in turn, after the last one all of them."""
-        names = [q.queue for q in self.snapshot.queues] if self.snapshot else []
-        choices: list[str | None] = [None, *names]
-        here = choices.index(self.feed.queue) if self.feed.queue in choices else 0
-        self.go_to(self.feed.state, queue=choices[(here + 1) % len(choices)], words=self.feed.words)
-
-    # --- what it says of itself ---
-
-    def list_lines(self) -> list[Line]:
-        """Which list this is, how long, and what is marked."""
-        return [self._about()]
-
-    def _about(self) -> Line:
-        feed, table = self.feed, self.table
-        sign = TASK_SIGNS[feed.state]
-        total = feed.total
-        states = "" if len(feed.states) == 1 else " ".join(str(TASK_SIGNS[state]) for state in feed.states) + " "
-        line: list[Span] = [(f" {states or sign} ", "" if states else sign.style)]
-        line.append((f"in {feed.queue or 'all queues'}", ""))
-        if total:
-            line.append((f"  {table.cursor_index + 1:,} of {total:,}", "cell--dim"))
-        if feed.words:
-            line.append((f"  /{feed.words}", "cell--accent"))
-        if isinstance(feed, HuntFeed):
-            line += self._how_far(feed)
-        if table.marked:
-            line.append((f"  ● {len(table.marked):,} marked", "cell--warn"))
-        if table.new_above:
-            line.append((f"  +{table.new_above:,} new ↑g", "cell--busy"))
-        if table.is_ghost:
-            line.append((f"  this task has left the list ({table.ghost_note})", "cell--warn"))
-        return line
-
-    def _how_far(self, feed: HuntFeed) -> list[Span]:
-        """How much was searched of how much, and what is not known."""
-        spans: list[Span] = []
-        if self._sorted_by:
-            spans.append((f"  sorted by {self._sorted_by[0]} {'▼' if self._sorted_by[1] else '▲'}", "cell--busy"))
-        search = feed.search
-        if search is None:
-            return [*spans, ("  searching …", "cell--busy")]
-        if feed.words:
-            spans.append((f" (searched {search.looked:,} of {search.total:,})", "cell--dim"))
-        if feed.is_full:
-            spans.append((f"  only {feed.total:,} are kept: filter for fewer", "cell--warn"))
-        elif feed.is_searching:
-            spans.append((" …", "cell--busy"))
-        elif not feed.is_whole:
-            spans.append((f"  . searches {LOOK_MORE:,} more", "cell--key"))
-        if feed.unread:
-            spans.append((f"  {feed.unread:,} too long to tell", "cell--warn"))
-        return spans
-
-    def _empty_text(self) -> str:
-        feed = self.feed
-        if not feed.words:
-            return super()._empty_text()
-        what = feed.state if len(feed.states) == 1 else "task"
-        if isinstance(feed, HuntFeed) and not feed.is_whole:
-            if feed.search is None or feed.is_searching:
-                return f"searching for /{feed.words} …"
-            return f"nothing {what} fits /{feed.words} so far · . searches on · esc clears the filter"
-        return f"nothing {what} fits /{feed.words} · esc clears the filter"
-
-    def show(self, snapshot: Snapshot) -> None:
-        """The rows, and what is said where there are none."""
-        super().show(snapshot)
-        if isinstance(self.feed, HuntFeed) and not self.feed.total and self.table.empty_text != self._empty_text():
-            self.table.empty_text = self._empty_text()
-
-    # --- the filter ---
-
-    @property
-    def bar(self) -> FilterBar:
-        return self.query_one(FilterBar)
-
-    def action_filter(self) -> None:
-        """Opens the filter."""
-        self.bar.open(self.feed.words, self._known_names())
-
-    def _known_names(self) -> Known:
-        """Names for what is typed: those that the last answer had, and those on screen."""
-        if self.snapshot is None:
-            return Known()
-        fleet = self.snapshot.fleet
-        types = {name for node in fleet.nodes if isinstance(node.info, NodeInfo) for name in node.info.types}
-        types.update(row.task.type for row in self.feed.rows())
-        return Known(
-            queues=[q.queue for q in self.snapshot.queues],
-            types=sorted(types),
-            workers=[member.id for member in fleet.workers],
-        )
-
-    @on(FilterBar.Applied)
-    def _applied(self, event: FilterBar.Applied) -> None:
-        event.stop()
-        self._close_filter()
-        self.apply(event.text)
-
-    def apply(self, words: str) -> None:
-        """Shows what fits a query."""
-        state = self.feed.state
-        self.go_to(state, queue=self.feed.queue, words=words)
-
-    @on(FilterBar.Left)
-    def _left(self, event: FilterBar.Left) -> None:
-        event.stop()
-        self._close_filter()
-
-    def _close_filter(self) -> None:
-        self.bar.close()
-        focus_now(self.table)
-
-    def action_clear_filter(self) -> None:
-        """Shows all tasks of the list again, in their own order, and no marks."""
-        if self.feed.words or self._sorted_by or len(self.feed.states) > 1:
-            self.go_to(self.feed.state, queue=self.feed.queue, words="")
-        elif self.table.marked:
+    def action_mark_all(self) -> None:
+        """Marks all tasks of the list, on screen or not; once more takes the marks away."""
+        if self.table.is_all_marked:
             self.table.clear_marks()
-
-    def action_search_on(self) -> None:
-        """Searches more tasks for what fits."""
-        feed = self.feed
-        if not isinstance(feed, HuntFeed):
-            self.post_message(NothingToDo("nothing is searched here: / filters"))
-        elif feed.search_on():
-            self.paint_line()
-            self.post_message(NeedChanged())
-        elif feed.is_searching:
-            self.post_message(NothingToDo("it is still searching"))
+        elif why := self.why_not_whole():
+            self.post_message(NothingToDo(why))
         else:
-            why = f"{feed.total:,} were found, and no more are kept" if feed.is_full else "all there are were searched"
-            self.post_message(NothingToDo(why))
+            self.table.mark_all()
 
-    # --- sorting ---
+    def _on_all(self, action: Action) -> bool:
+        """Makes the plan for all tasks of the list; False where not all are marked."""
+        if not self.table.is_all_marked:
+            return False
+        queues = self.snapshot.queues if self.snapshot else ()
+        plan = on_all(action, self.whole, queues, actor=self.actor, masker=self._masker)
+        self.post_message(NothingToDo(plan) if isinstance(plan, str) else PlanMade(plan))
+        return True
 
-    def action_sort(self) -> None:
-        """Asks by which column, where the whole list can be had."""
-        if why := self._why_unsorted():
-            self.post_message(NothingToDo(why))
+    def action_retry(self) -> None:
+        """Runs ended tasks again."""
+        if not self._on_all("retry"):
+            super().action_retry()
+
+    def action_cancel(self) -> None:
+        """Cancels tasks that have not ended."""
+        if not self._on_all("cancel"):
+            super().action_cancel()
+
+    def action_kill(self) -> None:
+        """Kills running tasks."""
+        if not self._on_all("kill"):
+            super().action_kill()
+
+    def action_discard(self) -> None:
+        """Deletes tasks."""
+        if not self._on_all("delete"):
+            super().action_discard()
+
+    def action_export(self) -> None:
+        """Asks for a file, and writes the marked tasks into it, or all."""
+        from tq_console.tui.actions import exporting
+
+        marked = self.table.marked
+        if not marked and (why := self.why_not_whole()):
+            self.post_message(NothingToDo(why.replace("to mark", "to write")))
             return
-        titles = list(sortable(self.feed.states, self._masker))
-        by, is_reversed = self._sorted_by or ("", False)
-        choices = [
-            Choice("in the list's own order"),
-            *(Choice(t, "again: reversed" if t == by else "") for t in titles),
+        chosen = marked or self.whole
+        count = f"the {plural(len(marked), 'marked task')}" if marked else f"{self.all_words()} of the list"
+        about = [
+            f"{count}, with their arguments, secrets masked",
+            "a name that ends in .csv makes it CSV, else JSON lines",
         ]
-        at = titles.index(by) + 1 if by in titles else 0
+
+        def named(name: str | None) -> None:
+            if name is not None:
+                stop = Stop()
+                try:
+                    errand = exporting.export(name, chosen, masker=self._masker, stop=stop)
+                except InvalidInputError as error:
+                    self.post_message(NothingToDo(error.message))
+                else:
+                    self.post_message(ErrandWanted(errand, ends_by=stop))
+
+        name = exporting.file_name("-".join(self.feed.states) if len(self.feed.states) < 3 else "tasks")
+        self.app.push_screen(Prompt("Write to a file", text=name, about=about), named)
+
+    # --- by its id ---
+
+    def action_jump(self) -> None:
+        """Asks for an id, or a part of one, and opens the task."""
+
+        def said(part: str | None) -> None:
+            if part is not None:
+                self.post_message(ErrandWanted(self._opening(part)))
+
+        about = ["whole, or how it begins or ends, as lists show it"]
+        self.app.push_screen(Prompt("Open a task by its id", about=about, placeholder="01jd7q… or b5n4m2"), said)
+
+    def _opening(self, part: str) -> Errand:
+        async def errand(link: Reader, say: Say) -> str:
+            say(f"looking for {part} …")
+            found = await link.ask(search.by_id_part(part, look_max=ID_LOOK_MAX))
+            if len(found.tasks) == 1:
+                self.post_message(TaskOpened(found.tasks[0].id))
+                return ""
+            if found.tasks:
+                return f"several ids begin or end with {part}: {', '.join(task.id for task in found.tasks)} …"
+            at = found.search
+            among = f" among the {at.looked:,} of {at.total:,} tasks that were looked at" if at.total else ""
+            return f"no id is {part}, or begins or ends so{among}"
+
+        return errand
+
+    # --- views ---
+
+    def action_views(self) -> None:
+        """Asks which saved view to show."""
+        from tq_console.view.saved_views import saved_views
+
+        try:
+            found = list(saved_views().items())
+        except TqError as error:
+            self.post_message(NothingToDo(error.message))
+            return
+        if not found:
+            self.post_message(NothingToDo("no view is saved yet: / types a filter, ctrl+s there saves it"))
+            return
 
         def chosen(number: int | None) -> None:
             if number is not None:
-                title = titles[number - 1] if number else ""
-                self.sort_by(title, is_reversed=title == by and not is_reversed)
+                self._show_view_of(*found[number])
 
-        self.app.push_screen(Picker("Sort by", choices, at=at), chosen)
+        self.app.push_screen(Picker("Views", [Choice(name, words) for name, words in found]), chosen)
 
-    def _why_unsorted(self) -> str:
-        feed = self.feed
-        if isinstance(feed, HuntFeed) and not feed.is_whole:
-            return "only a whole list can be sorted, and this one is not searched to its end: . searches on"
-        if isinstance(feed, TaskFeed) and feed.group:
-            return "tasks that failed alike keep their order: / filters all of them, and those can be sorted"
-        if feed.total > SORTED_MAX:
-            return f"{plural(feed.total, 'task')}: only lists of up to {SORTED_MAX:,} are sorted; / filters"
-        return "" if feed.total else "nothing here to sort"
-
-    def sort_by(self, title: str, *, is_reversed: bool = False) -> None:
-        """Sorts by a column; "" = the list's own order."""
-        if not title and not self.feed.words and len(self.feed.states) == 1:
-            self._sorted_by = None
-            self.put(TaskFeed(self.feed.state, queue=self.feed.queue))
+    def _show_view_of(self, name: str, words: str) -> None:
+        try:
+            parse_query(words, masker=self._masker)
+        except TqError as error:
+            self.post_message(NothingToDo(f"the view {name}: {error.message}"))
             return
-        if not isinstance(self.feed, HuntFeed):
-            self.put(HuntFeed(self.feed.states, queue=self.feed.queue, look_max=SORTED_MAX))
-        assert isinstance(self.feed, HuntFeed)
-        self._sorted_by = (title, is_reversed) if title else None
-        self.feed.sort(sortable(self.feed.states, self._masker).get(title), is_reversed=is_reversed)
-        self.show_rows()
-        self.table.action_first()
-        self.paint_line()
+        self.apply(words)
+
+    @on(FilterBar.SaveWanted)
+    def _save_wanted(self, event: FilterBar.SaveWanted) -> None:
+        event.stop()
+        words = self.view_words(event.text)
+
+        def named(name: str | None) -> None:
+            if name is not None:
+                self._save(name, words)
+
+        about = [words, "kept in the configuration file; b shows it, as does tq tasks list --view NAME"]
+        self.app.push_screen(Prompt("Save as a view", about=about, placeholder="a name"), named)
+
+    def view_words(self, words: str) -> str:
+        """The query with what the list is of, so that it says the same elsewhere."""
+        query = parse_query(words, masker=self._masker)
+        head = [] if query.names_state or len(self.feed.states) > 1 else [f"state:{self.feed.state}"]
+        if self.feed.queue is not None and "queue" not in query.keys:
+            head.append(f"queue:{self.feed.queue}")
+        return " ".join([*head, f"({words})" if head and isinstance(query.root, Or) else words])
+
+    def _save(self, name: str, words: str) -> None:
+        from tq_console.view.saved_views import save_view
+
+        try:
+            path = save_view(name, words)
+        except TqError as error:
+            self.post_message(NothingToDo(error.message))
+            return
+        self.app.notify(f"saved as {name} in {path}\n$ tq config set views.{name} '{words}'", timeout=4)

@@ -206,8 +206,21 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Ids of the marked rows in the order in which they were marked, loaded or not."""
         return self._marks.ids
 
+    @property
+    def is_all_marked(self) -> bool:
+        """Whether all rows of the list are marked, loaded or not; `marked` names none of them."""
+        return self._marks.is_all
+
+    def mark_all(self) -> None:
+        """Marks all rows of the list."""
+        self._marks.add_all()
+        self._draw_changes()
+        self.post_message(self.MarksChanged(self))
+
     def marked_or_cursor(self) -> tuple[str, ...]:
-        """What an action is about: the marked rows, else the one under the cursor."""
+        """What an action is about: the marked rows, else the one under the cursor; nothing where all are marked."""
+        if self._marks.is_all:
+            return ()
         if self._marks:
             return self._marks.ids
         return (self._cursor.id,) if self._cursor.id is not None else ()
