@@ -416,6 +416,24 @@ async def test_what_is_over_leaves_the_list_and_the_cursor_goes_to_the_top() -> 
         assert not shown.table.is_ghost
 
 
+async def test_what_is_more_urgent_is_on_screen_for_who_has_not_gone_down() -> None:
+    shown = pane()
+    app = PaneApp(shown)
+    async with app.run_test(size=(60, 13)) as pilot:
+        late, lost = node("m", silent_ms=20_000), node("n", silent_ms=99_000)
+        shown.show(snapshot(shown.question(), queues=[queue("mail")], nodes=[late]))
+        await pilot.pause()
+        assert shown.table.cursor_id == "late:m"
+        shown.show(snapshot(shown.question(), queues=[queue("mail")], nodes=[late, lost]))
+        await pilot.pause()
+        assert shown.table.cursor_id == "lost:n"
+        await pilot.press("j")
+        await wait_until_async(lambda: shown.table.cursor_id == "late:m", 10, "the row below")
+        shown.show(snapshot(shown.question(), queues=[queue("mail")], nodes=[late, lost, node("o", silent_ms=99_000)]))
+        await pilot.pause()
+        assert shown.table.cursor_id == "late:m"
+
+
 async def test_n_submits_a_task_on_an_empty_system_too() -> None:
     shown = pane()
     app = PaneApp(shown)

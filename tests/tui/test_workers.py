@@ -16,6 +16,7 @@ from tests.waiting import wait_until_async
 from tq_console.tui.actions.plan import Level
 from tq_console.tui.actions.scale_screen import ScaleScreen, parse_size
 from tq_console.tui.actions.scaling import SETTLE_S, TRUSTED_S, Scaling
+from tq_console.tui.lists.fail_rates import FailRates
 from tq_console.tui.lists.slots import Yardstick
 from tq_console.tui.lists.worker_rows import COLUMNS, node_lines, row_of, slot_lines, tree, window
 from tq_console.tui.panes.pane import PlaceChosen
@@ -80,6 +81,25 @@ def test_a_node_sums_up_its_workers() -> None:
     assert (row["STATE"], row["BUSY"], row["SLOTS"]) == ("● running", "2/8", "2/3 up")
     assert (row["TASK / QUEUES"], row["DONE"], row["FAIL"]) == ("mail", "7", "1")
     assert (row["VERSION"], row["UP"], row["BEAT"]) == ("0.3.0 abc", "2h", "1s")
+
+
+def test_failures_a_minute_are_told_of_what_was_counted_while_one_looked() -> None:
+    rates = FailRates()
+
+    def at(after_ms: int, failed: int, *, started_at_ms: int = 1) -> dict[str, str]:
+        info = worker("a.1", failed=failed, started_at_ms=started_at_ms)
+        fleet = Fleet(now_ms=NOW_MS + after_ms, nodes=(node("a"),), workers=(info,))
+        rates.look(fleet)
+        rows = [row_of(leaf, fleet, Yardstick([]), rates) for leaf in tree(fleet)]
+        return {title: cell.text for title, cell in zip((c.title for c in COLUMNS), rows[1].cells, strict=True)}
+
+    assert at(0, 5)["FAIL/m"] == "-"
+    assert at(5_000, 6)["FAIL/m"] == "-"
+    assert at(30_000, 8)["FAIL/m"] == "6.0"
+    assert at(60_000, 8)["FAIL/m"] == "3.0"
+    assert at(130_000, 8)["FAIL/m"] == "0"
+    # A worker of the same name that is another one has failed nothing yet.
+    assert at(140_000, 2, started_at_ms=9)["FAIL/m"] == "-"
 
 
 def test_a_worker_tells_what_it_has_run_the_longest() -> None:

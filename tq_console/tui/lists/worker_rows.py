@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tq_console.tui.lists.fail_rates import FailRates
 from tq_console.tui.lists.slots import Yardstick, node_of, slot_signs, worker_order
 from tq_console.tui.look.canvas import Line, Span
 from tq_console.tui.look.glyphs import CRASHING, MEMBER_SIGNS, UNKNOWN, Sign
@@ -20,17 +21,19 @@ COLUMNS = (
     Column("STATE", (10, 10, 10)),
     Column("BUSY", (7, 7, 9), is_right=True),
     Column("SLOTS", (10, 12, 16)),
-    Column("TASK / QUEUES", (13, 18, 24), grows=True),
+    Column("TASK / QUEUES", (13, 17, 24), grows=True),
     Column("FOR", (5, 5, 6), is_right=True),
     Column("BEAT", (5, 5, 5), is_right=True),
     Column("DONE", (0, 8, 9), is_right=True),
-    Column("FAIL", (0, 5, 6), is_right=True),
+    Column("FAIL", (0, 0, 6), is_right=True),
+    Column("FAIL/m", (0, 6, 6), is_right=True),
     Column("CPU", (0, 5, 5), is_right=True),
     Column("MEM", (0, 8, 8), is_right=True),
-    Column("LAG", (0, 0, 7), is_right=True),
+    Column("HOST", (0, 0, 14)),
     Column("PID", (0, 0, 8), is_right=True),
+    Column("VERSION", (0, 0, 18)),
     Column("UP", (0, 0, 5), is_right=True),
-    Column("VERSION", (0, 0, 22)),
+    Column("LAG", (0, 0, 7), is_right=True),
 )
 BAR = 16
 """Slots that a row draws one by one; more are told by their number."""
@@ -73,7 +76,9 @@ def tree(fleet: Fleet) -> list[Leaf]:
     return leaves
 
 
-def window(leaves: Sequence[Leaf], wanted: Wanted, fleet: Fleet, yardstick: Yardstick) -> Window:
+def window(
+    leaves: Sequence[Leaf], wanted: Wanted, fleet: Fleet, yardstick: Yardstick, rates: FailRates | None = None
+) -> Window:
     """The part of the tree that a table wants, as rows; the others are not made."""
     first = wanted.first
     if wanted.anchor_id is not None:
@@ -82,12 +87,15 @@ def window(leaves: Sequence[Leaf], wanted: Wanted, fleet: Fleet, yardstick: Yard
     first = max(0, min(first, len(leaves) - 1))
     # Some more to either side: the table asks again only when it runs out.
     shown = leaves[first : first + wanted.count]
-    return Window(len(leaves), first, tuple(row_of(leaf, fleet, yardstick) for leaf in shown))
+    return Window(len(leaves), first, tuple(row_of(leaf, fleet, yardstick, rates) for leaf in shown))
 
 
-def row_of(leaf: Leaf, fleet: Fleet, yardstick: Yardstick) -> Row:
+def row_of(leaf: Leaf, fleet: Fleet, yardstick: Yardstick, rates: FailRates | None = None) -> Row:
     """A line of the tree as a row under COLUMNS."""
-    return _node_row(leaf, fleet) if leaf.worker is None else _worker_row(leaf, leaf.worker, fleet, yardstick)
+    rates = rates or FailRates()
+    if leaf.worker is None:
+        return _node_row(leaf, fleet, rates)
+    return _worker_row(leaf, leaf.worker, fleet, yardstick, rates)
 
 
 def member_sign(member: Member | None) -> Sign:
@@ -101,7 +109,7 @@ def member_sign(member: Member | None) -> Sign:
     return UNKNOWN if member.info is None else MEMBER_SIGNS.get(member.info.state, UNKNOWN)
 
 
-def _node_row(leaf: Leaf, fleet: Fleet) -> Row:
+def _node_row(leaf: Leaf, fleet: Fleet, rates: FailRates) -> Row:
     node = leaf.node
     info = node.info if node is not None and isinstance(node.info, NodeInfo) else None
     sign = member_sign(node)
@@ -129,17 +137,19 @@ def _node_row(leaf: Leaf, fleet: Fleet) -> Row:
             ),
             _number(sum(w.completed for w in said), bool(said)),
             _number(sum(w.failed for w in said), bool(said), "cell--bad"),
+            _rate([rates.per_minute(w, fleet.now_ms) for w in said]),
             Cell(""),
             Cell(""),
-            Cell(""),
+            Cell(info.host if info else "-", "cell--dim"),
             Cell(str(info.pid) if info else "-", "cell--dim"),
-            Cell(_up(info, fleet), "cell--dim"),
             Cell(version or "-", "cell--dim"),
+            Cell(_up(info, fleet), "cell--dim"),
+            Cell(""),
         ),
     )
 
 
-def _worker_row(leaf: Leaf, worker: Member, fleet: Fleet, yardstick: Yardstick) -> Row:
+def _worker_row(leaf: Leaf, worker: Member, fleet: Fleet, yardstick: Yardstick, rates: FailRates) -> Row:
     sign = member_sign(worker)
     prefix = f"{leaf.node_id}."
     name = f"  └ .{worker.id[len(prefix) :]}" if worker.id.startswith(prefix) else f"  └ {worker.id}"
@@ -168,12 +178,14 @@ def _worker_row(leaf: Leaf, worker: Member, fleet: Fleet, yardstick: Yardstick) 
             beat,
             _number(info.completed),
             _number(info.failed, style="cell--bad"),
+            _rate([None if is_lost else rates.per_minute(info, fleet.now_ms)]),
             Cell(f"{info.cpu_percent:.0f}%", "cell--warn" if info.cpu_percent >= CPU_HIGH else "cell--dim"),
             Cell(size(info.rss_bytes), "cell--dim"),
-            Cell(f"{info.loop_lag_ms} ms", "cell--warn" if info.loop_lag_ms >= LAG_HIGH_MS else "cell--dim"),
-            Cell(str(info.pid), "cell--dim"),
-            Cell(_up(info, fleet), "cell--dim"),
             Cell(""),
+            Cell(str(info.pid), "cell--dim"),
+            Cell(""),
+            Cell(_up(info, fleet), "cell--dim"),
+            Cell(f"{info.loop_lag_ms} ms", "cell--warn" if info.loop_lag_ms >= LAG_HIGH_MS else "cell--dim"),
         ),
         "cell--dim" if is_lost else "",
     )
@@ -268,6 +280,16 @@ def _ran(slot: SlotInfo | None, now_ms: int) -> str:
 
 def _up(info: NodeInfo | WorkerInfo | None, fleet: Fleet) -> str:
     return age(fleet.now_ms - info.started_at_ms) if info is not None and info.started_at_ms else "-"
+
+
+def _rate(rates: Sequence[float | None]) -> Cell:
+    """Failures a minute of one or several workers; `-` where none of them is known yet."""
+    known = [rate for rate in rates if rate is not None]
+    if not known:
+        return Cell("-", "cell--dim")
+    number = sum(known)
+    text = f"{number:,.0f}" if number >= 10 or not number else f"{number:.1f}"
+    return Cell(text, "cell--bad" if number else "cell--dim")
 
 
 def _number(number: int, is_known: bool = True, style: str = "") -> Cell:

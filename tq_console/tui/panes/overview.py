@@ -229,7 +229,11 @@ class OverviewPane(Pane):
             self.table.reset(COLUMNS)
         self._rows = len(rows)
         self._share_out()
+        was_first = self.table.cursor_index == 0
         self.table.show(Window(len(rows), 0, rows))
+        if was_first and self.table.cursor_index:
+            # Who has not gone down is to see what is the most urgent now: it must not come in above the screen.
+            self.table.move_to(0)
         self._paint()
 
     def _paint(self) -> None:

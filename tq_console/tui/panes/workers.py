@@ -15,6 +15,7 @@ from textual.timer import Timer
 from tq_console.tui.actions import workers as worker_plans
 from tq_console.tui.actions.scale_screen import ScaleScreen
 from tq_console.tui.actions.scaling import SETTLE_S, Scaling
+from tq_console.tui.lists.fail_rates import FailRates
 from tq_console.tui.lists.slots import Yardstick
 from tq_console.tui.lists.worker_rows import COLUMNS, Leaf, node_lines, slot_lines, tree, window
 from tq_console.tui.local.local_workers import Ended, LocalWorkers
@@ -83,6 +84,7 @@ class WorkersPane(Pane):
         self._scaling = Scaling()
         self._settling: Timer | None = None
         self._yardstick = Yardstick([])
+        self._rates = FailRates()
         self._leaves: list[Leaf] = []
         self._by_id: dict[str, Leaf] = {}
 
@@ -131,6 +133,7 @@ class WorkersPane(Pane):
         """The tree."""
         super().show(snapshot)
         self._yardstick = Yardstick(snapshot.queues)
+        self._rates.look(snapshot.fleet)
         self._leaves = tree(snapshot.fleet)
         self._by_id = {leaf.id: leaf for leaf in self._leaves}
         self._fill()
@@ -138,7 +141,7 @@ class WorkersPane(Pane):
 
     def _fill(self) -> None:
         if self.snapshot is not None:
-            self.table.show(window(self._leaves, self.table.wanted, self.snapshot.fleet, self._yardstick))
+            self.table.show(window(self._leaves, self.table.wanted, self.snapshot.fleet, self._yardstick, self._rates))
 
     def _paint(self) -> None:
         snapshot, preview = self.snapshot, self.query_one(".workers-preview", Canvas)

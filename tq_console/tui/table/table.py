@@ -495,7 +495,9 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Follows a scroll that came from elsewhere, such as the scroll bar."""
-        if not self._is_placing and round(old_value) != round(new_value):
+        # A table that grows is scrolled back by Textual before it is told its size: that moves no cursor.
+        is_growing = self.size.height - HEADING_LINES > self._body_lines
+        if not self._is_placing and not is_growing and round(old_value) != round(new_value):
             self._keep_cursor_on_screen()
 
     def _set_length(self) -> None:
