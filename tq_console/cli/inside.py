@@ -29,7 +29,7 @@ from tq_core.errors import RefusedError
 
 if TYPE_CHECKING:
     from tq_console.cli.output import Output
-    from tq_console.tui.command_line.commands import Desk, Said
+    from tq_console.tui.command_line.commands import CommandDesk, Said
     from tq_core.settings import BrokerAddress
     from tq_core.transport.steps import Flow
 
@@ -73,7 +73,7 @@ class InsideCommands:
         self._known: tuple[Any, NamesOnBroker] | None = None
         self._one_at_a_time = threading.Lock()
 
-    def suggestions(self, text: str, desk: Desk) -> Sequence[Suggestion]:
+    def suggestions(self, text: str, desk: CommandDesk) -> Sequence[Suggestion]:
         """What may follow at the end of a line."""
         if self._known is None or self._known[0] is not desk:
             self._known = desk, NamesOnBroker(_Inside(desk, self._seen), self._seen)
@@ -119,7 +119,7 @@ class InsideCommands:
         is_harsh = "processes" in parsed.params and not str(parsed.params["processes"]).lstrip("+").strip("0").isdigit()
         return Level.NONE if parsed.path in HARMLESS_FOR_ONE and is_one and not is_harsh else Level.BAR
 
-    def run(self, words: Sequence[str], desk: Desk) -> int:
+    def run(self, words: Sequence[str], desk: CommandDesk) -> int:
         """Runs one; all that it says is on the desk."""
         from tq_console.cli.main import run
 
@@ -153,7 +153,7 @@ def _parsed(words: Sequence[str]) -> Parsed:
 class _Inside(Invocation):
     """One command at a desk of the console."""
 
-    def __init__(self, desk: Desk, seen: SeenIds) -> None:
+    def __init__(self, desk: CommandDesk, seen: SeenIds) -> None:
         super().__init__()
         self._desk, self._seen = desk, seen
 

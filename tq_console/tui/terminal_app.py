@@ -8,6 +8,7 @@ import signal
 from functools import partial
 
 from rich.text import Text
+from textual import work
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
@@ -33,6 +34,24 @@ class TerminalApp(App[int]):
         """Textual's choice; for a terminal one that outlives it."""
         chosen = super().get_driver_class()
         return LosableTerminalDriver if chosen is LinuxDriver else chosen
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Puts a text into the clipboard of the terminal, wherever that is."""
+        if not isinstance(self._driver, LinuxDriver):
+            super().copy_to_clipboard(text)
+            return
+        self._clipboard = text
+        self._give(text)
+
+    @work(thread=True, group="clipboard", exit_on_error=False)
+    def _give(self, text: str) -> None:
+        from tq_console.tui import clipboard
+
+        fitting = clipboard.fitting(text)
+        if os.environ.get("TMUX") and clipboard.give_to_tmux(fitting):
+            return
+        if self._driver is not None:
+            self._driver.write(clipboard.sequence(fitting))
 
     def notify(
         self,

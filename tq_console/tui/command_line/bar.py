@@ -39,6 +39,8 @@ class CommandBar(ModalScreen[str | None]):
         *,
         text: str,
         problem: str,
+        sign: str = ":",
+        hint: str = "",
         history: LineHistory,
         suggest: Callable[[str], Sequence[Suggestion]],
         check: Callable[[str], str],
@@ -48,12 +50,14 @@ class CommandBar(ModalScreen[str | None]):
         Args:
             text: What stands on it.
             problem: What was wrong with it.
+            sign: What stands before it.
+            hint: What it is for, where nothing is suggested.
             history: The lines before it.
             suggest: What may follow a text; called in a thread.
             check: What is wrong with a text, "" = nothing; called in a thread.
         """
         super().__init__()
-        self._text, self._problem = text, problem
+        self._text, self._problem, self._sign, self._hint = text, problem, sign, hint
         self._history, self._suggest, self._check = history, suggest, check
         self._found: Sequence[Suggestion] = ()
         self._chosen = -1
@@ -72,7 +76,7 @@ class CommandBar(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         """Begins to suggest."""
-        self.query_one("#command-sign", Canvas).paint([[(":", "cell--key")]])
+        self.query_one("#command-sign", Canvas).paint([[(self._sign, "cell--key")]])
         self.query_one(Input).focus()
         self._paint()
         if not self._problem:
@@ -156,6 +160,8 @@ class CommandBar(ModalScreen[str | None]):
         lines: list[Line] = []
         if self._problem:
             lines = [[(f" {part} ", "cell--bad")] for part in visible(self._problem).splitlines()[:3]]
+        elif self._hint:
+            lines = [[(f" {self._hint}", "cell--dim")]]
         elif self._found:
             at = max(0, self._chosen)
             first = max(0, min(at - SHOWN // 2, len(self._found) - SHOWN))

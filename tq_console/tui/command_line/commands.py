@@ -38,7 +38,7 @@ class Suggestion(Protocol):
 class Commands(Protocol):
     """The commands of `tq`, to be run without a shell. All of it blocks, and belongs into a thread."""
 
-    def suggestions(self, text: str, desk: Desk) -> Sequence[Suggestion]:
+    def suggestions(self, text: str, desk: CommandDesk) -> Sequence[Suggestion]:
         """What may follow at the end of a line."""
 
     def words_of(self, group: str) -> Sequence[str]:
@@ -50,7 +50,7 @@ class Commands(Protocol):
     def level(self, words: Sequence[str]) -> Level:
         """How sure somebody must be of it, if it writes and asks nothing by itself."""
 
-    def run(self, words: Sequence[str], desk: Desk) -> int:
+    def run(self, words: Sequence[str], desk: CommandDesk) -> int:
         """Runs one, and says what it has to say on the desk; returns its exit code."""
 
     def holds_secret(self, line: str) -> bool:
@@ -85,7 +85,7 @@ class Said:
         return "".join(self._talk)
 
 
-class Desk:
+class CommandDesk:
     """Where one command is run: its way to the broker and to whoever sits here, from the thread that it is run in.
 
     What it asks for is done by `serve`, in the loop of the console, one thing after the other.

@@ -31,18 +31,26 @@ class OutputScreen(ModalScreen[None]):
     ]
 
     def __init__(
-        self, title: str, *, text: Callable[[], str], is_running: Callable[[], bool], stop: Callable[[], None]
+        self,
+        title: str,
+        *,
+        sign: str = "$",
+        text: Callable[[], str],
+        is_running: Callable[[], bool],
+        stop: Callable[[], None],
     ) -> None:
         """Shows a command.
 
         Args:
             title: The command.
+            sign: What stands before it.
             text: What it has said so far.
             is_running: Whether it goes on.
             stop: Ends it.
         """
         super().__init__()
-        self._title, self._text, self._is_running, self._stop = title, text, is_running, stop
+        self._title = f"{sign} {title}"
+        self._text, self._is_running, self._stop = text, is_running, stop
         self._lines: list[str] = []
         self._top = 0
         self._seen = -1
@@ -55,7 +63,7 @@ class OutputScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Begins to look."""
-        self.query_one("#output-title", Canvas).paint([[(f"$ {self._title}", "cell--title")]])
+        self.query_one("#output-title", Canvas).paint([[(self._title, "cell--title")]])
         self._look()
         self.set_interval(LOOK_S, self._look)
 

@@ -59,6 +59,7 @@ _NAMES = {
     "right_square_bracket": "]",
     "colon": ":",
     "full_stop": ".",
+    "exclamation_mark": "!",
     "escape": "esc",
     "at": "@",
     "backslash": "\\",

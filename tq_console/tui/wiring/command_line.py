@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tq_console.tui.actions.plan import Level, Told, command_line
 from tq_console.tui.command_line import exporting
 from tq_console.tui.command_line.bar import CommandBar
-from tq_console.tui.command_line.commands import Commands, Desk, Suggestion
+from tq_console.tui.command_line.commands import CommandDesk, Commands, Suggestion
 from tq_console.tui.command_line.history import LineHistory
 from tq_console.tui.command_line.output_screen import OutputScreen
 from tq_console.tui.command_line.words import OWN, SHORT, Act, Go, Run, meaning, unlock_words
@@ -96,7 +96,7 @@ class CommandLine:
 
     # --- while it is typed ---
 
-    def _suggestions(self, text: str, desk: Desk) -> Sequence[Suggestion]:
+    def _suggestions(self, text: str, desk: CommandDesk) -> Sequence[Suggestion]:
         first, has_more, rest = text.lstrip().partition(" ")
         commands = self._commands()
         if not has_more:
@@ -233,9 +233,9 @@ class CommandLine:
 
     # --- commands ---
 
-    def _desk(self, words: Sequence[str], level: Level) -> Desk:
+    def _desk(self, words: Sequence[str], level: Level) -> CommandDesk:
         app = self._app
-        return Desk(
+        return CommandDesk(
             app.link,
             app.performer,
             words=words,
@@ -248,7 +248,7 @@ class CommandLine:
         if isinstance(self._app.screen, OutputScreen):
             self._app.pop_screen()
 
-    async def _ended(self, commands: Commands, words: Sequence[str], desk: Desk) -> int:
+    async def _ended(self, commands: Commands, words: Sequence[str], desk: CommandDesk) -> int:
         """Runs a command to its end, showing it at work where that takes a moment."""
         app = self._app
         running = asyncio.create_task(asyncio.to_thread(commands.run, words, desk))
@@ -267,7 +267,7 @@ class CommandLine:
             with contextlib.suppress(Exception):
                 app.poller.poke()
 
-    def _show(self, words: Sequence[str], desk: Desk, *, is_running: Callable[[], bool]) -> None:
+    def _show(self, words: Sequence[str], desk: CommandDesk, *, is_running: Callable[[], bool]) -> None:
         title = command_line(*words)
         self._app.push_screen(
             OutputScreen(title, text=lambda: desk.said.text, is_running=is_running, stop=desk.stop),
