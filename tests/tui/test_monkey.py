@@ -54,6 +54,12 @@ class Immortal(ConsoleApp):
     async def action_quit(self) -> None:
         self.ends += 1
 
+    def action_picture(self) -> None:
+        """Leaves no files behind."""
+
+    def action_pipe(self) -> Any:
+        """Runs nothing that a monkey has typed."""
+
     def deliver_screenshot(self, *_: Any, **__: Any) -> str | None:
         return None
 

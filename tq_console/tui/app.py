@@ -113,7 +113,7 @@ class ConsoleApp(KeyedApp):
     def connect(self, link: Link) -> None:
         """Makes everything that belongs to one broker; of another one nothing is known any more."""
         self.link = link
-        self.snapshot: Snapshot | None = None
+        self.snapshot = None
         self.trouble: Trouble | None = None
         self.poller = Poller(
             link,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -16,7 +15,7 @@ from tq_console.tui.actions.stopping import KEY as STOP_KEY
 from tq_console.tui.actions.stopping import Stop
 from tq_console.tui.detail.detail_screen import DetailScreen
 from tq_console.tui.frame.help import HelpScreen
-from tq_console.tui.frame.palette import ConsoleCommands
+from tq_console.tui.frame.palette import Actions, Things
 from tq_console.tui.frame.tabs import TabLine
 from tq_console.tui.look.themes import after, short_name
 from tq_console.tui.panes.pane import NothingToDo, Pane, PlaceChosen, PlanMade, SubmitWanted, TaskOpened
@@ -30,12 +29,14 @@ if TYPE_CHECKING:
 
     from tq_console.tui.watch.link import Link
     from tq_console.tui.watch.poller import Poller
+    from tq_console.tui.watch.snapshot import Snapshot
     from tq_console.tui.wiring.command_line import CommandLine
     from tq_console.tui.wiring.contexts import Contexts
     from tq_console.tui.wiring.frame import Frame
     from tq_console.tui.wiring.navigation import Navigation
     from tq_console.tui.wiring.taking import Taking
     from tq_console.view.secrets import Masker
+    from tq_core.model import TaskView
 
 QUIT_WITHIN_S = 2.0
 TOAST_S = 6.0
@@ -44,7 +45,7 @@ TOAST_S = 6.0
 class KeyedApp(TerminalApp):
     """The console as its keys see it."""
 
-    COMMANDS = App.COMMANDS | {ConsoleCommands}
+    COMMANDS: ClassVar[set[Any]] = {Actions, Things}
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(
@@ -82,6 +83,7 @@ class KeyedApp(TerminalApp):
     ]
 
     is_in_browser: bool
+    snapshot: Snapshot | None
     link: Link
     masker: Masker
     poller: Poller
@@ -126,6 +128,23 @@ class KeyedApp(TerminalApp):
     def show_queue(self, queue: str) -> None:
         """The tasks of one queue."""
         self.post_message(PlaceChosen("tasks", queue=queue))
+
+    def show_tasks(self, query: str) -> None:
+        """The tasks that a query chooses."""
+        self.post_message(PlaceChosen("tasks", words=query))
+
+    def open_task(self, task_id: str) -> None:
+        """One task whole."""
+        self.post_message(TaskOpened(task_id))
+
+    def seen_tasks(self) -> list[TaskView]:
+        """The tasks that are on screen or were a moment ago, each once."""
+        snapshot = self.snapshot
+        if snapshot is None:
+            return []
+        listed = [row.task for row in snapshot.tasks.rows] if snapshot.tasks is not None else []
+        whole = [snapshot.detail.task] if snapshot.detail is not None and snapshot.detail.task is not None else []
+        return list({task.id: task for task in (*whole, *listed, *snapshot.failures)}.values())
 
     @on(TaskOpened)
     def _task_opened(self, event: TaskOpened) -> None:

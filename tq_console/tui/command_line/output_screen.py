@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from rich.cells import get_character_cell_size
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -51,7 +52,9 @@ class OutputScreen(ModalScreen[None]):
         super().__init__()
         self._title = f"{sign} {title}"
         self._text, self._is_running, self._stop = text, is_running, stop
+        self._whole: list[str] = []
         self._lines: list[str] = []
+        """What was said, folded to the width there is."""
         self._top = 0
         self._seen = -1
 
@@ -72,10 +75,15 @@ class OutputScreen(ModalScreen[None]):
         is_at_end = self._top >= len(self._lines) - self._room()
         if len(text) != self._seen:
             self._seen = len(text)
-            self._lines = visible_lines(text.rstrip("\n"))
+            self._whole = visible_lines(text.rstrip("\n"))
+            self._fold()
             if is_at_end and self._is_running():
                 self._top = max(0, len(self._lines) - self._room())
         self._paint()
+
+    def _fold(self) -> None:
+        width = max(20, self.query_one("#output-lines").size.width)
+        self._lines = [part for line in self._whole for part in folded(line, width)]
 
     def _room(self) -> int:
         return max(1, self.query_one("#output-lines").size.height)
@@ -93,7 +101,11 @@ class OutputScreen(ModalScreen[None]):
 
     def on_resize(self) -> None:
         """Another page."""
-        self.call_after_refresh(self._paint)
+        self.call_after_refresh(self._refit)
+
+    def _refit(self) -> None:
+        self._fold()
+        self._paint()
 
     def action_move(self, lines: int) -> None:
         """Some lines on."""
@@ -125,3 +137,18 @@ class OutputScreen(ModalScreen[None]):
             self._stop()
         if self.app.screen is self:
             self.dismiss(None)
+
+
+def folded(line: str, width: int) -> list[str]:
+    """A line in parts that are no wider."""
+    if len(line) <= width and line.isascii():
+        return [line]
+    parts, used = [""], 0
+    for letter in line:
+        cells = get_character_cell_size(letter)
+        if used + cells > width:
+            parts.append("")
+            used = 0
+        parts[-1] += letter
+        used += cells
+    return parts

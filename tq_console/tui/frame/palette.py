@@ -1,53 +1,109 @@
-"""The command palette: every key of this screen, every screen and every queue, found by typing."""
+"""The command palette: every key in force here, and the things that are known, found by typing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from tq_console.tui.frame.hints import key_name
+from tq_console.view.formats import short_id
 from tq_console.view.text import visible
+from tq_core.roles.registry import NodeInfo
 
 if TYPE_CHECKING:
     from tq_console.tui.app import ConsoleApp
 
-QUEUES_MAX = 200
+EACH_MAX = 200
+"""Things of each kind that are looked through at a press of a key."""
+UNASKED_MAX = 12
+"""Things that are offered before anything is typed."""
 
 
-class ConsoleCommands(Provider):
-    """What the palette offers beside Textual's own commands."""
+class Offer(NamedTuple):
+    """A line of the palette."""
+
+    words: str
+    help: str
+    do: Any
+
+
+class _Offers(Provider):
+    """Offers that are worked out anew for each press of a key, and are few enough for that."""
+
+    unasked_max: int | None = None
 
     async def discover(self) -> Hits:
-        """All of them, before anything is typed."""
-        for words, help_text, callback in self._commands():
+        """Before anything is typed."""
+        for offer in islice(self.offers(), self.unasked_max):
             # A plain string would be read as markup, and names of queues come from anywhere.
-            yield DiscoveryHit(Content(words), callback, text=words, help=help_text)
+            yield DiscoveryHit(Content(offer.words), offer.do, text=offer.words, help=offer.help)
 
     async def search(self, query: str) -> Hits:
         """Those that fit what was typed."""
         matcher = self.matcher(query)
-        for words, help_text, callback in self._commands():
-            score = matcher.match(words)
+        for offer in self.offers():
+            score = matcher.match(offer.words)
             if score > 0:
-                yield Hit(score, matcher.highlight(words), callback, text=words, help=help_text)
+                yield Hit(score, matcher.highlight(offer.words), offer.do, text=offer.words, help=offer.help)
 
-    def _commands(self) -> Iterator[tuple[str, str, Any]]:
-        app: ConsoleApp = self.app  # type: ignore[assignment]
+    @property
+    def console(self) -> ConsoleApp:
+        return self.app  # type: ignore[return-value]
+
+    def offers(self) -> Iterator[Offer]:
+        """All of them."""
+        raise AssertionError("each kind has its own")
+
+
+class Actions(_Offers):
+    """Every key that is in force on this screen."""
+
+    def offers(self) -> Iterator[Offer]:
+        """What is special here first, what moves in lists last."""
         seen = set()
-        for active in self.screen.active_bindings.values():
+        found = [active for active in self.screen.active_bindings.values() if not active.binding.system]
+        for active in sorted(found, key=lambda active: _rank(active.binding.id or "")):
             binding = active.binding
-            if not binding.description or binding.system or not active.enabled or binding.action in seen:
-                continue
-            if (binding.id or "").startswith(("table.", "detail.")):
+            if not binding.description or not active.enabled or binding.action in seen:
                 continue
             seen.add(binding.action)
             words = f"{binding.description} · {binding.tooltip}" if binding.tooltip else binding.description
-            run = partial(app.run_action, binding.action, active.node)
-            yield words, f"key {key_name(binding.key_display or binding.key)}", run
-        for queue in (app.snapshot.queues if app.snapshot else ())[:QUEUES_MAX]:
-            name = visible(queue.queue)
-            yield f"queue {name}", "its tasks", partial(app.show_queue, queue.queue)
+            key = f"key {key_name(binding.key_display or active.binding.key)}"
+            yield Offer(words, key, partial(self.console.run_action, binding.action, active.node))
+
+
+class Things(_Offers):
+    """Queues, nodes, types, tasks and brokers, as far as they are known here without asking."""
+
+    unasked_max = UNASKED_MAX
+
+    def offers(self) -> Iterator[Offer]:
+        """A kind after the other, each up to a number."""
+        app, snapshot = self.console, self.console.snapshot
+        for queue in (snapshot.queues if snapshot else ())[:EACH_MAX]:
+            yield Offer(f"queue {visible(queue.queue)}", "its tasks", partial(app.show_queue, queue.queue))
+        tasks = app.seen_tasks()[:EACH_MAX]
+        for name in dict.fromkeys(task.type for task in tasks):
+            yield Offer(f"type {visible(name)}", "its tasks", partial(app.show_tasks, f"type:{_quoted(name)}"))
+        for member in (snapshot.fleet.nodes if snapshot else ())[:EACH_MAX]:
+            served = ", ".join(member.info.queues) if isinstance(member.info, NodeInfo) else ""
+            about = f"node, {member.health}, serves {visible(served)}" if served else f"node, {member.health}"
+            yield Offer(f"node {visible(member.id)}", about, partial(app.action_go, "workers"))
+        for task in tasks:
+            words = f"task {visible(task.id)} {visible(task.type)}"
+            yield Offer(
+                words, f"{task.state} in {visible(task.queue)}, {short_id(task.id)}", partial(app.open_task, task.id)
+            )
+
+
+def _rank(binding_id: str) -> int:
+    return {"table": 2, "detail": 2, "app": 1}.get(binding_id.partition(".")[0], 0)
+
+
+def _quoted(name: str) -> str:
+    return name if name.replace("_", "").replace(".", "").replace("-", "").isalnum() else f'"{name}"'

@@ -39,9 +39,16 @@ class TaskOpened(Message):
 class PlaceChosen(Message):
     """Another screen is to be shown, perhaps at a queue or state."""
 
-    def __init__(self, screen: str, *, queue: str | None = None, state: TaskState | None = None) -> None:
+    def __init__(
+        self, screen: str, *, queue: str | None = None, state: TaskState | None = None, words: str = ""
+    ) -> None:
+        """Says which.
+
+        Args:
+            words: A query, for a screen of tasks.
+        """
         super().__init__()
-        self.screen_name, self.queue, self.state = screen, queue, state
+        self.screen_name, self.queue, self.state, self.words = screen, queue, state, words
 
 
 class Pane(Container):

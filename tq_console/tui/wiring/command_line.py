@@ -170,12 +170,10 @@ class CommandLine:
             await self.open(text, problem=error.message if isinstance(error, TqError) else str(error))
 
     def _go(self, place: Go) -> None:
-        app = self._app
-        app.navigation.go(place.screen)
-        pane = app.pane
-        if place.query and isinstance(pane, TaskListPane):
-            pane.go_to(pane.feed.state, queue=None, words=place.query)
-            app.poller.poke()
+        if place.query:
+            self._app.post_message(PlaceChosen(place.screen, words=place.query))
+        else:
+            self._app.navigation.go(place.screen)
 
     async def _act(self, act: Act) -> None:
         app = self._app

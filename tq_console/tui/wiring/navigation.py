@@ -10,6 +10,7 @@ from textual.widgets import ContentSwitcher
 from tq_console.tui.detail.detail_screen import DetailScreen
 from tq_console.tui.frame.help import HelpScreen
 from tq_console.tui.panes.pane import PlaceChosen
+from tq_console.tui.panes.task_list import TaskListPane
 from tq_console.tui.watch.snapshot import Detail
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ class Navigation:
         app = self._app
         self.go(place.screen_name)
         if app.screen is app.base:
-            app.pane.place(queue=place.queue, state=place.state)
+            if place.words and isinstance(app.pane, TaskListPane):
+                app.pane.go_to(place.state or app.pane.feed.state, queue=place.queue, words=place.words)
+            else:
+                app.pane.place(queue=place.queue, state=place.state)
             app.poller.poke()
 
     def open_task(self, task_id: str) -> None:

@@ -36,6 +36,8 @@ PIPED_MAX = 5_000
 PIPED_BYTES = 1_048_576
 """Of the arguments of each."""
 READ_BYTES = 65_536
+TOLD_CHARS = 60
+"""A text that was copied is shown where it is no longer."""
 
 
 class Taking:
@@ -78,7 +80,8 @@ class Taking:
             return
         chosen = await self._app.push_screen_wait(CopyMenu(found))
         if chosen is not None:
-            self.copy(chosen.text, f"the {chosen.name}" if "\n" in chosen.text else chosen.text)
+            is_short = len(chosen.text) <= TOLD_CHARS and chosen.text.isprintable()
+            self.copy(chosen.text, chosen.text if is_short else f"the {chosen.name}")
 
     # --- pictures ---
 
