@@ -15,7 +15,7 @@ from tests.queue_driver import QueueDriver
 from tests.tui.pty_terminal import Pty
 from tests.waiting import wait_until
 from tq_console.cli.line import suggestions, words_of
-from tq_console.cli.shell_history import holds_secret
+from tq_console.view.secret_lines import holds_secret
 from tq_console.view.secrets import Masker
 
 PROMPT = b"\x1b[?2004h"
