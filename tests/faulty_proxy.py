@@ -46,8 +46,8 @@ class FaultyProxy:
         self.is_black_hole = False
         """Nothing goes through in either direction, and no connection is closed."""
         self.cut: frozenset[str] = frozenset()
-        """Directions that are cut: "to_server", "to_client". What is sent meanwhile arrives when the cut is over, however
-        late, as TCP would send it again; it keeps its order, and is not lost where its sender has given up."""
+        """Directions that are cut: "to_server", "to_client". What is sent meanwhile arrives when the cut is over,
+        however late, as TCP would send it again: in order, and also where its sender has given up."""
         self._chance = random.Random(7)
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
