@@ -17,6 +17,9 @@ from tq_worker.worker.run import Run
 
 MAX_ACKS = 100
 """Acknowledgements in one script call: more would hold up the server."""
+MAX_ACK_CALLS = 12
+"""Such calls for a queue in one round trip. They must carry as many tasks as a round trip can bring (1,100): else what
+has ended and is not recorded grows for as long as there is a backlog."""
 MAX_OTHERS = 50
 
 
@@ -61,16 +64,15 @@ class Outbox:
 
     def take(self) -> list[Delivery]:
         """As much as one round trip should carry."""
-        out = []
-        for queue in list(self._acks):
-            acks = self._acks[queue]
-            if len(acks) <= MAX_ACKS:
-                del self._acks[queue]
+        out: list[Delivery] = []
+        for queue, acks in list(self._acks.items()):
+            calls = min(MAX_ACK_CALLS, -(-len(acks) // MAX_ACKS))
+            out += [self._completion(queue, acks[n * MAX_ACKS : (n + 1) * MAX_ACKS]) for n in range(calls)]
+            if left := acks[calls * MAX_ACKS :]:
+                self._acks[queue] = left
             else:
-                self._acks[queue] = acks[MAX_ACKS:]
-                acks = acks[:MAX_ACKS]
-            out.append(self._completion(queue, acks))
-        while self._others and len(out) < MAX_OTHERS:
+                del self._acks[queue]
+        for _ in range(min(len(self._others), MAX_OTHERS)):
             out.append(self._others.popleft())
         return out
 

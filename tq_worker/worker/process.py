@@ -131,6 +131,7 @@ class WorkerProcess:
             claiming=self.claiming,
             log=self.log,
             claimed=lambda claim, sent: self.floor.accept(claim, sent + leases.held_for_s(setup.lease_s)),
+            recorded=self.floor.start_waiting,
             dropped=reports.dropped,
         )
         self.leaving = Leaving(

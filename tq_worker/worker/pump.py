@@ -41,10 +41,11 @@ class Pump:
         claiming: Claiming,
         log: LifecycleLog,
         claimed: Callable[[consumer.Claim, float], None],
+        recorded: Callable[[], None],
         dropped: Callable[[Delivery, BrokerError], None],
     ) -> None:
         self._runner, self._outbox, self._hold, self._claiming = runner, outbox, hold, claiming
-        self._log, self._claimed, self._dropped = log, claimed, dropped
+        self._log, self._claimed, self._recorded, self._dropped = log, claimed, recorded, dropped
         self._lost: list[tuple[str, str, float]] = []
         """Claims whose answer never came: queue, nonce, when to look for what they took."""
         self._wait_s = 0.0
@@ -138,6 +139,7 @@ class Pump:
             crash_points.reach("after_ack")
         for delivery, result in zip(deliveries, results, strict=False):
             delivery.told(result)
+        self._recorded()
         for entry in lost:
             self._lost.remove(entry)
             if entry[2] == 0.0:
