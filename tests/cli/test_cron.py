@@ -121,3 +121,32 @@ def test_secrets_are_masked_and_revealing_is_written_down(tq: Tq, mail: QueueDri
     assert tq.ok("cron", "list", "--json").record["args"] == {"password": "***"}
     assert tq.ok("cron", "list", "--json", "--reveal").record["args"] == {"password": "hunter2"}
     assert [a["do"] for a in mail.audited()] == ["add_schedule", "reveal"]
+
+
+def test_a_schedule_is_changed_and_shown_in_words(tq: Tq, published: QueueDriver) -> None:
+    tq.ok(
+        "cron", "add", "hello", "send_mail", "to=x@y", "--cron", "0 8 * * 1-5", "--tz", "Asia/Tokyo", "--jitter", "5m"
+    )
+    ran = tq.ok("cron", "edit", "hello", "copies=3", "--missed", "skip", "--no-overlap", "--json").record
+    assert ran["word"] == "changed"
+    record = tq.ok("cron", "list", "--json").record
+    assert (record["args"], record["missed"], record["overlap"]) == ({"to": "x@y", "copies": 3}, "skip", False)
+    assert (record["cron"], record["tz"], record["jitter_s"]) == ("0 8 * * 1-5", "Asia/Tokyo", 300)
+
+    lines = tq.ok("cron", "show", "hello").lines
+    assert lines[2] == "when    at 08:00 on Monday through Friday, Asia/Tokyo  (0 8 * * 1-5)"
+    assert lines[3] == "fires   missed fires are skipped, does not overlap itself, each up to 5 m later"
+    fires = [line for line in lines if " 08:00:00 Asia/Tokyo  in " in line]
+    assert (len(fires), fires[0][:8], fires[1][:8]) == (5, "next    ", " " * 8)
+    assert tq.ok("cron", "show", "hello", "--json").record["name"] == "hello"
+
+    assert "changed; its next fire is at" in tq.ok("cron", "edit", "hello", "--every", "30m", "--overlap").out
+    assert tq.ok("cron", "list", "--json").record["every_s"] == 1800
+    for refused in (["--cron", "61 * * * *"], ["--tz", "Mars"], ["--every", "0s"]):
+        assert tq("cron", "edit", "hello", *refused).code == 2, refused
+    assert tq("cron", "edit", "hello", "copies=many").code == tq("cron", "edit", "hello", "--type", "mial").code == 5
+    assert tq("cron", "edit", "nobody", "--every", "1h").code == 3
+    assert [a["do"] for a in published.audited()] == ["add_schedule", "edit_schedule", "edit_schedule"]
+    tq.ok("cron", "pause", "hello")
+    assert "it stays paused" in tq.ok("cron", "edit", "hello", "--every", "1h").out
+    assert "would   " in tq.ok("cron", "show", "hello").out

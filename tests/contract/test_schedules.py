@@ -11,6 +11,8 @@ from tests.queue_driver import START_MS, QueueDriver
 from tq_core.errors import DuplicateTaskError, InvalidInputError, NotFoundError, QueueFullError, RefusedError
 from tq_core.model import TaskState
 from tq_core.roles import operator, schedules
+from tq_core.roles.audit import audit
+from tq_core.roles.schedule_edit import edit, revised
 from tq_core.roles.schedules import Fired, Schedule, ScheduleView, new_schedule
 
 MINUTE = 60_000
@@ -442,3 +444,33 @@ def test_the_longest_name_still_makes_an_id(q: QueueDriver) -> None:
     q.clock.now_ms = FIRST
 
     assert tick(q) == [id_at(FIRST, name)]
+
+
+# --- changed by a person ---
+
+
+def test_what_a_person_changes_is_written_down_and_only_where_it_is_what_was_seen(q: QueueDriver) -> None:
+    add(q, args={"v": 1}, jitter_s=5, overlap=False, missed="skip", priority="high", timeout_s=9)
+    seen = view(q)
+    assert seen.schedule is not None
+    new = revised(seen.schedule, cron="0 8 * * *", tz="Europe/Rome", args={"v": 2}, jitter_s=0)
+    assert (new.missed, new.unique_key, new.priority, new.timeout_s) == ("skip", "cron.tidy", 50, 9)
+    assert revised(new, every_s=60, overlap=True).when.label == "every 1 m"
+    assert revised(new, tz="UTC").when.label == "0 8 * * *"
+
+    next_ms = q.run(edit(seen, new, actor="bob", why="at last"))
+    now = view(q)
+    assert (now.schedule, now.next_at_ms) == (new, next_ms)
+    assert [(act["do"], act["by"]) for act in q.audited()] == [("add_schedule", "ann"), ("edit_schedule", "bob")]
+    with pytest.raises(NotFoundError, match="changed or removed meanwhile"):
+        q.run(edit(seen, new, actor="bob"))
+    with pytest.raises(InvalidInputError, match="name and queue"):
+        q.run(edit(now, minutely("other"), actor="bob"))
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        revised(new, cron="0 0 31 2 *")
+
+    q.run(schedules.pause(now, actor="bob"))
+    assert q.run(edit(view(q), revised(new, every_s=60), actor="bob")) is None
+    q.clock.advance(10 * MINUTE)
+    assert tick(q) == []
+    assert not q.run(audit(["mail"]))

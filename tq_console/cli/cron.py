@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     """,
 )
 def cron() -> None:
-    """List, add, remove, run, pause, resume schedules."""
+    """List, show, add, edit, remove, run, pause, resume schedules."""
 
 
 @cron.command(
@@ -62,6 +62,30 @@ def list_schedules(invocation: Invocation, queues: tuple[str, ...]) -> None:
         out.records(schedule_record(view, invocation.masker) for view in found)
     else:
         out.table(SCHEDULE_COLUMNS, map(schedule_row, found), empty="no schedule yet")
+
+
+@cron.command(
+    has_reveal=True,
+    examples="""
+        tq cron show report
+    """,
+)
+@click.argument("name", metavar="NAME")
+@click.pass_obj
+def show(invocation: Invocation, name: str) -> None:
+    """Show a schedule in words, with its next five fires in its own time zone."""
+    from tq_console.view.schedule_rows import schedule_page, schedule_record
+    from tq_core.roles import operator, schedules
+
+    view = invocation.run(schedules.find(name))
+    if invocation.is_revealed:
+        detail = {"schedule": view.name}
+        invocation.run(operator.note(view.queue, actor=invocation.actor, action="reveal", detail=detail))
+    if invocation.is_json:
+        invocation.out.record(schedule_record(view, invocation.masker))
+        return
+    for line in schedule_page(view, invocation.masker):
+        invocation.out.line(line)
 
 
 @cron.command(
@@ -136,6 +160,74 @@ def add(invocation: Invocation, /, *, name: str, task_type: str, words: tuple[st
         invocation.out.record({"name": name, "queue": queue, "word": "added", "next_at_ms": next_ms})
     else:
         invocation.out.line(f"{name}  added to {queue}; its first fire is at {clock(next_ms)}")
+    return ExitCode.OK
+
+
+@cron.command(
+    examples="""
+        tq cron edit report --cron '30 7 * * 1-5' --why 'before the meeting'
+        tq cron edit tidy --every 30m --missed skip
+        tq cron edit report city=Oslo                    # the other arguments stay as they are
+    """
+)
+@click.argument("name", metavar="NAME")
+@click.argument("words", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option("--type", "task_type", help="Another task type.")
+@click.option("--cron", "expression", metavar="EXPR", help="Minute, hour, day, month, weekday; or @hourly, @daily, …")
+@click.option("--every", type=DURATION, help="Every so long, counted from 1970: 30s, 15m, 6h.")
+@click.option("--tz", metavar="ZONE", help="Time zone of the cron expression: Europe/Rome.")
+@click.option("--missed", type=click.Choice(["skip", "once", "all"]), help="What becomes of missed fires.")
+@click.option("--jitter", type=DURATION, help="Spread the tasks over so long after each fire; 0s not at all.")
+@click.option("--overlap/--no-overlap", default=None, help="Whether to fire while an earlier task has not ended.")
+@click.option("--data", "-d", help="All arguments anew, as a JSON object: as text, @FILE, or - for stdin.")
+@click.option("--priority", "-p", type=PRIORITY, help="critical, high, normal, low, or 0 (first) to 255.")
+@click.option("--max-attempts", type=click.IntRange(1, 1000), help="How often each task is tried in all.")
+@click.option("--timeout", type=DURATION, help="Longest time that one attempt may take.")
+@click.option("--expires", type=DURATION, help="Do not start a task so long after it was enqueued, or later.")
+@click.option("--force", is_flag=True, help="Even where the type or its arguments are not known to workers.")
+@WHY
+@click.pass_obj
+def edit(invocation: Invocation, /, *, name: str, words: tuple[str, ...], **options: Any) -> int:
+    """Change a schedule; what is not named stays, and its next fire is worked out from now on.
+
+    What code declares says again what the code says when a worker of it starts.
+    """
+    from tq_console.cli.submit import read_data
+    from tq_console.cli.task_types import read_rules
+    from tq_console.view.formats import clock
+    from tq_console.view.submission import TaskLine
+    from tq_core.roles import schedule_edit, schedules
+
+    view = invocation.run(schedules.find(name))
+    before = schedules.readable(view)
+    task_type = options["task_type"] or before.task_type
+    rules = read_rules(invocation, is_forced=options["force"])
+    args = before.args if options["data"] is None else read_data(options["data"])
+    args = {**args, **rules.arguments(task_type, words)}
+    rules.checked(TaskLine(type=task_type, args=args, queue=before.queue, priority=options["priority"]))
+    new = schedule_edit.revised(
+        before,
+        task_type=task_type,
+        args=args,
+        cron=options["expression"],
+        every_s=options["every"],
+        tz=options["tz"],
+        missed=options["missed"],
+        jitter_s=options["jitter"],
+        overlap=options["overlap"],
+        priority=options["priority"],
+        max_attempts=options["max_attempts"],
+        timeout_s=options["timeout"],
+        expires_in_s=options["expires"],
+    )
+    next_ms = invocation.change(schedule_edit.edit(view, new, actor=invocation.actor, why=options["why"]))
+    if invocation.is_json:
+        invocation.out.record({"name": view.name, "queue": view.queue, "word": "changed", "next_at_ms": next_ms})
+    else:
+        then = "it stays paused" if next_ms is None else f"its next fire is at {clock(next_ms)}"
+        invocation.out.line(f"{view.name}@{view.queue}  changed; {then}")
+        if view.state == "active" and view.seen_at_ms is not None:
+            invocation.out.talk("tq: code declares it: when a worker of that code starts, it is as the code says again")
     return ExitCode.OK
 
 

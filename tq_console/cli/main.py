@@ -39,7 +39,7 @@ COMMANDS = {
     ),
     "jobs": ("tq_console.cli.jobs:jobs", "List, show, watch, cancel actions on many tasks."),
     "queues": ("tq_console.cli.queues:queues", "List, pause, resume, purge, limit queues."),
-    "cron": ("tq_console.cli.cron:cron", "List, add, remove, run, pause, resume schedules."),
+    "cron": ("tq_console.cli.cron:cron", "List, show, add, edit, remove, run, pause, resume schedules."),
     "workers": (
         "tq_console.cli.workers:workers",
         "List, scale, pause, resume, reload, stop, kill workers, or see what they are doing.",

@@ -29,6 +29,11 @@ def duration(ms: float | None) -> str:
     return f"{whole} ms"
 
 
+def span_ahead(ms: float) -> str:
+    """How far ahead a time is, or how long ago: in 3 m, 12 s ago."""
+    return f"in {duration(ms)}" if ms >= 0 else f"{duration(-ms)} ago"
+
+
 def age(ms: float | None) -> str:
     """How old something is, in one coarse unit: 3s, 12m, 5h, 2d."""
     if ms is None:

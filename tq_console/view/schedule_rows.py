@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from tq_console.view.formats import NONE, clock, count, duration
+from tq_console.view.formats import NONE, clock, count, span_ahead
+from tq_console.view.schedule_words import (
+    fire_text,
+    next_fires_ms,
+    option_words,
+    origin_words,
+    policy_words,
+    when_words,
+)
 from tq_console.view.secrets import Masker
 from tq_console.view.tables import Cell, Column
+from tq_console.view.text import json_line, visible
 from tq_core.roles.schedules import ScheduleView
 
 SCHEDULE_COLUMNS = (
@@ -42,8 +51,7 @@ def schedule_row(view: ScheduleView) -> list[str | Cell]:
 def _ahead(view: ScheduleView) -> str:
     if view.next_at_ms is None:
         return NONE
-    ahead_ms = view.next_at_ms - view.now_ms
-    return f"in {duration(ahead_ms)}" if ahead_ms >= 0 else f"{duration(-ahead_ms)} ago"
+    return span_ahead(view.next_at_ms - view.now_ms)
 
 
 def schedule_record(view: ScheduleView, masker: Masker) -> dict[str, Any]:
@@ -71,3 +79,28 @@ def schedule_record(view: ScheduleView, masker: Masker) -> dict[str, Any]:
         "declared_at_ms": view.seen_at_ms,
         "paused": view.paused,
     }
+
+
+def schedule_page(view: ScheduleView, masker: Masker) -> list[str]:
+    """Everything about a schedule, for reading."""
+    schedule = view.schedule
+    lines = [f"{view.name}@{view.queue}  {view.state}"]
+    if schedule is None:
+        return [*lines, "it cannot be read: a newer tq wrote it"]
+    rule = schedule.when
+    lines += [
+        f"type    {schedule.task_type}",
+        f"when    {when_words(rule)}" + ("" if rule.every_ms else f"  ({rule.cron})"),
+        f"fires   {policy_words(schedule)}",
+        f"tasks   {option_words(schedule)}",
+        f"args    {visible(json_line(masker.masked(schedule.args)))}",
+        f"origin  {origin_words(view)}; {count(view.fires)} tasks made",
+    ]
+    if view.paused is not None:
+        why = f": {view.paused['why']}" if view.paused.get("why") else ""
+        lines.append(visible(f"paused  by {view.paused.get('by', '?')}{why}"))
+    label = "next" if view.paused is None else "would"
+    for at_ms in next_fires_ms(rule, view.now_ms):
+        lines.append(f"{label:<7} {fire_text(rule, at_ms)}  {span_ahead(at_ms - view.now_ms)}")
+        label = ""
+    return lines

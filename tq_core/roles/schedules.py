@@ -175,11 +175,7 @@ def new_schedule(
     Raises:
         InvalidInputError: a value is not allowed; says which and why.
     """
-    if not _NAME.match(name):
-        raise InvalidInputError(
-            f"{name!r} cannot be a schedule's name: use 1 to 80 letters, digits, '.', '_' or '-', the first a letter, "
-            "digit or '_'"
-        )
+    check_name(name)
     if missed not in MISSED:
         raise InvalidInputError(f"missed={missed!r}: use {', '.join(MISSED)}")
     if isinstance(jitter_s, bool) or not 0 <= jitter_s <= MAX_JITTER_S:
@@ -211,6 +207,20 @@ def new_schedule(
     )
 
 
+def check_name(name: str) -> str:
+    """Returns a schedule's name.
+
+    Raises:
+        InvalidInputError: it is not one.
+    """
+    if not _NAME.match(name):
+        raise InvalidInputError(
+            f"{name!r} cannot be a schedule's name: use 1 to 80 letters, digits, '.', '_' or '-', the first a letter, "
+            "digit or '_'"
+        )
+    return name
+
+
 # --- what workers do ---
 
 
@@ -230,9 +240,9 @@ def declare(schedules: Iterable[Schedule], *, is_start: bool) -> Flow[None]:
     mode = "declare" if is_start else "keep"
     for queue, some in by_queue.items():
         yield from registry.register_queue(queue)
-        now_ms = yield from _now_ms(queue)
+        now_ms = yield from server_now_ms(queue)
         puts: list[Script | Command] = [
-            _put(schedule, mode=mode, now_ms=now_ms, actor="", detail=b"{}") for schedule in some
+            put_step(schedule, mode=mode, now_ms=now_ms, actor="", detail=b"{}") for schedule in some
         ]
         for reply in (yield Batch(puts)):
             _refuse_many(queue, reply)
@@ -348,9 +358,9 @@ def add(schedule: Schedule, *, actor: str, why: str = "") -> Flow[int]:
         RefusedError: the queue has one of that name, or too many.
     """
     yield from registry.register_queue(schedule.queue)
-    now_ms = yield from _now_ms(schedule.queue)
-    detail = _detail(actor, why, schedule.name)
-    reply = yield _put(schedule, mode="add", now_ms=now_ms, actor=actor, detail=detail)
+    now_ms = yield from server_now_ms(schedule.queue)
+    detail = detail_of(actor, why, schedule.name)
+    reply = yield put_step(schedule, mode="add", now_ms=now_ms, actor=actor, detail=detail)
     _refuse_many(schedule.queue, reply)
     if reply[0] == b"EXISTS":
         raise RefusedError(
@@ -366,10 +376,10 @@ def remove(view: ScheduleView, *, actor: str, why: str = "", is_forced: bool = F
         NotFoundError: it is gone already.
         RefusedError: code that runs declares it, so it would come back; not with is_forced.
     """
-    args = (actor, _op(), view.name, "" if is_forced else DECLARED_MS, _detail(actor, why, view.name))
+    args = (actor, _op(), view.name, "" if is_forced else DECLARED_MS, detail_of(actor, why, view.name))
     word, *rest = yield Script("remove_schedule", keys.queue_prefix(view.queue), args)
     if word == b"GONE":
-        raise _gone(view)
+        raise gone(view)
     if word == b"DECLARED":
         raise RefusedError(
             f"the schedule {view.name!r} was declared by code {span(int(rest[0]))} ago and would come "
@@ -388,7 +398,7 @@ def resume(view: ScheduleView, *, actor: str, why: str = "") -> Flow[bool]:
     Raises:
         InvalidInputError: this version cannot read it.
     """
-    next_ms = next_fire_ms(_readable(view).when, (yield from _now_ms(view.queue)))
+    next_ms = next_fire_ms(readable(view).when, (yield from server_now_ms(view.queue)))
     return (yield from _pause(view, next_ms, actor, why))
 
 
@@ -401,15 +411,15 @@ def run_now(view: ScheduleView, *, actor: str, why: str = "") -> Flow[str]:
         QueueFullError: its queue may not hold more.
         NotFoundError: it was changed or removed meanwhile.
     """
-    schedule = _readable(view)
-    now_ms = yield from _now_ms(view.queue)
+    schedule = readable(view)
+    now_ms = yield from server_now_ms(view.queue)
     # Fires are at whole seconds: their ids are left to them.
     task_id = schedule.task_id(now_ms if now_ms % 1000 else now_ms + 1)
-    args = (actor, _op(), view.name, view.spec, _detail(actor, why, view.name))
+    args = (actor, _op(), view.name, view.spec, detail_of(actor, why, view.name))
     task = (*_task_args(schedule), task_id, "")
     word, *rest = yield Script("run_schedule", keys.queue_prefix(view.queue), (*args, *task))
     if word == b"CHANGED":
-        raise _gone(view)
+        raise gone(view)
     if word == b"HELD":
         raise DuplicateTaskError(
             f"the schedule {view.name!r} must not overlap itself and its task {rest[0].decode()} has not ended: "
@@ -432,17 +442,17 @@ def encode(schedule: Schedule) -> bytes:
 
 
 def _pause(view: ScheduleView, next_ms: int | str, actor: str, why: str) -> Flow[bool]:
-    args = (actor, _op(), view.name, next_ms, _detail(actor, why, view.name))
+    args = (actor, _op(), view.name, next_ms, detail_of(actor, why, view.name))
     word, *rest = yield Script("pause_schedule", keys.queue_prefix(view.queue), args)
     if word == b"GONE":
-        raise _gone(view)
+        raise gone(view)
     return bool(rest[0] == b"changed")
 
 
-def _put(schedule: Schedule, *, mode: str, now_ms: int, actor: str, detail: bytes) -> Script:
+def put_step(schedule: Schedule, *, mode: str, now_ms: int, actor: str, detail: bytes, seen: bytes = b"") -> Script:
     check(schedule.when)
     next_ms = next_fire_ms(schedule.when, now_ms)
-    args = (actor, _op(), mode, schedule.name, encode(schedule), next_ms, detail, SCHEDULES_MAX)
+    args = (actor, _op(), mode, schedule.name, encode(schedule), next_ms, detail, SCHEDULES_MAX, seen)
     return Script("put_schedule", keys.queue_prefix(schedule.queue), args)
 
 
@@ -451,7 +461,7 @@ def _refuse_many(queue: str, reply: list[Any]) -> None:
         raise RefusedError(f"{queue!r} has {reply[1]} schedules already: remove some, or use another queue")
 
 
-def _now_ms(queue: str) -> Flow[int]:
+def server_now_ms(queue: str) -> Flow[int]:
     """The time that the queue's scripts go by."""
     _, now_ms, *_ = yield Script("schedules", keys.queue_prefix(queue), ("-",))
     return int(now_ms)
@@ -484,13 +494,18 @@ def _decoded(spec: bytes) -> Schedule | None:
         return None
 
 
-def _readable(view: ScheduleView) -> Schedule:
+def readable(view: ScheduleView) -> Schedule:
+    """What a schedule says.
+
+    Raises:
+        InvalidInputError: this version cannot read it.
+    """
     if view.schedule is None:
         raise InvalidInputError(f"the schedule {view.name!r} cannot be read: a newer tq wrote it; upgrade this program")
     return view.schedule
 
 
-def _gone(view: ScheduleView) -> NotFoundError:
+def gone(view: ScheduleView) -> NotFoundError:
     return NotFoundError(f"the schedule {view.name!r} was changed or removed meanwhile: see `tq cron list`")
 
 
@@ -518,5 +533,5 @@ def _op() -> str:
     return secrets.token_hex(6)
 
 
-def _detail(actor: str, why: str, name: str) -> bytes:
+def detail_of(actor: str, why: str, name: str) -> bytes:
     return wire.encode_detail({"by": actor, **({"why": why} if why else {}), "schedule": name})
