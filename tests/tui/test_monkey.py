@@ -23,15 +23,15 @@ from tq_console.tui.forms.submit_screen import SubmitScreen
 from tq_console.tui.watch.link import Link
 from tq_core.errors import BrokerError
 from tq_core.model import TaskState
-from tq_core.roles import operator, registry
+from tq_core.roles import operator, registry, schedules
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import NodeInfo, PublishedType, SlotInfo, WorkerInfo
 from tq_core.settings import resolve_broker
 
 pytestmark = pytest.mark.server
 
-READING = "12345jjjkkggGG?:fcmtdl[]Q-{}<>@!z/ "
-WRITING = "rpneXKDPRT+-=L"
+READING = "12345678jjjkkggGG?:fcmtdl[]Q-{}<>@!z/ "
+WRITING = "rpxneXKDPRT+-=L"
 SPECIAL = (
     *("enter", "escape", "escape", "backspace", "tab", "shift+tab", "up", "down", "left", "right", "home", "end"),
     *("pageup", "pagedown", "ctrl+d", "ctrl+u", "ctrl+r", "ctrl+p", "ctrl+c", "ctrl+q", "ctrl+backslash", "f2"),
@@ -39,7 +39,9 @@ SPECIAL = (
 )
 KEYS = [*READING, *WRITING * 2, *SPECIAL * 2]
 SIZES = [(20, 5), (1, 1), (3, 40), (60, 16), (80, 24), (99, 31), (120, 40), (160, 20), (200, 60)]
-HARMLESS = {"pause", "resume", "requeue", "scale", "pause_queue", "resume_queue"}
+HARMLESS = {"pause", "resume", "requeue", "scale", "pause_queue", "resume_queue"} | {
+    f"{what}_schedule" for what in ("pause", "resume", "run")
+}
 
 
 class Immortal(ConsoleApp):
@@ -84,6 +86,9 @@ class World:
                     q.fail(task, verdict="fatal")
         q = self.queues[0]
         q.run(registry.publish_types([PublishedType(name="work", queue="mail")]))
+        often, seldom = ({"every_s": 1}, {"cron": "0 8 * * *", "tz": "Europe/Rome", "overlap": False})
+        declared = [schedules.new_schedule(n, "work", queue="mail", **o) for n, o in (("a", often), ("b", seldom))]
+        q.run(schedules.declare(declared, is_start=True))
         self.beat()
 
     def beat(self) -> None:
@@ -120,6 +125,8 @@ class World:
                     q.run(
                         operator.purge(q.queue, actor="bob", state=dice.choice((TaskState.FAILED, TaskState.PENDING)))
                     )
+                case n if n < 37:
+                    q.run(schedules.tick(["mail"]))
                 case _:
                     self.beat()
         except (BrokerError, redis.RedisError):

@@ -10,6 +10,7 @@ from textual.screen import Screen
 
 from tq_console.tui.actions.desk import Desk, WindowWanted
 from tq_console.tui.actions.errands import ErrandWanted
+from tq_console.tui.actions.messages import ScheduleFormWanted
 from tq_console.tui.actions.performing import Performed, Performer
 from tq_console.tui.actions.stopping import KEY as STOP_KEY
 from tq_console.tui.actions.stopping import Stop
@@ -324,18 +325,25 @@ class KeyedApp(TerminalApp):
         self.poller.poke()
 
     @on(SubmitWanted)
-    def _submit_wanted(self, event: SubmitWanted) -> None:
+    @on(ScheduleFormWanted)
+    def _form_wanted(self, event: SubmitWanted | ScheduleFormWanted) -> None:
         forms = [worker for worker in self.workers if worker.group == "form" and not worker.is_finished]
         # A second press, that came before the form; one whose task is just being submitted is no reason to wait.
         if len(forms) <= self.performer.under_way:
             self._open_form(event)
 
     @work(exit_on_error=False, group="form")
-    async def _open_form(self, event: SubmitWanted) -> None:
-        from tq_console.tui.forms.submit_screen import open_submit
-
+    async def _open_form(self, event: SubmitWanted | ScheduleFormWanted) -> None:
         try:
-            await open_submit(self, self.link, self.performer, from_id=event.from_id, queue=event.queue)
+            if isinstance(event, SubmitWanted):
+                from tq_console.tui.forms.submit_screen import open_submit
+
+                await open_submit(self, self.link, self.performer, from_id=event.from_id, queue=event.queue)
+            else:
+                from tq_console.tui.forms.schedule_screen import open_schedule
+
+                masker, view = self.masker, event.view
+                await open_schedule(self, self.link, self.performer, view=view, queue=event.queue, masker=masker)
         except Exception as error:  # noqa: BLE001 - the seam of one form: that it cannot be opened is told
             text = f"internal error, {type(error).__name__}: {error}"
             self.notify(text, title="the form cannot be opened", severity="error")

@@ -20,7 +20,7 @@ from fakeredis import _msgs as fake_words
 from tests.queue_driver import Clock
 from tq_core import RetryPolicy, TaskQueue, ids
 from tq_core.model import NewTask, TaskState
-from tq_core.roles import consumer, inspector, maintenance, operator, producer, registry
+from tq_core.roles import consumer, inspector, maintenance, operator, producer, registry, schedules
 from tq_core.roles.consumer import Ack, ClaimedTask
 from tq_core.roles.registry import NodeInfo, SlotInfo, WorkerInfo
 from tq_core.transport.connection import Endpoint
@@ -216,12 +216,28 @@ class Shop:
         self.run(registry.publish_types([task.published() for task in TYPES]))
         for queue in QUEUES:
             self.run(registry.register_queue(queue))
+        self._schedules()
         self._early_days()
         ticks = MINUTES * 60_000 // TICK_MS
         for tick in range(ticks - 1):
             self._tick(tick, left=ticks - tick)
             self.clock.now_ms = NOW_MS - (ticks - tick - 1) * TICK_MS
         self._last_moments()
+
+    def _schedules(self) -> None:
+        """What the code declares to be done again and again, and what people have added."""
+        ping = {"url": "https://partner.example/ping", "event": "ping", "order": "-"}
+        cron: dict[str, Any] = {"cron": "0 8 * * 1-5", "tz": "Europe/Rome", "missed": "once", "overlap": False}
+        declared = [
+            schedules.new_schedule("morning-sales", "sales_report", {"day": "yesterday"}, queue="reports", **cron),
+            schedules.new_schedule("partner-ping", "deliver_webhook", ping, queue="webhooks", every_s=300, jitter_s=20),
+        ]
+        self.run(schedules.declare(declared, is_start=True))
+        charge = {"customer": "all", "amount_cents": 1900, "api_key": "sk-live-51f0"}
+        added = schedules.new_schedule("month-end", "charge_subscription", charge, queue="billing", cron="@monthly")
+        self.run(schedules.add(added, actor="ops@deck"))
+        (view,) = (found for found in self.run(schedules.schedules(["billing"])) if found.name == "month-end")
+        self.run(schedules.pause(view, actor="ops@deck", why="until the bank has raised its limit"))
 
     def _early_days(self) -> None:
         """What was there before: subscriptions to come, and a few failures of the morning."""
@@ -271,6 +287,7 @@ class Shop:
             self._put("images", [producer.new_task("transcode_video", args, priority="high")])
             self._start("images", CROWS[0], 1)
         self._renew()
+        self.run(schedules.tick(QUEUES))
         self.run(maintenance.upkeep(QUEUES))
 
     def _last_moments(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.message import Message
 
 from tq_console.tui.actions.plan import Plan
+from tq_core.roles.schedules import ScheduleView
 
 
 class PlanMade(Message):
@@ -29,3 +30,11 @@ class SubmitWanted(Message):
     def __init__(self, *, from_id: str | None = None, queue: str | None = None) -> None:
         super().__init__()
         self.from_id, self.queue = from_id, queue
+
+
+class ScheduleFormWanted(Message):
+    """The form for a schedule is to be opened: for a new one, or filled with the one that is to be changed."""
+
+    def __init__(self, view: ScheduleView | None, *, queue: str | None = None) -> None:
+        super().__init__()
+        self.view, self.queue = view, queue

@@ -11,6 +11,7 @@ from tq_console.tui.panes.metrics import MetricsPane
 from tq_console.tui.panes.overview import OverviewPane
 from tq_console.tui.panes.pane import Pane
 from tq_console.tui.panes.queues import QueuesPane
+from tq_console.tui.panes.schedule import SchedulePane
 from tq_console.tui.panes.tasks import TasksPane
 from tq_console.tui.panes.workers import WorkersPane
 from tq_console.view.secrets import Masker
@@ -58,6 +59,9 @@ SCREENS = (
         "dlq",
         "DLQ",
         lambda name, means: DlqPane(TaskState.FAILED, masker=means.masker, actor=means.actor, id=name),
+    ),
+    ScreenEntry(
+        "6", "schedule", "Schedule", lambda name, means: SchedulePane(masker=means.masker, actor=means.actor, id=name)
     ),
     ScreenEntry("7", "metrics", "Metrics", lambda name, _: MetricsPane(id=name)),
 )
