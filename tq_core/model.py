@@ -131,6 +131,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     limit_key: str | None = None
     """Whose limits it counts to, for example a tenant; see `tq queues limit`."""
     submitted_by: str | None = None
+    asked_priority: int | str | None = None
+    """As its priority was written where that is not how it would be shown; a client of the gateway gets it back so."""
     traceparent: str | None = None
     """W3C trace context of the producer, as is tracestate."""
     tracestate: str | None = None

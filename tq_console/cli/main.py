@@ -44,6 +44,10 @@ COMMANDS = {
         "tq_console.cli.workers:workers",
         "List, scale, pause, resume, reload, stop, kill workers, or see what they are doing.",
     ),
+    "gateway": (
+        "tq_console.cli.gateway:gateway",
+        "Serve HTTP: submit, watch and steer from programs of any language.",
+    ),
     "stats": ("tq_console.cli.stats:stats", "Show queues, workers and rates at a glance."),
     "alerts": (
         "tq_console.cli.alerts:alerts",

@@ -86,10 +86,21 @@ def line_of(task: TaskView) -> TaskLine:
 class SubmissionRules:
     """What the workers have published about their types, and what follows for a task."""
 
-    def __init__(self, types: Mapping[str, PublishedType], *, submitted_by: str, is_forced: bool) -> None:
+    def __init__(
+        self, types: Mapping[str, PublishedType], *, submitted_by: str, is_forced: bool, force: str = "--force"
+    ) -> None:
+        """Makes the rules.
+
+        Args:
+            types: What is published, by name.
+            submitted_by: Who is written down as the one who asked for a task.
+            is_forced: Let unknown types and arguments that do not fit pass.
+            force: How whoever is refused could have that, in the words of where he asks.
+        """
         self._types = types
         self._submitted_by = submitted_by
         self._is_forced = is_forced
+        self._force = force
 
     def published(self, task_type: str) -> PublishedType | None:
         """What is known of a type; None where nothing is and that does not matter.
@@ -102,7 +113,8 @@ class SubmissionRules:
             near = names.nearest(task_type, self._types)
             meant = f"did you mean {' or '.join(near)}?" if near else f"known: {_some(self._types)};"
             raise UnknownTaskTypeError(
-                f"no worker has published the task type {task_type!r}: {meant} --force enqueues it all the same", near
+                f"no worker has published the task type {task_type!r}: {meant} {self._force} enqueues it all the same",
+                near,
             )
         return found
 
@@ -188,12 +200,11 @@ class SubmissionRules:
                 raise self._with_form(invalid_arguments(line.type, problems), found)
         return queue, task
 
-    @staticmethod
-    def _with_form(error: InvalidArgumentsError, found: PublishedType | None) -> InvalidArgumentsError:
+    def _with_form(self, error: InvalidArgumentsError, found: PublishedType | None) -> InvalidArgumentsError:
         if found is None:
             return error
         return InvalidArgumentsError(
-            f"{error.message}; it takes {form(found)} (--force skips this check)", error.problems
+            f"{error.message}; it takes {form(found)} ({self._force} skips this check)", error.problems
         )
 
 
