@@ -27,6 +27,7 @@ from tq_core.model import TaskState, TaskView, parse_priority
 from tq_core.query.query import parse_query
 from tq_core.roles import inspector, operator, registry, task_logs
 from tq_core.roles.operator import Done
+from tq_core.roles.why import in_words
 from tq_core.transport.steps import Flow
 
 router = APIRouter(prefix="/v1", tags=["v1"])
@@ -114,7 +115,7 @@ async def show_task(
         detail = {"id": task.id, "through": "gateway"}
         await services.link.change(operator.note(task.queue, actor=caller.actor, action="reveal", detail=detail))
         masker = Revealer()
-    why = await services.link.run(inspector.why(task))
+    why = await services.link.run(in_words(task))
     return tagged(request, task_detail(task, why, masker))
 
 
