@@ -138,8 +138,8 @@ class _Parser:
             case Sort.STATE:
                 if not states_like(term.value, is_exact=is_exact):
                     near = nearest(term.value, TaskState)
-                    hint = f": did you mean {' or '.join(near)}?" if near else ""
-                    raise _refused(at, f"expected a state ({', '.join(TaskState)}){hint}")
+                    hint = f"did you mean {' or '.join(near)}? There are " if near else ""
+                    raise _refused(at, f"expected a state: {hint}{', '.join(TaskState)}")
             case Sort.WITHIN if is_exact:
                 raise _refused(at - 1, f'expected ":" after {key.name}, whose text is searched')
             case Sort.DURATION:

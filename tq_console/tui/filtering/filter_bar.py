@@ -14,6 +14,7 @@ from textual.widgets import Input
 from tq_console.tui.filtering.history import History
 from tq_console.tui.look.canvas import Canvas, Line, Span
 from tq_console.tui.look.focus import focus_now
+from tq_console.tui.look.wrapping import wrapped
 from tq_console.view.text import cell_width, fit, visible
 from tq_core.errors import InvalidQueryError
 from tq_core.masking import Masker
@@ -21,6 +22,7 @@ from tq_core.query.completion import Known, Suggestion, Suggestions, suggest
 from tq_core.query.query import parse_query
 
 PLACEHOLDER = "state:failed type:mail* error:timeout age:>10m args.user.id=42 NOT … OR … or plain words"
+REFUSAL_LINES = 3
 _KEYS: Line = [
     ("tab", "cell--key"),
     (" completes  ", "cell--dim"),
@@ -82,11 +84,11 @@ class FilterBar(Container):
     DEFAULT_CSS = """
     FilterBar {
         display: none;
-        height: 3;
+        height: auto;
         background: $panel;
     }
     FilterBar.open { display: block; }
-    FilterBar Canvas { height: 2; background: $panel; }
+    FilterBar Canvas { height: auto; background: $panel; }
     FilterBar FilterInput:focus { border: none; }
     FilterBar FilterInput {
         height: 1;
@@ -240,13 +242,12 @@ class FilterBar(Container):
             shift = self.line.scroll_offset.x
             before = visible(self.line.value[: refused.position])
             at = max(0, min(cell_width(before) - shift, self.size.width - 3))
-            lines = [[(f" {refused.message}", "cell--bad")], [(" " * (at + 1) + "▾", "cell--bad")]]
+            told = wrapped((refused.message, "cell--bad"), self.size.width - 2, REFUSAL_LINES)
+            lines = [*([(" ", ""), *line] for line in told), [(" " * (at + 1) + "▾", "cell--bad")]]
         elif found:
-            about = found[self._chosen or 0].about
-            told: list[Span] = (
-                [(f" {fit(visible(about), max(0, self.size.width - 30))}  ", "cell--dim")] if about else []
-            )
-            lines = [self._choices(found), [*told, *_KEYS] if about else [(" ", ""), *_KEYS]]
+            room = max(0, self.size.width - 30)
+            about: Span = (f" {fit(visible(found[self._chosen or 0].about), room)}  ", "cell--dim")
+            lines = [self._choices(found), [about, *_KEYS]]
         else:
             lines = [[(" ", "")], [(" ", ""), *_KEYS]]
         self.query_one(Canvas).paint(lines)

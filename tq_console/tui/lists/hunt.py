@@ -23,7 +23,7 @@ LOOK_FIRST = 2_000
 """Tasks that are looked at before the user is asked whether to go on."""
 LOOK_MORE = 20_000
 """Tasks more for each time that he says so."""
-LOOK_AT_ONCE = 1_000
+LOOK_AT_ONCE = 500
 FOUND_MAX = 5_000
 AGAIN_MAX = 120
 REST_S = 5.0

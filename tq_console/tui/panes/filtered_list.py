@@ -19,10 +19,14 @@ from tq_console.tui.panes.pane import NeedChanged, NothingToDo
 from tq_console.tui.panes.task_table import TaskTablePane
 from tq_console.tui.watch.snapshot import Snapshot
 from tq_console.view.formats import plural
+from tq_console.view.text import cell_width, fit, visible
 from tq_core.model import TaskState
 from tq_core.query.completion import Known
 from tq_core.query.query import parse_query
 from tq_core.roles.registry import NodeInfo
+
+WORDS_LEAST = 12
+"""Cells of the filter that are shown however little room there is."""
 
 
 class FilteredListPane(TaskTablePane):
@@ -37,6 +41,7 @@ class FilteredListPane(TaskTablePane):
     ]
     STATES: ClassVar[tuple[TaskState, ...] | None] = None
     """Those that it can show; None = all."""
+    _tab: TaskState | None = None
     _sorted_by: tuple[str, bool] | None = None
     """Heading of a column, and whether from the greatest down."""
 
@@ -47,9 +52,14 @@ class FilteredListPane(TaskTablePane):
         """Whether it is sorted by a column."""
         return self._sorted_by is not None
 
+    @property
+    def tab(self) -> TaskState:
+        """The state that is chosen beside the filter, and to which the list goes back when that is cleared."""
+        return self._tab or self.feed.state
+
     def place(self, *, queue: str | None, state: TaskState | None) -> None:
         """Goes to a list."""
-        self.go_to(state or self.feed.state, queue=queue, words="")
+        self.go_to(state or self.tab, queue=queue, words="")
 
     def go_to(self, state: TaskState, *, queue: str | None, words: str) -> None:
         """Another list, from its start; a query that names states beats the state."""
@@ -60,6 +70,7 @@ class FilteredListPane(TaskTablePane):
             known = ", ".join(self.STATES or TaskState)
             self.post_message(NothingToDo(f"no task here can fit that: {self.TITLE} has those that are {known}"))
             return
+        self._tab = named[0] if len(named) == 1 else state
         if (named, queue, words) == (self.feed.states, self.feed.queue, self.feed.words) and not self._sorted_by:
             return
         self._sorted_by = None
@@ -73,7 +84,7 @@ class FilteredListPane(TaskTablePane):
         names = [q.queue for q in self.snapshot.queues] if self.snapshot else []
         choices: list[str | None] = [None, *names]
         here = choices.index(self.feed.queue) if self.feed.queue in choices else 0
-        self.go_to(self.feed.state, queue=choices[(here + 1) % len(choices)], words=self.feed.words)
+        self.go_to(self.tab, queue=choices[(here + 1) % len(choices)], words=self.feed.words)
 
     # --- what it says of itself ---
 
@@ -85,13 +96,12 @@ class FilteredListPane(TaskTablePane):
         feed, table = self.feed, self.table
         sign = TASK_SIGNS[feed.state]
         total = feed.total
-        states = "" if len(feed.states) == 1 else " ".join(str(TASK_SIGNS[state]) for state in feed.states) + " "
+        states = f"{len(feed.states)} states" if len(feed.states) > 1 else ""
         line: list[Span] = [(f" {states or sign} ", "" if states else sign.style)]
         line.append((f"in {feed.queue or 'all queues'}", ""))
         if total:
             line.append((f"  {table.cursor_index + 1:,} of {total:,}", "cell--dim"))
-        if feed.words:
-            line.append((f"  /{feed.words}", "cell--accent"))
+        place_of_words = len(line)
         if isinstance(feed, HuntFeed):
             line += self._how_far(feed)
         if table.is_all_marked:
@@ -102,6 +112,10 @@ class FilteredListPane(TaskTablePane):
             line.append((f"  +{table.new_above:,} new ↑g", "cell--busy"))
         if table.is_ghost:
             line.append((f"  this task has left the list ({table.ghost_note})", "cell--warn"))
+        if feed.words:
+            # How much was searched must be seen whatever was searched for.
+            room = self.size.width - sum(cell_width(visible(text)) for text, _ in line) - 3
+            line.insert(place_of_words, (f"  /{fit(visible(feed.words), max(WORDS_LEAST, room))}", "cell--accent"))
         return line
 
     def all_words(self) -> str:
@@ -180,8 +194,7 @@ class FilteredListPane(TaskTablePane):
 
     def apply(self, words: str) -> None:
         """Shows what fits a query."""
-        state = self.feed.state
-        self.go_to(state, queue=self.feed.queue, words=words)
+        self.go_to(self.tab, queue=self.feed.queue, words=words)
 
     @on(FilterBar.Left)
     def _left(self, event: FilterBar.Left) -> None:
@@ -195,7 +208,7 @@ class FilteredListPane(TaskTablePane):
     def action_clear_filter(self) -> None:
         """Shows all tasks of the list again, in their own order, and no marks."""
         if self.feed.words or self._sorted_by or len(self.feed.states) > 1:
-            self.go_to(self.feed.state, queue=self.feed.queue, words="")
+            self.go_to(self.tab, queue=self.feed.queue, words="")
         elif self.table.marked or self.table.is_all_marked:
             self.table.clear_marks()
 

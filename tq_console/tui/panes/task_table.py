@@ -18,9 +18,10 @@ from tq_console.tui.lists.hunt import HuntFeed
 from tq_console.tui.lists.task_rows import columns, task_row
 from tq_console.tui.look.canvas import Canvas, Line
 from tq_console.tui.look.focus import focus_now
-from tq_console.tui.panes.pane import NeedChanged, Pane, SubmitWanted, TaskOpened
+from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, SubmitWanted, TaskOpened
 from tq_console.tui.table.table import VirtualTable
 from tq_console.tui.watch.snapshot import Detail, Question, Snapshot
+from tq_console.view.formats import plural
 from tq_console.view.secrets import Masker
 from tq_core.model import TaskState, TaskView
 
@@ -156,6 +157,9 @@ class TaskTablePane(TaskKeys, Pane):
     @on(VirtualTable.MarksChanged)
     def _marks(self, event: VirtualTable.MarksChanged) -> None:
         event.stop()
+        if event.missing:
+            why = f"{plural(event.missing, 'row')} between are not loaded and not marked: a marks all of the list"
+            self.post_message(NothingToDo(why))
         self.paint_line()
 
     @on(VirtualTable.Opened)

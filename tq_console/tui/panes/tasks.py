@@ -47,7 +47,8 @@ class TasksPane(TaskListPane):
             number = depths.get(state, 0)
             is_current = state in self.feed.states
             if self._horizontal == 0:
-                text = f" {sign.glyph} {sign.word if is_current else ''}{' ' if is_current else ''}{_short(number)} "
+                word = f"{sign.word} " if is_current and len(self.feed.states) == 1 else ""
+                text = f" {sign.glyph} {word}{_short(number)} "
             else:
                 text = f" {sign} {_short(number)} "
             style = "cell--selected" if is_current else sign.style if number else "cell--dim"
@@ -64,7 +65,7 @@ class TasksPane(TaskListPane):
 
     def action_next_state(self, step: int) -> None:
         """The list of the next state; what a filter says of states goes, the rest of it stays."""
-        here = STATE_ORDER.index(self.feed.state)
+        here = STATE_ORDER.index(self.tab)
         words = self.feed.words
         if words and parse_query(words, masker=self._masker).names_state:
             words = parse_query(words, masker=self._masker).without_states()

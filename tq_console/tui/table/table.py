@@ -143,6 +143,15 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
     class MarksChanged(TableMessage):
         """Other rows are marked than before."""
 
+        def __init__(self, table: VirtualTable, missing: int = 0) -> None:
+            """Says so.
+
+            Args:
+                missing: Rows that were meant too and are not loaded.
+            """
+            super().__init__(table)
+            self.missing = missing
+
     def __init__(
         self,
         columns: Sequence[Column],
@@ -375,7 +384,7 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         rows = self._window.rows[max(0, first - offset) : max(0, last + 1 - offset)]
         if rows and self._marks.add(row.id for row in rows):
             self._draw_changes()
-            self.post_message(self.MarksChanged(self))
+            self.post_message(self.MarksChanged(self, last + 1 - first - len(rows)))
         if self._cursor.row is not None:
             self._marks.anchor = self._cursor.row.id, here
 
