@@ -77,7 +77,7 @@ def tree(fleet: Fleet) -> list[Leaf]:
 
 
 def window(
-    leaves: Sequence[Leaf], wanted: Wanted, fleet: Fleet, yardstick: Yardstick, rates: FailRates | None = None
+    leaves: Sequence[Leaf], wanted: Wanted, fleet: Fleet, yardstick: Yardstick, *, rates: FailRates | None = None
 ) -> Window:
     """The part of the tree that a table wants, as rows; the others are not made."""
     first = wanted.first
@@ -95,7 +95,7 @@ def row_of(leaf: Leaf, fleet: Fleet, yardstick: Yardstick, rates: FailRates | No
     rates = rates or FailRates()
     if leaf.worker is None:
         return _node_row(leaf, fleet, rates)
-    return _worker_row(leaf, leaf.worker, fleet, yardstick, rates)
+    return _worker_row(leaf, leaf.worker, fleet, yardstick, rates=rates)
 
 
 def member_sign(member: Member | None) -> Sign:
@@ -149,7 +149,7 @@ def _node_row(leaf: Leaf, fleet: Fleet, rates: FailRates) -> Row:
     )
 
 
-def _worker_row(leaf: Leaf, worker: Member, fleet: Fleet, yardstick: Yardstick, rates: FailRates) -> Row:
+def _worker_row(leaf: Leaf, worker: Member, fleet: Fleet, yardstick: Yardstick, *, rates: FailRates) -> Row:
     sign = member_sign(worker)
     prefix = f"{leaf.node_id}."
     name = f"  └ .{worker.id[len(prefix) :]}" if worker.id.startswith(prefix) else f"  └ {worker.id}"

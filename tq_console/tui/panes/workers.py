@@ -141,7 +141,9 @@ class WorkersPane(Pane):
 
     def _fill(self) -> None:
         if self.snapshot is not None:
-            self.table.show(window(self._leaves, self.table.wanted, self.snapshot.fleet, self._yardstick, self._rates))
+            self.table.show(
+                window(self._leaves, self.table.wanted, self.snapshot.fleet, self._yardstick, rates=self._rates)
+            )
 
     def _paint(self) -> None:
         snapshot, preview = self.snapshot, self.query_one(".workers-preview", Canvas)
