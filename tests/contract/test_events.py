@@ -46,6 +46,21 @@ def test_events_within_one_millisecond_keep_their_order(q: QueueDriver) -> None:
     assert [k for k in both if k[0] == "f"] == [f"f{n}" for n in range(12)]
 
 
+def test_what_is_new_is_read_without_waiting(q: QueueDriver) -> None:
+    other = q.beside("other")
+    q.put_one()
+    found, cursors = q.run(events.since({}, [q.queue, "other"]))
+    assert kinds(found) == ["enqueued"]
+    assert q.run(events.since(cursors, [q.queue, "other"])) == ([], cursors)
+    other.put_many(5)
+    for task in other.take(5):
+        other.complete(task)
+    q.take_one()
+    found, cursors = q.run(events.since(cursors, [q.queue, "other"], limit=2))
+    assert sorted(kinds(found)) == ["claimed", "completed", "completed"]
+    assert q.run(events.since(cursors, [q.queue, "other"]))[0] == []
+
+
 def test_following_goes_on_where_the_reader_left_off(q: QueueDriver) -> None:
     q.put_one()
     _, cursors = q.run(events.latest())

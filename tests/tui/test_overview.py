@@ -26,6 +26,7 @@ from tests.waiting import wait_until_async
 from tq_console.tui.lists.attention import FACTS_MAX, attention_rows
 from tq_console.tui.lists.overview_lines import act_lines, failure_lines, queue_lines, rate_lines, summed
 from tq_console.tui.lists.slots import IDLE, LONG, LOST, RUNNING, Yardstick, heat_strip, slot_signs
+from tq_console.tui.look.canvas import Canvas
 from tq_console.tui.panes.overview import RUNNING_MAX, OverviewPane, room_for
 from tq_console.tui.panes.pane import PlaceChosen, SubmitWanted
 from tq_console.tui.watch.snapshot import Question
@@ -334,7 +335,7 @@ def test_the_parts_fill_the_screen_and_no_more(width: int, height: int, rows: in
     middle = max(room.queues, room.slots + (0 if room.is_split else room.rates)) if room.is_columns else 0
     if not room.is_columns:
         middle = room.queues + room.slots + room.rates
-    bottom = max(room.failures, room.acts) if room.is_split else room.failures + room.acts
+    bottom = max(room.failures, room.acts + room.events) if room.is_split else room.failures + room.acts
     assert room.attention + middle + bottom <= height
     assert min(room.attention, room.slots) >= 3 or height < 13
     assert room.queues >= 3 or height < 13
@@ -506,3 +507,16 @@ async def test_failures_and_acts_of_people_are_there(q: QueueDriver) -> None:
     async with console_on(q) as console:
         await console.until_shown("ValueError: [/foo] boom")
         await console.until_shown("1 task of mail failed for good in the last 5 minutes")
+
+
+async def test_a_large_terminal_shows_what_happens(q: QueueDriver) -> None:
+    async with console_on(q, size=(200, 60)) as console:
+        await console.until_shown("nothing has happened yet")
+        q.put_many(3)
+        await console.until_shown("SUBMITTED  mail")
+        q.fail(q.take_one(), verdict="fatal", reason="[/x]")
+        await console.until_shown("DLQ ")
+        feed = console.app.pane.query_one(".over-events", Canvas)
+        await console.until(lambda: "[/x] node.1" in feed.text, "why and where")
+        assert [line.split()[1] for line in feed.text.splitlines()[1:4]] == ["DLQ", "ASSIGNED", "SUBMITTED"]
+        assert feed.text.count("3 tasks") == 1

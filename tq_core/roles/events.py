@@ -8,7 +8,7 @@ import msgspec
 
 from tq_core.keyspace import keys
 from tq_core.roles import registry
-from tq_core.transport.steps import Block, Command, Flow
+from tq_core.transport.steps import Batch, Block, Command, Flow
 
 READ_MAX = 500
 
@@ -63,8 +63,32 @@ def latest(queues: Sequence[str] | None = None, *, limit: int = 20) -> Flow[tupl
         entries = yield Command(("XREVRANGE", key, "+", "-", "COUNT", max(limit, 1)))
         cursors[key] = entries[0][0].decode() if entries else "0-0"
         found += [_event(queue, entry) for entry in entries[:limit]]
-    found.sort(key=_order)
+    found.sort(key=order)
     return found[-limit:] if limit else [], cursors
+
+
+def since(cursors: Cursors, queues: Sequence[str], *, limit: int = 20) -> Flow[tuple[list[Event], Cursors]]:
+    """The last events after the cursors, of queues and of the fleet, oldest first, without waiting; in one round trip.
+
+    Args:
+        cursors: Streams that are not among them are read from their end.
+        limit: Of each stream; of more, those before are passed over.
+    """
+    streams = {**{keys.events(q): q for q in queues}, keys.FLEET_EVENTS: ""}
+    replies = yield Batch(
+        [
+            Command(("XREVRANGE", key, "+", f"({cursors[key]}" if key in cursors else "-", "COUNT", limit))
+            for key in streams
+        ]
+    )
+    found: list[Event] = []
+    reached = {key: cursors[key] for key in streams if key in cursors}
+    for (key, queue), entries in zip(streams.items(), replies, strict=True):
+        if entries:
+            reached[key] = entries[0][0].decode()
+            found += [_event(queue, entry) for entry in entries]
+    found.sort(key=order)
+    return found, reached
 
 
 def follow(
@@ -86,7 +110,7 @@ def follow(
         key = raw_key.decode()
         found += [_event(streams[key], entry) for entry in entries]
         cursors[key] = entries[-1][0].decode()
-    found.sort(key=_order)
+    found.sort(key=order)
     return found, cursors
 
 
@@ -97,7 +121,8 @@ def _streams(queues: Sequence[str] | None) -> Flow[dict[str, str]]:
     return {keys.events(q): q for q in queues}
 
 
-def _order(event: Event) -> tuple[int, int]:
+def order(event: Event) -> tuple[int, int]:
+    """Of which event came first, as far as their streams tell."""
     # Within a millisecond the second number of the entry's id counts; as text 10 would come before 9.
     return event.at_ms, int(event.cursor.partition("-")[2])
 

@@ -11,11 +11,12 @@ from rich.cells import cell_len
 from tq_console.tui.lists.queue_rows import WINDOW_S, drain_ms, minute_rates, queue_sign
 from tq_console.tui.look.canvas import Line
 from tq_console.tui.look.glyphs import sparkline
-from tq_console.view.formats import age, duration, rate, short_id
+from tq_console.view.formats import age, duration, rate, short_id, time_of_day
 from tq_console.view.secrets import Masker
 from tq_console.view.task_page import error_text
 from tq_console.view.text import fit, pad, visible
 from tq_core.model import TaskState, TaskView
+from tq_core.roles.events import Event
 from tq_core.roles.inspector import Minute, QueueStats
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
@@ -147,6 +148,37 @@ def act_lines(acts: Sequence[Audited], now_ms: int, *, width: int, height: int) 
         ]
         for act in shown
     ]
+
+
+EVENT_STYLES = {
+    **dict.fromkeys(("failed", "crashed", "lost", "dropped"), "cell--bad"),
+    **dict.fromkeys(("retrying", "cancelled", "expired", "paused", "left", "discarded", "released"), "cell--warn"),
+    **dict.fromkeys(("completed", "joined", "resumed"), "cell--good"),
+    "claimed": "cell--busy",
+}
+
+
+def event_lines(events: Sequence[Event], *, width: int, height: int) -> list[Line]:
+    """What has just happened, the newest first, under a heading."""
+    lines: list[Line] = [[("── events", "cell--title")]]
+    shown = list(reversed(events[-max(0, height - 1) :])) if height > 1 else []
+    if not shown:
+        lines.append([(" nothing has happened yet", "cell--dim")])
+    kind = _widest((event.word for event in shown), 12)
+    queue = _widest((event.queue or "fleet" for event in shown), 14)
+    for event in shown:
+        tasks = f"{len(event.ids):,} tasks" if len(event.ids) > 1 else "".join(map(short_id, event.ids))
+        why = " ".join(part for part in (event.reason, f"by {event.by}" if event.by else "") if part)
+        lines.append(
+            [
+                (f" {time_of_day(event.at_ms)[:8]}  ", "cell--dim"),
+                (f"{pad(fit(visible(event.word), kind), kind)}  ", EVENT_STYLES.get(event.kind, "")),
+                (f"{pad(fit(visible(event.queue or 'fleet'), queue), queue)}  ", "cell--dim"),
+                (f"{tasks:<9}  ", ""),
+                (" ".join(part for part in (why, event.worker_id) if part)[:width], "cell--dim"),
+            ]
+        )
+    return lines
 
 
 def _tasks_of(act: Audited) -> str:

@@ -11,13 +11,21 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from tq_console.tui.lists.attention import COLUMNS, alert_facts, attention_rows
-from tq_console.tui.lists.overview_lines import MINUTES, act_lines, failure_lines, queue_lines, rate_lines
+from tq_console.tui.lists.overview_lines import (
+    MINUTES,
+    act_lines,
+    event_lines,
+    failure_lines,
+    queue_lines,
+    rate_lines,
+)
 from tq_console.tui.lists.slots import Yardstick, rows_wanted, slot_lines
 from tq_console.tui.look.canvas import Canvas, Line
 from tq_console.tui.look.focus import focus_now
 from tq_console.tui.panes.pane import NeedChanged, Pane, PlaceChosen, SubmitWanted
 from tq_console.tui.table.rows import Window
 from tq_console.tui.table.table import VirtualTable
+from tq_console.tui.watch.events_part import RecentEvents
 from tq_console.tui.watch.snapshot import Question, Snapshot, TaskListQuestion
 from tq_console.view.attention import Fact, all_facts
 from tq_console.view.secrets import Masker
@@ -26,6 +34,7 @@ from tq_core.model import TaskState
 FAILURES, FAILURES_MAX = 10, 40
 """As many of the last failures are asked for, and where there is room for more, up to so many."""
 ACTS = 5
+EVENTS_KEPT = 60
 RUNNING_MAX = 100
 """Up to so many running tasks are read, to see whether their leases are renewed."""
 AIRY_FROM = 30
@@ -48,10 +57,11 @@ class Room:
     rates: int = 0
     failures: int = 0
     acts: int = 0
+    events: int = 0
     is_columns: bool = False
     """Queues stand beside slots."""
     is_split: bool = False
-    """Slots stand beside rates, failures beside acts."""
+    """Slots stand beside rates, failures beside acts and, below those, events."""
     gap: int = 0
     """Lines that stay empty at the end of a part."""
 
@@ -78,7 +88,8 @@ def room_for(width: int, height: int, rows: int, *, queues: int = 1000, slots: i
         middle = max(LEAST, min(wanted + gap, height - attention - bottom))
         bottom = _worth(min(FAILURES_MAX, height - attention - middle))
         acts = min(bottom, ACTS + 1)
-        return Room(attention, middle, middle, RATES, bottom, acts, is_columns=True, is_split=True, gap=gap)
+        events = _worth(bottom - acts)
+        return Room(attention, middle, middle, RATES, bottom, acts, events, is_columns=True, is_split=True, gap=gap)
     acts = _worth(min(ACTS + 1, rest * 2 // 5))
     failures = _worth(min(FAILURES + 1, rest - acts))
     middle = max(LEAST, min(max(wanted, least) + gap, height - attention - failures - acts))
@@ -100,7 +111,7 @@ def _worth(lines: int) -> int:
     return lines if lines >= LEAST else 0
 
 
-PARTS = ("queues", "slots", "rates", "failures", "acts")
+PARTS = ("queues", "slots", "rates", "failures", "acts", "events")
 
 
 class OverviewPane(Pane):
@@ -109,8 +120,8 @@ class OverviewPane(Pane):
     TITLE = "Overview"
     DEFAULT_CSS = """
     OverviewPane {
-        .over-middle, .over-right, .over-bottom { height: auto; width: 1fr; layout: vertical; }
-        .over-queues, .over-slots, .over-rates, .over-failures, .over-acts { width: 1fr; }
+        .over-middle, .over-right, .over-bottom, .over-news { height: auto; width: 1fr; layout: vertical; }
+        .over-queues, .over-slots, .over-rates, .over-failures, .over-acts, .over-events { width: 1fr; }
         VirtualTable { height: 3; }
     }
     OverviewPane.-columns {
@@ -123,7 +134,7 @@ class OverviewPane(Pane):
         .over-right { width: 3fr; }
         .over-right, .over-bottom { layout: horizontal; }
         .over-slots, .over-failures { width: 3fr; }
-        .over-rates, .over-acts { width: 2fr; padding-left: 2; }
+        .over-rates, .over-news { width: 2fr; padding-left: 2; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -136,6 +147,7 @@ class OverviewPane(Pane):
         self._facts: dict[str, Fact] = {}
         self._rows = 1
         self._room: Room | None = None
+        self._events = RecentEvents(EVENTS_KEPT)
 
     def compose(self) -> ComposeResult:
         """What needs attention, which takes the keys; all else is painted."""
@@ -147,7 +159,9 @@ class OverviewPane(Pane):
                 yield Canvas(classes="over-rates")
         with Container(classes="over-bottom"):
             yield Canvas(classes="over-failures")
-            yield Canvas(classes="over-acts")
+            with Container(classes="over-news"):
+                yield Canvas(classes="over-acts")
+                yield Canvas(classes="over-events")
 
     @property
     def table(self) -> VirtualTable:
@@ -209,7 +223,10 @@ class OverviewPane(Pane):
         """A quarter of an hour, the last failures and acts, and the running tasks where they are few."""
         running = self.snapshot.depths.get(TaskState.RUNNING, 0) if self.snapshot else 0
         leases = TaskListQuestion(TaskState.RUNNING, count=RUNNING_MAX) if 0 < running <= RUNNING_MAX else None
-        return Question(self.id or "", minutes=MINUTES, tasks=leases, failures=self._failures, audited=ACTS)
+        events = self._events.part if self._room is not None and self._room.events else None
+        return Question(
+            self.id or "", minutes=MINUTES, tasks=leases, failures=self._failures, audited=ACTS, part=events
+        )
 
     @property
     def _failures(self) -> int:
@@ -219,6 +236,8 @@ class OverviewPane(Pane):
     def show(self, snapshot: Snapshot) -> None:
         """All of it."""
         super().show(snapshot)
+        if snapshot.part is not None:
+            self._events.accept(snapshot.part)
         running = [row.task for row in snapshot.tasks.rows] if snapshot.tasks is not None else []
         facts = alert_facts(snapshot.alerts, snapshot.now_ms)
         facts += all_facts(snapshot.queues, snapshot.fleet, running)
@@ -256,6 +275,8 @@ class OverviewPane(Pane):
                 return rate_lines(snapshot.queues, width=width)
             case "failures":
                 return failure_lines(snapshot.failures, snapshot.now_ms, self._masker, width=width, height=height)
+            case "events":
+                return event_lines(self._events.events, width=width, height=height)
             case _:
                 return act_lines(snapshot.audited, snapshot.now_ms, width=width, height=height)
 
