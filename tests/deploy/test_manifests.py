@@ -94,24 +94,18 @@ def test_every_service_budget_policy_and_reference_finds_what_it_names() -> None
             assert selector["matchLabels"].items() <= templates[name]["metadata"]["labels"].items(), name
     target = kubernetes_object("HorizontalPodAutoscaler", "worker")["spec"]["scaleTargetRef"]
     assert kubernetes_object(target["kind"], target["name"])["apiVersion"] == target["apiVersion"]
+    claimed = kubernetes_object("StatefulSet", "redis")["spec"]["volumeClaimTemplates"]
     for name, pod in templates.items():
+        volumes = pod["spec"].get("volumes", [])
         mounted = {mount["name"] for c in pod["spec"]["containers"] for mount in c.get("volumeMounts", [])}
-        claimed = {claim["metadata"]["name"] for claim in kubernetes_object_spec(name).get("volumeClaimTemplates", [])}
-        assert mounted == {volume["name"] for volume in pod["spec"].get("volumes", [])} | claimed
+        there = {volume["name"] for volume in volumes}
+        assert mounted == there | ({claim["metadata"]["name"] for claim in claimed} if name == "redis" else set())
+        assert all(volume["configMap"]["name"] in maps for volume in volumes if "configMap" in volume)
         for container in pod["spec"]["containers"]:
             assert all(source["configMapRef"]["name"] in maps for source in container.get("envFrom", []))
             for variable in container.get("env", []):
                 wanted = variable.get("valueFrom", {}).get("configMapKeyRef")
                 assert wanted is None or wanted["key"] in maps[wanted["name"]]
-
-
-def kubernetes_object_spec(name: str) -> dict[str, object]:
-    spec: dict[str, object] = next(
-        one["spec"]
-        for one in kubernetes()
-        if one["kind"] in ("Deployment", "StatefulSet") and one["metadata"]["name"] == name
-    )
-    return spec
 
 
 def test_pods_run_as_nobody_special_with_probes_and_limits() -> None:
@@ -225,6 +219,22 @@ def test_the_image_is_made_of_what_is_here_and_runs_as_nobody_special() -> None:
     assert told_in_dockerfile("ENTRYPOINT") == ["tini", "--"]
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert set(packages["packages"]) <= {rest.split()[0] for word, rest in said if word == "COPY"}
+
+
+def test_nothing_is_found_in_the_dockerfile_and_something_in_a_wrong_one(tmp_path: Path) -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    wrong = tmp_path / "Dockerfile"
+    wrong.write_text((DEPLOY / "Dockerfile").read_text("utf-8").replace("USER 10001:10001", "USER root"))
+
+    done = subprocess.run(
+        (hadolint, "--no-color", "--format", "json", str(DEPLOY / "Dockerfile"), str(wrong)),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert {found["file"] for found in json.loads(done.stdout)} == {str(wrong)}, done.stdout
 
 
 @pytest.mark.parametrize("unit", units(), ids=lambda unit: unit.name)

@@ -12,7 +12,7 @@ import promql_parser
 import pytest
 import yaml
 
-from tests.deploy.manifests import DEPLOY, kubernetes_object
+from tests.deploy.manifests import DEPLOY, compose, kubernetes_object
 from tests.deploy.running import System
 from tq_core import metric_names
 from tq_core.metric_names import Metric
@@ -104,10 +104,9 @@ def test_a_dashboard_is_one_that_grafana_can_show(path: Path) -> None:
         for dx in range(p["gridPos"]["w"])
         for dy in range(p["gridPos"]["h"])
     ]
-    sources = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text("utf-8"))[
-        "datasources"
-    ]
-    (provider,) = yaml.safe_load((DEPLOY / "grafana/provisioning/dashboards/tq.yml").read_text("utf-8"))["providers"]
+    provisioned = DEPLOY / "grafana/provisioning"
+    sources = yaml.safe_load((provisioned / "datasources/prometheus.yml").read_text("utf-8"))["datasources"]
+    (provider,) = yaml.safe_load((provisioned / "dashboards/tq.yml").read_text("utf-8"))["providers"]
 
     assert len(set(ids)) == len(ids)
     assert len(set(fields)) == len(fields)
@@ -117,6 +116,6 @@ def test_a_dashboard_is_one_that_grafana_can_show(path: Path) -> None:
     assert (names, used) == ({"datasource", "queue"}, {"${datasource}"})
     (chosen,) = [one["current"]["value"] for one in board["templating"]["list"] if one["type"] == "datasource"]
     assert chosen in {source["uid"] for source in sources}
-    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]
-    assert {source["url"].split("/")[2].split(":")[0] for source in sources} <= compose.keys()
-    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in compose["grafana"]["volumes"]
+    services = compose()["services"]
+    assert {source["url"].split("/")[2].split(":")[0] for source in sources} <= services.keys()
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
