@@ -29,9 +29,10 @@ from tq_console.tui.forms.json_area import JsonArea
 from tq_console.tui.forms.json_text import JsonTextError, json_page, read_object
 from tq_console.tui.forms.leave_bar import LeaveBar
 from tq_console.tui.forms.line_input import LineInput
+from tq_console.tui.forms.open_form import open_submit
 from tq_console.tui.forms.schema_words import choices, type_words
 from tq_console.tui.forms.stand_ins import NOTHING, StandIns
-from tq_console.tui.forms.submit_screen import SubmitScreen, open_submit
+from tq_console.tui.forms.submit_screen import SubmitScreen
 from tq_console.tui.forms.type_choice import TypeInput, TypeList, matching
 from tq_console.tui.look.canvas import Canvas
 from tq_console.tui.watch.link import Link

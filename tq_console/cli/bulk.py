@@ -148,6 +148,7 @@ def run_job(
 
 
 def _finish(invocation: Invocation, job_id: str, queues: list[str], *, total: int, action: str) -> ExitCode:
+    from tq_console.view.job_rows import status_of
     from tq_core.roles import jobs, undo
 
     try:
@@ -177,6 +178,8 @@ def _parts(invocation: Invocation, job_id: str, queues: list[str]) -> list[Part]
 
 def tell_job(invocation: Invocation, parts: Sequence[Part], *, undo_op: str = "") -> ExitCode:
     """Says what a job has done; returns how to exit."""
+    from tq_console.view.job_rows import status_of
+
     out = invocation.out
     done, skipped = sum(part.done for part in parts), sum(part.skipped for part in parts)
     statuses = {part.status for part in parts}
@@ -199,9 +202,3 @@ def tell_job(invocation: Invocation, parts: Sequence[Part], *, undo_op: str = ""
     if "failed" in statuses:
         return ExitCode.FAILED
     return ExitCode.REFUSED if skipped or "cancelled" in statuses else ExitCode.OK
-
-
-def status_of(parts: Sequence[Part]) -> str:
-    """The status of a job over all of its queues: open as long as one is."""
-    statuses = {part.status for part in parts}
-    return next((status for status in ("open", "failed", "cancelled") if status in statuses), "done")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tq_console.cli.acting import WHY
-from tq_console.cli.bulk import status_of, tell_job
+from tq_console.cli.bulk import tell_job
 from tq_console.cli.commands import Group
 from tq_console.cli.exit_codes import ExitCode
 from tq_console.cli.invocation import Invocation
 from tq_console.cli.progress import Progress
 from tq_console.cli.values import DURATION
 from tq_console.view.formats import clock, count
+from tq_console.view.job_rows import status_of
 from tq_console.view.tables import Column
 
 if TYPE_CHECKING:

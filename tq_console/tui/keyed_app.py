@@ -8,9 +8,8 @@ from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from tq_console.tui.actions.desk import Desk, WindowWanted
 from tq_console.tui.actions.errands import ErrandWanted
-from tq_console.tui.actions.messages import ScheduleFormWanted
+from tq_console.tui.actions.messages import ScheduleFormWanted, WindowWanted
 from tq_console.tui.actions.performing import Performed, Performer
 from tq_console.tui.actions.stopping import KEY as STOP_KEY
 from tq_console.tui.actions.stopping import Stop
@@ -23,6 +22,7 @@ from tq_console.tui.panes.pane import NothingToDo, Pane, PlaceChosen, PlanMade, 
 from tq_console.tui.terminal_app import TerminalApp
 from tq_console.tui.wiring.messages import ContextWanted
 from tq_console.tui.wiring.screens import SCREENS
+from tq_console.tui.wiring.windows import NEVER_LEFT_OUT, WINDOW_BINDINGS, WINDOWS
 from tq_core.errors import TqError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class KeyedApp(TerminalApp):
         Binding("f", "freeze", "freeze", show=False, tooltip="Freeze what is shown, or follow again", id="app.freeze"),
         Binding("ctrl+r", "refresh", "refresh", show=False, tooltip="Ask the broker now", id="app.refresh"),
         Binding("c", "copy_id", "copy id", show=False, tooltip="Copy the id under the cursor", id="app.copy"),
-        Binding("w", "why", "why", tooltip="Why it waits, who did that, when it starts, what to do", id="app.why"),
+        *WINDOW_BINDINGS,
         Binding("y", "copy_menu", "copy", show=False, tooltip="Copy id, arguments, traceback …", id="app.copy_menu"),
         Binding("f12", "picture", "picture", show=False, tooltip="The screen as a picture", id="app.picture"),
         Binding("m", "maximise", "maximise", show=False, tooltip="All the room for the list", id="app.maximise"),
@@ -282,7 +282,7 @@ class KeyedApp(TerminalApp):
     def tell(self, performed: Performed) -> None:
         """Says what became of a change, and which command does the same."""
         self.notify(
-            f"{performed.told.text}\n$ {performed.command}",
+            "\n".join(filter(None, (performed.told.text, f"$ {performed.command}", performed.undo_words))),
             title="" if performed.told.is_good else "not done as asked",
             severity="information" if performed.told.is_good else "warning",
             markup=False,
@@ -299,26 +299,26 @@ class KeyedApp(TerminalApp):
         if asked is None:
             self._nothing_to_do(NothingToDo("nothing here to explain: go to a task, a queue or a worker"))
             return
-        kind, name = asked
+        self.post_message(WindowWanted("why", asked))
 
-        async def opening(desk: Desk) -> None:
-            from tq_console.tui.why.why_screen import open_why
-
-            await open_why(desk, kind, name)
-
-        self.post_message(WindowWanted(opening))
+    def action_window(self, kind: str) -> None:
+        """Opens a window that is about nothing on this screen."""
+        self.post_message(WindowWanted(kind))
 
     @on(WindowWanted)
     def _window_wanted(self, event: WindowWanted) -> None:
-        # A second press, that came before the window; what a key does to a task goes on all the same.
-        if not any(worker.group == "window" and not worker.is_finished for worker in self.workers):
-            self._open_window(event)
+        # A second press, that came before the window, opens no second one.
+        is_open = any(worker.group == "window" and not worker.is_finished for worker in self.workers)
+        if event.kind in NEVER_LEFT_OUT or not is_open:
+            group = event.kind if event.kind in NEVER_LEFT_OUT else "window"
+            self.run_worker(self._open_window(event), group=group, exit_on_error=False)
 
-    @work(exit_on_error=False, group="window")
     async def _open_window(self, event: WindowWanted) -> None:
+        from tq_console.tui.actions.desk import Desk
+
         desk = Desk(app=self, link=self.link, performer=self.performer, masker=self.masker, actor=self.link.actor)
         try:
-            await event.opening(desk)
+            await WINDOWS[event.kind](desk, event.about)
         except Exception as error:  # noqa: BLE001 - the seam of one window: that it cannot be opened is told
             text = error.message if isinstance(error, TqError) else f"internal error, {type(error).__name__}: {error}"
             self.notify(text, title="this cannot be shown", severity="error")
@@ -336,7 +336,7 @@ class KeyedApp(TerminalApp):
     async def _open_form(self, event: SubmitWanted | ScheduleFormWanted) -> None:
         try:
             if isinstance(event, SubmitWanted):
-                from tq_console.tui.forms.submit_screen import open_submit
+                from tq_console.tui.forms.open_form import open_submit
 
                 await open_submit(self, self.link, self.performer, from_id=event.from_id, queue=event.queue)
             else:

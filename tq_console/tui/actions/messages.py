@@ -24,6 +24,20 @@ class NothingToDo(Message):
         self.why = why
 
 
+class WindowWanted(Message):
+    """A window is to be opened over the screen."""
+
+    def __init__(self, kind: str, about: object = None) -> None:
+        """Says which.
+
+        Args:
+            kind: One of tq_console.tui.wiring.windows.
+            about: What it is about, captured when the key was pressed.
+        """
+        super().__init__()
+        self.kind, self.about = kind, about
+
+
 class SubmitWanted(Message):
     """The form for a new task is to be opened, perhaps filled from another task."""
 

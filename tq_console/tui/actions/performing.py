@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from tq_console.tui.actions.plan import Level, Plan, Told
 from tq_console.tui.actions.stopping import KEY, Stops
 from tq_core.errors import BrokerUnreachableError, TqError
 from tq_core.transport.steps import Flow
+from tq_core.transport.together import together
 
 T = TypeVar("T")
 
@@ -50,6 +52,25 @@ class Performed:
     title: str
     command: str
     told: Told
+    inverse: Callable[[], Plan] | None = None
+    """What sets it back, where nothing was taken away."""
+    undo_left_s: float | None = None
+    """How long it can be undone, where that is known."""
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether `z` takes it back."""
+        return bool(self.told.undo_op or self.inverse)
+
+    @property
+    def undo_words(self) -> str:
+        """What is to be known of taking it back; "" where that cannot be done."""
+        if not self.can_undo:
+            return ""
+        if self.undo_left_s is None:
+            return "z undo"
+        minutes, seconds = divmod(int(self.undo_left_s), 60)
+        return f"z undo, for {minutes}:{seconds:02}"
 
 
 class Performer:
@@ -67,6 +88,10 @@ class Performer:
         self._on_done, self._on_progress = on_done, on_progress
         self.log: deque[Performed] = deque(maxlen=KEPT)
         self.stops = Stops()
+        self.undoable: list[Performed] = []
+        """What can be taken back, the latest last."""
+        self.undoing = asyncio.Lock()
+        """One thing is taken back after the other."""
         self.under_way = 0
         """Writes that have begun and not ended."""
 
@@ -101,7 +126,8 @@ class Performer:
             if plan.stop is not None:
                 self.stops.end(plan.stop)
             self._on_progress("")
-        return self._tell(plan, outcome)
+        left_s = await self._undo_left_s(outcome.undo_op) if outcome.undo_op else None
+        return self._tell(plan, outcome, undo_left_s=left_s)
 
     async def approve(self, plan: Plan) -> bool:
         """Asks as the plan wants it, for who carries it out by parts.
@@ -124,15 +150,30 @@ class Performer:
 
     def tell(self, *, title: str, command: str, told: Told) -> None:
         """Tells of what was carried out by parts."""
-        performed = Performed(time.monotonic(), title, command, told)
+        self._keep(Performed(time.monotonic(), title, command, told))
+
+    def _tell(self, plan: Plan, told: Told, *, undo_left_s: float | None = None) -> Told:
+        inverse = plan.inverse if told.is_good and told.has_changed else None
+        self._keep(Performed(time.monotonic(), plan.title, plan.command, told, inverse, undo_left_s))
+        return told
+
+    def _keep(self, performed: Performed) -> None:
         self.log.append(performed)
+        if performed.can_undo:
+            self.undoable.append(performed)
+            del self.undoable[:-KEPT]
         self._on_done(performed)
 
-    def _tell(self, plan: Plan, told: Told) -> Told:
-        performed = Performed(time.monotonic(), plan.title, plan.command, told)
-        self.log.append(performed)
-        self._on_done(performed)
-        return told
+    async def _undo_left_s(self, op: str) -> float | None:
+        """For how long an operation can be undone, as the server says; None where it could not be asked."""
+        from tq_core.roles.registry import server_time_ms
+        from tq_core.roles.undo import undoable
+
+        try:
+            found, now_ms = await self._link.ask(together([undoable(op=op), server_time_ms()]))
+        except TqError:
+            return None
+        return max(0, found[0].until_ms - now_ms) / 1000 if found else None
 
     async def _is_wanted(self, plan: Plan) -> bool:
         level = level_of(plan, is_protected=self._link.is_protected)

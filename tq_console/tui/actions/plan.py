@@ -36,6 +36,10 @@ class Told:
 
     text: str
     is_good: bool = True
+    has_changed: bool = True
+    """False where all was so already, and there is nothing to set back."""
+    undo_op: str = ""
+    """What `tq undo` takes to put back what was taken away; "" = nothing was, or it cannot be put back."""
 
 
 Progress = Callable[[int], None]
@@ -64,6 +68,8 @@ class Plan:
     """Of what the progress counts, where that takes long enough to be shown."""
     word: str = ""
     """What must be typed at level TYPED; "" = the title's noun cannot be typed, use the broker's name."""
+    inverse: Callable[[], Plan] | None = None
+    """What sets things back that nothing was taken away from, such as a pause; None = there is no such thing."""
 
 
 def command_line(*words: str) -> str:
@@ -96,7 +102,8 @@ def tell_done(participle: str) -> Callable[[Sequence[Done]], Told]:
                 f"{plural(len(bad), 'task')} left as {'it is' if len(bad) == 1 else 'they are'}: {', '.join(reasons)}"
             )
         undo = getattr(done, "undo_op", "")
-        return Told(("; ".join(parts) or "nothing to do") + (f" (tq undo {undo})" if undo else ""), is_good=not bad)
+        text = ("; ".join(parts) or "nothing to do") + (f" (tq undo {undo})" if undo else "")
+        return Told(text, is_good=not bad, undo_op=undo)
 
     return tell
 
@@ -107,7 +114,8 @@ def tell_bulk(participle: str) -> Callable[[Bulk], Told]:
     def tell(bulk: Bulk) -> Told:
         left = f"; {plural(len(bulk.skipped), 'task')} left: {_why_not(bulk.skipped[0].word)}" if bulk.skipped else ""
         undo = f" (tq undo {bulk.undo_op})" if bulk.undo_op else ""
-        return Told(f"{plural(bulk.done, 'task')} {participle}{left}{undo}", is_good=not bulk.skipped)
+        text = f"{plural(bulk.done, 'task')} {participle}{left}{undo}"
+        return Told(text, is_good=not bulk.skipped, undo_op=bulk.undo_op)
 
     return tell
 
@@ -121,4 +129,12 @@ def _why_not(word: str) -> str:
             return f"{rest} now"
         case "unique":
             return f"{rest} holds the unique key"
+        case "same":
+            return "has that priority already"
+        case "waits":
+            return "waits for other tasks"
+        case "awaited":
+            return "other tasks wait for it"
+        case "went":
+            return f"went on in the other queue as {rest}"
     return word

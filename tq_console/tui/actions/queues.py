@@ -25,19 +25,26 @@ def pause(queue: str, *, actor: str, why: str = "") -> Plan:
         level=Level.NONE,
         flow=lambda _told: operator.pause_queue(queue, actor=actor, why=why),
         tell=lambda changed: Told(
-            f"{queue} is paused; running tasks go on" if changed else f"{queue} was paused already"
+            f"{queue} is paused; running tasks go on" if changed else f"{queue} was paused already",
+            has_changed=changed,
         ),
+        inverse=lambda: resume(queue, actor=actor),
     )
 
 
-def resume(queue: str, *, actor: str) -> Plan:
-    """Lets a queue's tasks be claimed again."""
+def resume(queue: str, *, actor: str, why_paused: str = "") -> Plan:
+    """Lets a queue's tasks be claimed again.
+
+    Args:
+        why_paused: The reason that was given, for taking it back.
+    """
     return Plan(
         title=f"Resume {queue}",
         command=command_line("queues", "resume", queue),
         level=Level.NONE,
         flow=lambda _told: operator.resume_queue(queue, actor=actor),
-        tell=lambda changed: Told(f"{queue} goes on" if changed else f"{queue} was not paused"),
+        tell=lambda changed: Told(f"{queue} goes on" if changed else f"{queue} was not paused", has_changed=changed),
+        inverse=lambda: pause(queue, actor=actor, why=why_paused),
     )
 
 

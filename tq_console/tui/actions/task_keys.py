@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 
 from tq_console.tui.actions import tasks as task_plans
-from tq_console.tui.actions.messages import NothingToDo, PlanMade, SubmitWanted
-from tq_core.model import TaskState, TaskView
+from tq_console.tui.actions.messages import NothingToDo, PlanMade, SubmitWanted, WindowWanted
+from tq_core.model import WAITING_STATES, TaskState, TaskView
 from tq_core.roles.registry import Fleet
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 CANCELLABLE = (TaskState.BLOCKED, TaskState.SCHEDULED, TaskState.PENDING, TaskState.RETRYING, TaskState.RUNNING)
 TASK_BINDINGS = (
     Binding("r", "retry", "retry", tooltip="Run the task again (ended tasks)", id="tasks.retry"),
-    Binding("e", "edit", "edit", tooltip="Edit and resubmit: a new task, linked to this one", id="tasks.edit"),
+    Binding("e", "edit", "edit", tooltip="Edit and resubmit, in $EDITOR where one is set", id="tasks.edit"),
+    Binding("E", "edit_form", "edit in form", show=False, tooltip="Edit and resubmit in the form", id="tasks.form"),
+    Binding("p", "reprioritise", "priority", tooltip="Another priority for tasks that wait", id="tasks.priority"),
+    Binding("greater_than_sign", "move", "move", tooltip="Move them to another queue", id="tasks.move"),
     Binding(
         "X", "cancel", "cancel", tooltip="Cancel: end it before it runs, ask a running one to stop", id="tasks.cancel"
     ),
@@ -44,8 +47,9 @@ class Chosen:
 def useless_on(state: TaskState) -> frozenset[str]:
     """Actions of TASK_BINDINGS that do nothing to a task in this state; their keys say why."""
     if state.is_terminal:
-        return frozenset({"cancel", "kill"})
-    return frozenset({"retry", "discard"} if state is TaskState.RUNNING else {"retry", "kill"})
+        stays = () if state is TaskState.FAILED else ("move",)
+        return frozenset({"cancel", "kill", "reprioritise", *stays})
+    return frozenset({"retry", "discard", "reprioritise", "move"} if state is TaskState.RUNNING else {"retry", "kill"})
 
 
 class TaskKeys:
@@ -101,12 +105,41 @@ class TaskKeys:
         else:
             self.post_message(PlanMade(task_plans.discard(chosen.ids, chosen.tasks, actor=self.actor)))
 
-    def action_edit(self) -> None:
-        """Opens the form, filled from the task under the cursor."""
+    def action_reprioritise(self) -> None:
+        """Asks for another priority."""
         chosen = self.chosen()
-        if len(chosen.ids) != 1:
-            self.post_message(
-                NothingToDo("no task here to edit" if not chosen.ids else "one task at a time can be edited")
-            )
+        if not chosen.ids:
+            self.post_message(NothingToDo("no task here to give another priority"))
+        elif chosen.state not in WAITING_STATES:
+            self.post_message(NothingToDo(f"a {chosen.state} task waits for nothing: a priority changes nothing"))
         else:
-            self.post_message(SubmitWanted(from_id=chosen.ids[0]))
+            self.post_message(WindowWanted("priority", chosen))
+
+    def action_move(self) -> None:
+        """Asks for another queue."""
+        chosen = self.chosen()
+        if not chosen.ids:
+            self.post_message(NothingToDo("no task here to move"))
+        elif chosen.state not in (*WAITING_STATES, TaskState.FAILED):
+            self.post_message(NothingToDo(f"a {chosen.state} task stays in its queue: those that wait or failed move"))
+        else:
+            self.post_message(WindowWanted("queue", chosen))
+
+    def action_edit(self) -> None:
+        """Opens the editor, or the form where there is none, with the task under the cursor."""
+        task_id = self._one_to_edit()
+        if task_id is not None:
+            self.post_message(WindowWanted("edit", task_id))
+
+    def action_edit_form(self) -> None:
+        """Opens the form, filled from the task under the cursor."""
+        task_id = self._one_to_edit()
+        if task_id is not None:
+            self.post_message(SubmitWanted(from_id=task_id))
+
+    def _one_to_edit(self) -> str | None:
+        ids = self.chosen().ids
+        if len(ids) == 1:
+            return ids[0]
+        self.post_message(NothingToDo("one task at a time can be edited" if ids else "no task here to edit"))
+        return None

@@ -1,15 +1,17 @@
-"""Plans for tasks: retry, cancel, kill, discard."""
+"""Plans for tasks: retry, cancel, kill, discard, reprioritise, move."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from tq_console.tui.actions.plan import Level, Plan, ids_command, tell_done
+from tq_console.tui.actions.plan import Level, Plan, Progress, ids_command, tell_done
 from tq_console.view.formats import plural, short_id
-from tq_core.model import TaskState, TaskView
-from tq_core.roles import operator
+from tq_core.model import TaskState, TaskView, priority_label
+from tq_core.roles import moves, operator
+from tq_core.roles.operator import Done
 from tq_core.roles.registry import Fleet, WorkerInfo
+from tq_core.transport.steps import Flow
 
 MANY = 20
 """More tasks than these are asked about in a window."""
@@ -20,7 +22,7 @@ def retry(ids: Sequence[str], *, actor: str) -> Plan:
     return Plan(
         title=f"Run {_named(ids)} again",
         command=ids_command("tasks", "retry", ids=ids),
-        level=Level.NONE if len(ids) == 1 else Level.BAR if len(ids) <= MANY else Level.MODAL,
+        level=_by_count(ids),
         flow=lambda told: operator.requeue(ids, actor=actor, on_progress=told),
         tell=tell_done("will run again"),
         total=len(ids),
@@ -82,6 +84,64 @@ def discard(ids: Sequence[str], tasks: Sequence[TaskView], *, actor: str) -> Pla
         ),
         total=len(ids),
     )
+
+
+def reprioritise(ids: Sequence[str], tasks: Sequence[TaskView], priority: int, *, actor: str) -> Plan:
+    """Gives tasks that wait another priority; what they had is known, so it can be given back."""
+    before: dict[int, list[str]] = {}
+    for task in tasks:
+        before.setdefault(task.priority, []).append(task.id)
+    is_known = len(tasks) == len(ids)
+    return Plan(
+        title=f"Give {_named(ids)} the priority {priority_label(priority)}",
+        command=ids_command("tasks", "reprioritise", "--priority", priority_label(priority), ids=ids),
+        level=_by_count(ids),
+        flow=lambda told: operator.reprioritise(ids, priority, actor=actor, on_progress=told),
+        tell=tell_done(f"given the priority {priority_label(priority)}"),
+        facts=tuple(_kinds(ids, tasks)),
+        total=len(ids),
+        inverse=(lambda: _prioritise_back(before, actor=actor)) if is_known else None,
+    )
+
+
+def _prioritise_back(before: dict[int, list[str]], *, actor: str) -> Plan:
+    def flow(told: Progress) -> Flow[list[Done]]:
+        done: list[Done] = []
+        for priority, some in before.items():
+            done += yield from operator.reprioritise(some, priority, actor=actor, why="undo")
+            told(len(done))
+        return done
+
+    commands = [
+        ids_command("tasks", "reprioritise", "--priority", priority_label(priority), ids=some)
+        for priority, some in before.items()
+    ]
+    ids = [task_id for some in before.values() for task_id in some]
+    return Plan(
+        title=f"Give {_named(ids)} the priority of before",
+        command="; ".join(commands),
+        level=Level.NONE,
+        flow=flow,
+        tell=tell_done("given the priority of before"),
+        total=len(ids),
+    )
+
+
+def move(ids: Sequence[str], tasks: Sequence[TaskView], to: str, *, actor: str) -> Plan:
+    """Moves tasks that wait or have failed to another queue, under new ids."""
+    return Plan(
+        title=f"Move {_named(ids)} to {to}",
+        command=ids_command("tasks", "move", "--to", to, ids=ids),
+        level=_by_count(ids),
+        flow=lambda told: moves.move(ids, to, actor=actor, on_progress=told),
+        tell=tell_done(f"moved to {to}"),
+        facts=(*_kinds(ids, tasks), "each gets a new id there, and the old one says which"),
+        total=len(ids),
+    )
+
+
+def _by_count(ids: Sequence[str]) -> Level:
+    return Level.NONE if len(ids) == 1 else Level.BAR if len(ids) <= MANY else Level.MODAL
 
 
 def neighbours_of(ids: Sequence[str], fleet: Fleet) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from tq_console.tui.actions.performing import Performer
 from tq_console.tui.forms.choice import Choice
 from tq_console.tui.forms.field_row import OptionRow, Row
 from tq_console.tui.forms.leave_bar import LeaveBar
+from tq_console.tui.forms.open_form import Reader
 from tq_console.tui.forms.schedule_draft import (
     ENTRIES,
     OF_NEW_ONLY,
@@ -30,7 +31,7 @@ from tq_console.tui.forms.schedule_draft import (
     new_draft,
 )
 from tq_console.tui.forms.stand_ins import StandIns
-from tq_console.tui.forms.submit_screen import NOTHING_PUBLISHED, Reader
+from tq_console.tui.forms.submit_screen import NOTHING_PUBLISHED
 from tq_console.tui.frame.help import HelpScreen
 from tq_console.tui.frame.hints import hint_line
 from tq_console.tui.look.canvas import Canvas, Line

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from textual import on
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 
-from tq_console.tui.actions.performing import Performer
-from tq_console.tui.actions.submit import submit
 from tq_console.tui.forms.draft import (
     OPTIONS,
     Draft,
     Submission,
-    draft_of,
     line_from,
     option_problem,
 )
@@ -37,85 +34,15 @@ from tq_console.tui.frame.hints import hint_line
 from tq_console.tui.look.canvas import Canvas, Line
 from tq_console.tui.look.wrapping import wrapped
 from tq_console.view.secrets import Masker
-from tq_console.view.submission import DEFAULT_QUEUE, SubmissionRules, TaskLine, line_of
+from tq_console.view.submission import DEFAULT_QUEUE, SubmissionRules, TaskLine
 from tq_core.errors import InvalidArgumentsError, TqError, UnknownTaskTypeError
-from tq_core.model import TaskView
-from tq_core.roles import inspector, registry
 from tq_core.roles.registry import PublishedType
-from tq_core.transport.steps import Flow
-from tq_core.transport.together import together
 
 T = TypeVar("T")
 
-WHOLE_PAYLOAD_BYTES = 4 * 1024 * 1024
 MESSAGE_LINES = 3
 NOTHING_PUBLISHED = "no worker has published its task types yet: type and arguments are not checked"
 FORCE = "--force enqueues it all the same"
-
-
-class Reader(Protocol):
-    """The way to the broker, as the form needs it."""
-
-    @property
-    def refusal(self) -> str: ...
-
-    @property
-    def actor(self) -> str: ...
-
-    async def ask(self, flow: Flow[T]) -> T: ...
-
-
-async def open_submit(
-    app: App[Any], link: Reader, performer: Performer, *, from_id: str | None, queue: str | None
-) -> None:
-    """Shows the form and enqueues what it was filled with; opened again where that is refused.
-
-    To be run in a worker of the app's.
-
-    Args:
-        from_id: The task that is asked for again, with changes.
-        queue: Where the cursor is.
-    """
-    if why := link.refusal:
-        app.notify(why, severity="warning", markup=False)
-        return
-    try:
-        types, before = await _read(link, from_id)
-    except TqError as error:
-        app.notify(error.message, title="the form cannot be opened", severity="warning", markup=False)
-        return
-    masker = Masker.from_environment()
-    draft = Draft(suggested_queue=queue) if before is None else draft_of(before)
-    while True:
-        screen = SubmitScreen(types, draft, actor=link.actor, masker=masker)
-        asked: Submission | None = await app.push_screen_wait(screen)
-        if asked is None:
-            return
-        found = types.get(asked.task.task_type)
-        told = await performer.perform(
-            submit(
-                asked.queue,
-                asked.task,
-                asked.line,
-                masker=masker,
-                schema=found.schema if found else None,
-                before=before,
-                is_forced=asked.draft.is_forced,
-                is_raw=asked.draft.is_raw,
-            )
-        )
-        if told is None or told.is_good:
-            return
-        draft = replace(asked.draft, message=told.text)
-
-
-async def _read(link: Reader, from_id: str | None) -> tuple[dict[str, PublishedType], TaskLine | None]:
-    if from_id is None:
-        return await link.ask(registry.published_types()), None
-    types, task = await link.ask(
-        together([registry.published_types(), inspector.show_one(from_id, payload_max=WHOLE_PAYLOAD_BYTES)])
-    )
-    return types, line_of(cast(TaskView, task))
 
 
 class SubmitScreen(ModalScreen[Submission | None]):

@@ -1,0 +1,1 @@
+"""Editing in the program that its user edits with."""

@@ -1,0 +1,1 @@
+"""Jobs on many tasks: how far each is, and ending one."""
