@@ -31,7 +31,7 @@ from tq_core.transport import connection
 from tq_core.transport.runner import SyncRunner
 from tq_core.transport.steps import Flow
 
-BATCH = 1000
+BATCH = 500
 FAILED_A_QUEUE = 30
 RUNNING_A_QUEUE = 40
 MINUTES = 15

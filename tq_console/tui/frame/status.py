@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 
 from tq_console.tui.look.canvas import Line, Span
 from tq_console.tui.look.context_colors import block_style
@@ -51,9 +52,10 @@ def header_lines(
     """
     freshness = _freshness(snapshot, link, now_s, data_s)
     if width < 100:
-        parts = [*_place(link, short=True), *freshness, *_numbers(snapshot, short=True)]
+        badge, first_alert = _alerts(snapshot)
+        parts = [*_place(link, short=True), *freshness, *badge, *_numbers(snapshot, short=True), *first_alert]
         return [_fitted(parts, width, divider=("│", "cell--dim"))]
-    first = [*_place(link, short=False), *freshness, *_server(snapshot)]
+    first = [*_place(link, short=False), *freshness, *chain(*_alerts(snapshot)), *_server(snapshot)]
     return [_fitted(first, width), _fitted(_numbers(snapshot, short=False), width)]
 
 
@@ -114,16 +116,20 @@ def _freshness(snapshot: Snapshot | None, link: LinkState, now_s: float, data_s:
             parts.append([(" READ-ONLY REPLICA ", "cell--badge-bad")])
         elif snapshot.server.problem:
             parts.append([(f"! {snapshot.server.problem}", "cell--bad")])
-    if snapshot is not None and snapshot.alerts:
-        count = len(snapshot.alerts)
-        parts.append([(f" ! {plural(count, 'alert')} ", "cell--badge-bad")])
-        parts.append([(snapshot.alerts[0].text, "cell--bad")])
     if link.trouble is not None:
         parts.append([(link.trouble.text, "cell--bad")])
     return parts
 
 
 _TROUBLES = {"broker_unreachable": "DISCONNECTED", "internal": "ERROR"}
+
+
+def _alerts(snapshot: Snapshot | None) -> tuple[list[Part], list[Part]]:
+    """How many of the user's alerts fire, and the first of them."""
+    if snapshot is None or not snapshot.alerts:
+        return [], []
+    badge: Part = [(f" ! {plural(len(snapshot.alerts), 'alert')} ", "cell--badge-bad")]
+    return [badge], [[(snapshot.alerts[0].text, "cell--bad")]]
 
 
 def _server(snapshot: Snapshot | None) -> list[Part]:
