@@ -22,7 +22,7 @@ import redis
 from queue_layer import server
 
 from tq_console.tui.watch.questions import Answer, ask
-from tq_console.tui.watch.snapshot import Question, TaskListQuestion
+from tq_console.tui.watch.snapshot import GroupQuestion, Question, TaskListQuestion
 from tq_core.broker.binaries import find_server
 from tq_core.keyspace import keys
 from tq_core.model import TaskState
@@ -44,7 +44,8 @@ QUESTIONS = {
     "Queues": Question("queues", minutes=12, failures=5, failures_of="queue-007"),
     "Workers": Question("workers", minutes=5),
     "Tasks": Question("tasks", tasks=LIST(TaskState.PENDING)),
-    "DLQ": Question("dlq", tasks=LIST(TaskState.FAILED)),
+    "DLQ": Question("dlq", groups=GroupQuestion(group="0000000000", group_queues=("queue-000",))),
+    "DLQ's tasks": Question("dlq", tasks=LIST(TaskState.FAILED)),
 }
 
 

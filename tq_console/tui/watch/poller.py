@@ -123,7 +123,7 @@ class Poller:
             failures=answer.failures.tasks if answer.failures else (),
             audited=answer.audited,
             part=answer.part,
-            groups=answer.groups,
+            groups=answer.groups.answer if answer.groups else None,
             waiting=answer.waiting,
             server=self._facts,
             is_emptied=self._is_emptied,

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tq_console.tui.watch.group_reading import GroupsRead, read_groups
 from tq_console.tui.watch.jump import place_near
 from tq_console.tui.watch.snapshot import (
     Detail,
-    GroupQuestion,
-    GroupsAnswer,
     HuntAnswer,
     HuntStep,
     Question,
@@ -20,7 +19,6 @@ from tq_console.tui.watch.snapshot import (
     TaskListQuestion,
     Waiting,
 )
-from tq_console.view.failure_groups import merged
 from tq_core import ids
 from tq_core.errors import BrokerError, InvalidInputError
 from tq_core.model import TaskState, TaskView
@@ -37,13 +35,8 @@ ALL_RUNNING_MAX = 500
 """Up to so many running tasks are read whole, to be put in the order of their start."""
 MINUTES_REMEMBERED = 15
 """Past minutes that are kept at hand: they never change, and the next screen shows them at once."""
-GROUPS_OF_A_QUEUE = 1_000
-"""Up to so many groups of a queue are read; of more, any."""
 WAITING_READ = 50
 """Of so many tasks at the front of a queue it is told of which types they are."""
-GROUP_SAMPLE = 5
-GROUP_TIMES = 200
-"""Of so many tasks of a group in each queue it is read when they failed."""
 _HUNT_BYTES = 4_096
 _DETAIL_BYTES = 1_048_576
 _PREVIEW_BYTES = 65_536
@@ -65,7 +58,7 @@ class Answer:
     failures: Failures | None
     audited: tuple[Audited, ...]
     part: Any = None
-    groups: GroupsAnswer | None = None
+    groups: GroupsRead | None = None
     waiting: Waiting | None = None
 
 
@@ -119,7 +112,8 @@ def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) 
     elif question.failures:
         flows["failures"] = _failures(question, names, known, last)
     if question.groups is not None:
-        flows["groups"] = _groups(question.groups, names, known)
+        tally, read = _tally(known.values()), before.groups if before else None
+        flows["groups"] = read_groups(question.groups, names, tally, read)
     if question.waiting_of is not None and question.waiting_of in numbers:
         flows["waiting"] = _waiting(question.waiting_of)
     if question.audited:
@@ -167,19 +161,6 @@ def _waiting(queue: str) -> Flow[Waiting]:
     page = yield from inspector.page(queue, TaskState.PENDING, limit=WAITING_READ, payload_max=0)
     types = Counter(task.type for task in page.tasks)
     return Waiting(queue, tuple(types.most_common()), len(page.tasks), page.total)
-
-
-def _groups(question: GroupQuestion, names: Sequence[str], known: Mapping[str, QueueStats]) -> Flow[GroupsAnswer]:
-    """What failed alike; a queue without failed tasks is not asked, so its first group is seen a refresh late."""
-    asked = [q for q in names if question.queue in (None, q)]
-    asked = [q for q in asked if q not in known or known[q].depths[TaskState.FAILED]]
-    flows: list[Flow[Any]] = [inspector.groups(asked, limit=GROUPS_OF_A_QUEUE)]
-    sampled = [q for q in question.group_queues if q in names]
-    if question.group and sampled:
-        flows.append(failure_groups.members(sampled, question.group, limit=GROUP_SAMPLE, times=GROUP_TIMES))
-    found, *samples = yield from together(flows)
-    merged_groups = tuple(merged(found.groups))
-    return GroupsAnswer(question, merged_groups, len(found.groups), found.total, samples[0] if samples else None)
 
 
 def _detail(task_id: str, numbers: Mapping[str, int], payload_max: int) -> Flow[TaskView | None]:
