@@ -211,6 +211,9 @@ def test_a_query_lists_and_exports_what_fits(tq: Tq, mail: QueueDriver, tmp_path
     assert tq("config", "set", "views.late", "state:pend").code == 2
     tq.ok("config", "check")
 
+    assert tq.ok("tasks", "reprioritise", "--view", "late", "--priority", "low").out == "1 task reprioritised\n"
+    assert tq("tasks", "cancel", "--view", "late", ids[1]).code == 2
+
     # A query that names states says which are acted on.
     assert tq("tasks", "retry", "--filter", "state:pending").code == 2
     assert tq.ok("tasks", "delete", "--filter", "state:failed Refused", "--yes").out == "1 task deleted\n"

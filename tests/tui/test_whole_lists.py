@@ -107,5 +107,12 @@ async def test_rows_are_written_to_a_file_a_view_is_saved_and_a_task_found_by_it
         await console.press("i", *ids[0][-9:], "enter")
         await console.until(lambda: isinstance(console.app.screen, DetailScreen), "the task")
         await console.until_shown(f"task {ids[0]}")
-        await console.press("escape", "i", *"zzzz!", "enter")
+        # Groups are no list, and a view of other states is shown where those are.
+        await console.press("escape", "5", "a")
+        await console.until(partial(_was_told, console, "these are groups"), "why not")
+        await console.press("b")
+        await console.until(lambda: isinstance(console.app.screen, Picker), "the views")
+        await console.press("a")
+        await console.until(lambda: console.app.pane.id == "tasks" and console.table.total == 2, "the view")
+        await console.press("i", *"zzzz!", "enter")
         await console.until(lambda: any("no id is zzzz!" in t for t in console.toasts), "that there is none")

@@ -11,7 +11,7 @@ import click
 from tq_console.cli.acting import tell_undo
 from tq_console.cli.confirm import YES, confirm
 from tq_console.cli.exit_codes import ExitCode
-from tq_console.cli.filters import FILTER, HELP
+from tq_console.cli.filters import FILTER, HELP, VIEW, one_of
 from tq_console.cli.progress import Interrupted, Progress
 from tq_console.cli.values import STATE
 from tq_console.view.formats import plural
@@ -51,6 +51,7 @@ _OPTIONS = (
     click.option(
         "--state", "-s", "states", type=STATE, multiple=True, help="With --filter: only this state; may be given again."
     ),
+    VIEW,
     BACKGROUND,
     YES,
 )
@@ -64,12 +65,13 @@ def with_filter(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def is_chosen_by_filter(task_ids: Sequence[str], chosen: dict[str, Any]) -> bool:
-    """Whether a filter says which tasks are meant; the options of `with_filter` are in `chosen`.
+    """Whether a filter says which tasks are meant; the options of `with_filter` are in `chosen`, a view as its words.
 
     Raises:
         UsageError: neither ids nor a filter say it, or both do.
     """
     context = click.get_current_context()
+    chosen["words"] = one_of(None, chosen["words"], chosen.pop("view"))
     if bool(task_ids) == (chosen["words"] is not None):
         raise click.UsageError("name tasks by their ids, or give --filter", context)
     if task_ids and (chosen["queues"] or chosen["states"] or chosen["is_background"]):

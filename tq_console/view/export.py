@@ -14,6 +14,7 @@ from tq_core.model import TaskView
 
 Form = Literal["ndjson", "csv"]
 FORMS: tuple[Form, ...] = ("ndjson", "csv")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def form_of(name: str) -> Form:
@@ -32,10 +33,14 @@ def line_of(task: TaskView, masker: Masker, form: Form) -> str:
     record = task_record(task, masker)
     if form == "ndjson":
         return json_line(record)
-    cells = [
-        "" if value is None else value if isinstance(value, (str, int)) else json_line(value)
-        for value in record.values()
-    ]
+    cells = [_cell(value) for value in record.values()]
     written = io.StringIO()
     csv.writer(written, lineterminator="").writerow(cells)
     return written.getvalue()
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, str):
+        # What a spreadsheet would take for a formula is text.
+        return f"'{value}" if value[:1] in _FORMULA else value
+    return "" if value is None else json_line(value)

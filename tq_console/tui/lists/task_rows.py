@@ -39,8 +39,8 @@ _OF_SEVERAL = (
     Column("ATT", (5, 5, 5), is_right=True),
     Column("QUEUE", (0, 11, 12), full=24),
     Column("PRIO", (0, 7, 8)),
-    Column("TOOK", (0, 0, 8), is_right=True),
-    Column("WORKER", (0, 0, 19), full=30),
+    Column("TOOK", (0, 0, 0), is_right=True, full=8),
+    Column("WORKER", (0, 0, 0), full=30),
     Column("ERROR or ARGUMENTS", (12, 20, 24), grows=True, full=80),
 )
 
@@ -54,7 +54,7 @@ def _of_one(state: TaskState) -> tuple[Column, ...]:
         Column("ATT", (5, 5, 5), is_right=True),
         Column("QUEUE", (9, 11, 12), full=24),
         *((Column("TOOK", (0, 7, 8), is_right=True),) if state.is_terminal else ()),
-        Column("PRIO", (0, 0 if state.is_terminal else 7, 8)),
+        Column("PRIO", (0, 0 if state.is_terminal else 7, 8 if has_error or not state.is_terminal else 0), full=8),
         Column("WORKER", (0, 0 if has_error else 19, 0 if has_error else 22), full=30),
         *((Column("ERROR", (12, 20, 24), grows=True, full=80),) if has_error else ()),
         Column("ARGUMENTS", (0, 0, 0) if has_error else (12, 20, 24), grows=not has_error, full=80),

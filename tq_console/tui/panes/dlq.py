@@ -99,6 +99,18 @@ class DlqPane(TaskListPane):
         del state
         self._go(queue=queue, group=None, by_group=True)
 
+    def go_to(self, state: TaskState, *, queue: str | None, words: str) -> None:
+        """Lists the tasks that fit a query, of no group."""
+        if words and (self.is_by_group or self._group is not None):
+            self._go(queue=queue, group=None, by_group=False)
+        super().go_to(state, queue=queue, words=words)
+
+    def why_not_whole(self) -> str:
+        """Why not all of the list can be acted on; "" = they can."""
+        if self.is_by_group:
+            return "these are groups: R runs all of one again, D deletes all of it, ] shows tasks"
+        return super().why_not_whole()
+
     # --- what it needs and shows ---
 
     def question(self) -> Question:

@@ -14,7 +14,7 @@ from tq_console.tui.filtering.filter_bar import FilterBar
 from tq_console.tui.filtering.picker import Choice, Picker, Prompt
 from tq_console.tui.lists.feed import TaskFeed
 from tq_console.tui.panes.filtered_list import FilteredListPane
-from tq_console.tui.panes.pane import NothingToDo, PlanMade, TaskOpened
+from tq_console.tui.panes.pane import NothingToDo, PlaceChosen, PlanMade, TaskOpened
 from tq_console.view.formats import plural
 from tq_core.errors import InvalidInputError, TqError
 from tq_core.query.query import parse_query
@@ -165,11 +165,14 @@ class TaskListPane(FilteredListPane):
 
     def _show_view_of(self, name: str, words: str) -> None:
         try:
-            parse_query(words, masker=self._masker)
+            query = parse_query(words, masker=self._masker)
         except TqError as error:
             self.post_message(NothingToDo(f"the view {name}: {error.message}"))
             return
-        self.apply(words)
+        if self.STATES is None or set(self.STATES) & set(query.states):
+            self.go_to(self.tab, queue=None if "queue" in query.keys else self.feed.queue, words=words)
+        else:
+            self.post_message(PlaceChosen("tasks", words=words))
 
     @on(FilterBar.SaveWanted)
     def _save_wanted(self, event: FilterBar.SaveWanted) -> None:
