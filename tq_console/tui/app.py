@@ -39,7 +39,7 @@ from tq_console.tui.wiring.contexts import Contexts
 from tq_console.tui.wiring.frame import Frame
 from tq_console.tui.wiring.messages import SnapshotTaken, TroubleMet
 from tq_console.tui.wiring.navigation import Navigation
-from tq_console.tui.wiring.screens import SCREENS, Means
+from tq_console.tui.wiring.screens import Means, screen_named
 from tq_console.view.preferences import Preferences
 from tq_console.view.secrets import Masker
 
@@ -148,8 +148,7 @@ class ConsoleApp(KeyedApp):
         yield Canvas(id="header")
         yield TabLine(id="tabs")
         with ContentSwitcher(initial=self._first, id="body"):
-            for entry in SCREENS:
-                yield entry.make(entry.name, self.means)
+            yield screen_named(self._first).make(self.means)
         yield Canvas(id="hints")
 
     def on_mount(self) -> None:

@@ -110,21 +110,21 @@ class KeyedApp(TerminalApp):
 
     # --- going from place to place ---
 
-    def action_go(self, name: str) -> None:
+    async def action_go(self, name: str) -> None:
         """Shows a screen."""
-        self.navigation.go(name)
+        await self.navigation.go(name)
 
-    def action_last_view(self) -> None:
+    async def action_last_view(self) -> None:
         """The screen before this one."""
-        self.navigation.back()
+        await self.navigation.back()
 
     @on(TabLine.Chosen)
-    def _tab_chosen(self, event: TabLine.Chosen) -> None:
-        self.action_go(event.tab_id)
+    async def _tab_chosen(self, event: TabLine.Chosen) -> None:
+        await self.action_go(event.tab_id)
 
     @on(PlaceChosen)
-    def _place_chosen(self, event: PlaceChosen) -> None:
-        self.navigation.go_to(event)
+    async def _place_chosen(self, event: PlaceChosen) -> None:
+        await self.navigation.go_to(event)
 
     def show_queue(self, queue: str) -> None:
         """The tasks of one queue."""
@@ -151,9 +151,9 @@ class KeyedApp(TerminalApp):
     def _task_opened(self, event: TaskOpened) -> None:
         self.navigation.open_task(event.task_id)
 
-    def action_leave(self, may_quit: bool = True) -> None:
+    async def action_leave(self, may_quit: bool = True) -> None:
         """Leaves what is above; at the root q quits, and escape, which fingers press twice, does nothing."""
-        if not self.navigation.leave_above() and not self.navigation.back() and may_quit:
+        if not self.navigation.leave_above() and not await self.navigation.back() and may_quit:
             self.action_interrupt()
 
     def action_help(self) -> None:

@@ -57,6 +57,10 @@ class FilteredListPane(TaskTablePane):
         """The state that is chosen beside the filter, and to which the list goes back when that is cleared."""
         return self._tab or self.feed.state
 
+    def search(self, query: str) -> None:
+        """Shows what a query chooses, of all queues."""
+        self.go_to(self.tab, queue=None, words=query)
+
     def place(self, *, queue: str | None, state: TaskState | None) -> None:
         """Goes to a list."""
         self.go_to(state or self.tab, queue=queue, words="")

@@ -92,5 +92,8 @@ class Pane(Container):
         del task_id
         return None
 
+    def search(self, query: str) -> None:
+        """Shows what a query chooses."""
+
     def place(self, *, queue: str | None, state: TaskState | None) -> None:
         """Goes to a queue or state; None = where it is."""

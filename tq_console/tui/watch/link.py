@@ -8,8 +8,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tq_core.errors import InvalidInputError, RefusedError, TqError
-from tq_core.roles import operator
-from tq_core.roles.acl import only_reads
 from tq_core.settings import BrokerAddress
 from tq_core.transport.backend import OpenBroker, open_endpoint
 from tq_core.transport.runner import AsyncRunner
@@ -108,6 +106,8 @@ class Link:
             raise InvalidInputError("say why, as in :unlock 10m replaying what the deploy broke")
         if not 1 <= for_s <= UNLOCK_MAX_S:
             raise InvalidInputError(f"{for_s:g} s: from 1 s to {UNLOCK_MAX_S // 3600} h can be unlocked at a time")
+        from tq_core.roles import operator
+
         _, writer = await self._runners()
         await writer.run(operator.note_unlock(actor=self.actor, why=why.strip()[:500], for_s=round(for_s)))
         self._unlocked_until_s = self._clock() + for_s
@@ -164,6 +164,8 @@ class Link:
 
 def _reading(flow: Flow[T]) -> Flow[T]:
     """The same flow; a step that would write ends it instead, whatever it was taken for."""
+    from tq_core.roles.acl import only_reads
+
     reply: Any = None
     error: TqError | None = None
     while True:

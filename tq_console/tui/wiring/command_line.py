@@ -161,7 +161,7 @@ class CommandLine:
             found = self._meaning(text)
             match found:
                 case Go():
-                    self._go(found)
+                    await self._go(found)
                 case Act():
                     await self._act(found)
                 case Run():
@@ -169,11 +169,11 @@ class CommandLine:
         except (TqError, OSError) as error:
             await self.open(text, problem=error.message if isinstance(error, TqError) else str(error))
 
-    def _go(self, place: Go) -> None:
+    async def _go(self, place: Go) -> None:
         if place.query:
             self._app.post_message(PlaceChosen(place.screen, words=place.query))
         else:
-            self._app.navigation.go(place.screen)
+            await self._app.navigation.go(place.screen)
 
     async def _act(self, act: Act) -> None:
         app = self._app

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.widgets import ContentSwitcher
 
 from tq_console.tui.watch.link import Link
-from tq_console.tui.wiring.screens import SCREENS
+from tq_console.tui.wiring.screens import screen_named
 from tq_core.errors import NotFoundError, RefusedError
 from tq_core.names import nearest
 from tq_core.settings import BrokerAddress, contexts, resolve_broker
@@ -110,14 +110,11 @@ class Contexts:
     async def _renew_panes(self) -> None:
         app = self._app
         body = app.base.query_one("#body", ContentSwitcher)
-        shown = app.pane.id
+        shown = app.pane.id or ""
         app.is_renewing = True
         try:
             await body.remove_children()
-            panes = [entry.make(entry.name, app.means) for entry in SCREENS]
-            for pane in panes:
-                pane.display = pane.id == shown
-            await body.mount_all(panes)
+            await body.mount(screen_named(shown).make(app.means))
         finally:
             app.is_renewing = False
         app.frame.fit()

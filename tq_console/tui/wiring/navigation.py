@@ -10,8 +10,8 @@ from textual.widgets import ContentSwitcher
 from tq_console.tui.detail.detail_screen import DetailScreen
 from tq_console.tui.frame.help import HelpScreen
 from tq_console.tui.panes.pane import PlaceChosen
-from tq_console.tui.panes.task_list import TaskListPane
 from tq_console.tui.watch.snapshot import Detail
+from tq_console.tui.wiring.screens import screen_named
 
 if TYPE_CHECKING:
     from tq_console.tui.app import ConsoleApp
@@ -28,7 +28,7 @@ class Navigation:
         self.switched_s = float("-inf")
         """When the screen was changed, on the app's clock."""
 
-    def go(self, name: str) -> None:
+    async def go(self, name: str) -> None:
         """Shows a screen."""
         app = self._app
         while isinstance(app.screen, (DetailScreen, HelpScreen)):
@@ -40,30 +40,42 @@ class Navigation:
             return
         self._views.append(app.pane.id or "")
         del self._views[:-VIEWS_KEPT]
-        self._switch(name)
+        await self._switch(name)
 
-    def _switch(self, name: str) -> None:
+    async def _switch(self, name: str) -> None:
         app = self._app
+        await self._make(name)
         app.base.query_one("#body", ContentSwitcher).current = name
         self.switched_s = app.clock()
         app.pane.take_focus()
         app.frame.paint()
         app.ask_again(is_missing=app.pane.snapshot is None)
 
-    def back(self) -> bool:
+    async def _make(self, name: str) -> None:
+        """Makes the pane where it has not been shown yet: what nobody looks at costs the start nothing."""
+        app = self._app
+        body = app.base.query_one("#body", ContentSwitcher)
+        if body.query(f"#{name}"):
+            return
+        pane = screen_named(name).make(app.means)
+        pane.display = False
+        await body.mount(pane)
+        pane.set_breakpoints(*app.frame.room())
+
+    async def back(self) -> bool:
         """Shows the screen before this one; False where there was none."""
         if len(self._views) < 2:
             return False
-        self._switch(self._views.pop())
+        await self._switch(self._views.pop())
         return True
 
-    def go_to(self, place: PlaceChosen) -> None:
+    async def go_to(self, place: PlaceChosen) -> None:
         """Shows a screen at a queue or state."""
         app = self._app
-        self.go(place.screen_name)
+        await self.go(place.screen_name)
         if app.screen is app.base:
-            if place.words and isinstance(app.pane, TaskListPane):
-                app.pane.go_to(place.state or app.pane.feed.state, queue=place.queue, words=place.words)
+            if place.words:
+                app.pane.search(place.words)
             else:
                 app.pane.place(queue=place.queue, state=place.state)
             app.poller.poke()

@@ -1,19 +1,14 @@
-"""Every screen behind the tabs: a new one is a line here."""
+"""Every screen behind the tabs: a new one is a line here. Each is loaded and made when it is first gone to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tq_console.tui.local.local_workers import LocalWorkers
-from tq_console.tui.panes.dlq import DlqPane
-from tq_console.tui.panes.metrics import MetricsPane
-from tq_console.tui.panes.overview import OverviewPane
 from tq_console.tui.panes.pane import Pane
-from tq_console.tui.panes.queues import QueuesPane
-from tq_console.tui.panes.schedule import SchedulePane
-from tq_console.tui.panes.tasks import TasksPane
-from tq_console.tui.panes.workers import WorkersPane
 from tq_console.view.secrets import Masker
 from tq_core.model import TaskState
 
@@ -36,32 +31,38 @@ class ScreenEntry:
     name: str
     """Also the pane's id in the tree of widgets."""
     title: str
-    make: Callable[[str, Means], Pane]
-    """Makes the pane of this id."""
+    pane: str
+    """Module and class in `panes`, as `queues:QueuesPane`."""
+    settings: Callable[[Means], Mapping[str, Any]]
+    """What the class is called with, beside its id."""
+
+    def make(self, means: Means) -> Pane:
+        """Loads and makes the pane."""
+        module, _, name = self.pane.partition(":")
+        pane: Pane = getattr(importlib.import_module(f"{PANES}.{module}"), name)(id=self.name, **self.settings(means))
+        return pane
+
+
+PANES = "tq_console.tui.panes"
+
+
+def _plain(means: Means) -> Mapping[str, Any]:
+    return {"masker": means.masker, "actor": means.actor}
 
 
 SCREENS = (
-    ScreenEntry("1", "overview", "Overview", lambda name, means: OverviewPane(masker=means.masker, id=name)),
+    ScreenEntry("1", "overview", "Overview", "overview:OverviewPane", lambda means: {"masker": means.masker}),
+    ScreenEntry("2", "queues", "Queues", "queues:QueuesPane", _plain),
     ScreenEntry(
-        "2", "queues", "Queues", lambda name, means: QueuesPane(masker=means.masker, actor=means.actor, id=name)
+        "3", "workers", "Workers", "workers:WorkersPane", lambda means: {"actor": means.actor, "local": means.local}
     ),
-    ScreenEntry(
-        "3", "workers", "Workers", lambda name, means: WorkersPane(actor=means.actor, local=means.local, id=name)
-    ),
-    ScreenEntry(
-        "4",
-        "tasks",
-        "Tasks",
-        lambda name, means: TasksPane(TaskState.RUNNING, masker=means.masker, actor=means.actor, id=name),
-    ),
-    ScreenEntry(
-        "5",
-        "dlq",
-        "DLQ",
-        lambda name, means: DlqPane(TaskState.FAILED, masker=means.masker, actor=means.actor, id=name),
-    ),
-    ScreenEntry(
-        "6", "schedule", "Schedule", lambda name, means: SchedulePane(masker=means.masker, actor=means.actor, id=name)
-    ),
-    ScreenEntry("7", "metrics", "Metrics", lambda name, _: MetricsPane(id=name)),
+    ScreenEntry("4", "tasks", "Tasks", "tasks:TasksPane", lambda means: {"state": TaskState.RUNNING, **_plain(means)}),
+    ScreenEntry("5", "dlq", "DLQ", "dlq:DlqPane", lambda means: {"state": TaskState.FAILED, **_plain(means)}),
+    ScreenEntry("6", "schedule", "Schedule", "schedule:SchedulePane", _plain),
+    ScreenEntry("7", "metrics", "Metrics", "metrics:MetricsPane", lambda _: {}),
 )
+
+
+def screen_named(name: str) -> ScreenEntry:
+    """One of them."""
+    return next(entry for entry in SCREENS if entry.name == name)
