@@ -61,8 +61,7 @@ def test_a_hunt_goes_on_is_seen_again_and_begins_anew_the_more_seldom_the_longer
     assert feed.accept(came)
     assert feed.accept(came)
     assert names(feed) == ["late", "new"]
-    assert not feed.is_searching
-    assert not feed.is_whole
+    assert (feed.is_searching, feed.is_whole) == (False, False)
 
     # As far as it may: then it rests, sees again, and goes on when it is told to.
     asked = feed.question(WANTED)
@@ -75,12 +74,10 @@ def test_a_hunt_goes_on_is_seen_again_and_begins_anew_the_more_seldom_the_longer
     asked = feed.question(WANTED)
     clock.now_s = 4.0
     feed.accept(answer(asked, [], looked=5_000, again={}))
-    assert feed.is_whole
-    assert not feed.search_on()
+    assert (feed.is_whole, feed.search_on()) == (True, False)
 
     # The next gathering is behind what is shown until it is over.
     clock.now_s += max(REST_S, REST_SHARE * 4.0) - 0.1
-    assert not feed.is_gathering
     asked = feed.question(WANTED)
     assert asked.hunt is not None
     assert asked.hunt.look_max == 0
