@@ -25,32 +25,37 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         bin_folder = str(Path(sys.executable).parent)
-        self._environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
+        self.environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
         self.background: list[subprocess.Popen[str]] = []
 
     def follow(self, block: File | Shell) -> None:
         if isinstance(block, File):
             (self.folder / block.name).write_text(block.text, "utf-8")
         elif block.is_background:
-            self._start(block)
+            self.start(block.command.removesuffix("&"))
         else:
             self._run(block)
 
-    def _start(self, block: Shell) -> None:
-        command = block.command.removesuffix("&").split()
+    def start(self, command: str) -> None:
+        """Starts a node, which goes on until the end."""
         log = self.folder / "background.log"
         with log.open("w") as output:
             process = subprocess.Popen(
-                command, cwd=self.folder, env=self._environment, stdout=output, stderr=output, text=True
+                command.split(), cwd=self.folder, env=self.environment, stdout=output, stderr=output, text=True
             )
         self.background.append(process)
-        wait_until(lambda: "serves" in log.read_text("utf-8"), timeout_s=20, what=f"{block.command} to start")
+        wait_until(lambda: "serves" in log.read_text("utf-8"), timeout_s=20, what=f"{command} to start")
 
     def _run(self, block: Shell) -> None:
+        printed = self.output(block.command, exit_code=block.exit_code)
+        assert block.is_shown_in(printed), f"$ {block.command}\n{printed}"
+
+    def output(self, command: str, *, exit_code: int = 0) -> str:
+        """What a command prints, on both streams."""
         done = subprocess.run(
-            ["bash", "-c", block.command],
+            ["bash", "-c", command],
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -58,9 +63,8 @@ class Reader:
             timeout=50,
             check=False,
         )
-        shown = f"$ {block.command}\n{done.stdout}"
-        assert done.returncode == block.exit_code, shown
-        assert block.is_shown_in(done.stdout), shown
+        assert done.returncode == exit_code, f"$ {command}\n{done.stdout}"
+        return done.stdout
 
     def leave(self) -> None:
         for process in self.background:
