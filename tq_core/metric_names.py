@@ -144,5 +144,7 @@ START_TIME: Final = Metric(
     name="process_start_time_seconds", kind="gauge", help="When the process was started, in seconds since 1970."
 )
 CPU_TIME: Final = Metric(
-    name="process_cpu_seconds_total", kind="counter", help="CPU that the supervisor has used; workers are not in it."
+    name="process_cpu_seconds_total",
+    kind="counter",
+    help="CPU that this process has used; the workers of a node are not in it.",
 )

@@ -25,6 +25,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         done, failed = found.submit("process"), found.submit("math", operation="divide")
         found.wait_for(done, "completed")
         found.wait_for(failed, "failed")
+        found.wait_counted("process", "math")
         yield found
     finally:
         found.close()

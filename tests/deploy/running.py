@@ -26,8 +26,8 @@ PROGRAMS = Path(sys.executable).parent
 class Service:
     """One service of ours, started as its container would start it, but for tini and the ports."""
 
-    def __init__(self, name: str, redis: PrivateServer, folder: Path) -> None:
-        told = compose({"JAEGER_HOST": HERE})["services"][name]
+    def __init__(self, name: str, redis: PrivateServer, folder: Path, **set_by_user: str) -> None:
+        told = compose({"JAEGER_HOST": HERE, **set_by_user})["services"][name]
         self.port = free_port()
         self.environment = {
             "PATH": f"{PROGRAMS}:{os.defpath}",
@@ -129,6 +129,15 @@ class System:
 
     def wait_for(self, task_id: str, status: str) -> None:
         wait_until(lambda: self.status(task_id) == status, 15, f"{task_id} to be {status}")
+
+    def wait_counted(self, *task_types: str) -> None:
+        """Returns when the node shows these types, which its workers tell it about once a second."""
+
+        def counted() -> bool:
+            labels = [sample.labels for sample in self.services["worker"].samples()]
+            return {each["type"] for each in labels if "type" in each} >= set(task_types)
+
+        wait_until(counted, 15, f"{task_types} to be counted")
 
     def close(self) -> None:
         for service in self.services.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +13,24 @@ from tests.deploy.manifests import Told, commands, health_check, pods
 from tests.deploy.running import Service, System
 from tests.redis_servers import PrivateServer
 from tests.waiting import wait_until
-from tq_console.cli.main import tq
+from tq_console.cli.main import tq as tq_command
+from tq_core import TaskQueue
+from tq_core.model import TaskState
 from tq_worker.cli import command as tq_worker
 
-PROGRAMS: dict[str, click.Command] = {"tq": tq, "tq-worker": tq_worker}
+HELD = """
+import asyncio, os
+from tq_core import TaskQueue
+
+tq = TaskQueue()
+
+
+@tq.task
+async def hold(gate: str) -> None:
+    while not os.path.exists(gate):
+        await asyncio.sleep(0.01)
+"""
+PROGRAMS: dict[str, click.Command] = {"tq": tq_command, "tq-worker": tq_worker}
 
 
 @pytest.mark.parametrize("told", commands(), ids=lambda told: told.where)
@@ -38,27 +51,29 @@ def test_a_worker_is_healthy_and_a_pod_that_goes_finishes_what_it_runs(
     new_redis_server: Callable[..., PrivateServer], tmp_path: Path
 ) -> None:
     (container,) = pods()["worker"]["spec"]["containers"]
-    worker = Service("worker", new_redis_server(), tmp_path)
+    (tmp_path / "held.py").write_text(HELD)
+    redis = new_redis_server()
+    worker, tq = Service("worker", redis, tmp_path, WORKER_APP="held"), TaskQueue(redis.url)
     try:
         assert health_check()[-1].endswith("/healthcheck.py")
         worker.wait_listening()
         assert worker.health().returncode == 0
         wait_until(lambda: worker.get("/readyz").status_code == 200, 15, "the worker to take tasks")
-        submitted = worker.run(("tq", "submit", "process", "seconds=1.5"))
-        assert submitted.returncode == 0, submitted.stderr
-        task_id = submitted.stdout.strip()
+        task = tq.enqueue_sync("hold", {"gate": str(tmp_path / "gate")})
         wait_until(lambda: "tq_node_running_tasks 1" in worker.get("/metrics").text, 10, "the task to run")
 
         hook = worker.run(container["lifecycle"]["preStop"]["exec"]["command"])
         assert hook.returncode == 0, hook.stderr
         assert worker.get("/readyz").json()["reasons"] == ["draining"]
-        exit_code = worker.stop()
+        worker.process.terminate()
+        (tmp_path / "gate").touch()
 
-        assert exit_code == 0, worker.log
-        shown = json.loads(worker.run(("tq", "tasks", "show", task_id, "--json")).stdout)
-        assert (shown["state"], shown["attempt"]) == ("completed", 1)
+        assert worker.process.wait(20) == 0, worker.log
+        shown = task.status_sync()
+        assert (shown.state, shown.attempt) == (TaskState.COMPLETED, 1)
         assert "refused" in worker.health().stderr
     finally:
+        tq.close()
         worker.close()
 
 

@@ -20,6 +20,12 @@ from tq_core.metric_names import Metric
 DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
 OF_PROMETHEUS = {"up": {"job", "instance"}}
 ADDED_BY_PROMETHEUS = {"job", "instance"}
+WHERE = {
+    "A node, `tq-worker --http`": {"worker"},
+    "The gateway": {"gateway"},
+    "Both": {"worker", "gateway"},
+}
+"""Headings of METRICS.md, and who shows what is below them."""
 JOBS = {"tq-worker", "tq-gateway"}
 
 
@@ -92,6 +98,34 @@ def test_worker_and_gateway_show_what_is_written_down_and_neither_speaks_for_the
     for name, found in shown.items():
         plain = {re.sub("_(bucket|sum|count)$", "", one) for one in found}
         assert plain <= known, f"{name} shows {plain - known}, which tq_core/metric_names.py does not have"
+
+
+def test_the_document_has_every_metric_where_it_is_shown(system: System) -> None:
+    page = (DEPLOY / "METRICS.md").read_text("utf-8")
+    shown = {name: {sample.name for sample in service.samples()} for name, service in system.services.items()}
+    known = {metric.name: metric for metric in vars(metric_names).values() if isinstance(metric, Metric)}
+
+    written = {
+        title: re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+) \|$", text, re.MULTILINE)
+        for title, text in parts(page)
+    }
+
+    rows = [row for found in written.values() for row in found]
+    assert sorted(rows) == sorted(
+        (name, metric.kind, ", ".join(metric.labels) or "-", metric.help) for name, metric in known.items()
+    )
+    for title, found in written.items():
+        for name, kind, _, _ in found:
+            sample = f"{name}_count" if kind == "histogram" else name
+            there = {service for service in shown if sample in shown[service]}
+            assert there == WHERE[title], f"{name} is shown by {there}"
+    for query in re.findall(r"^(\S.*?)   +\S.*$", page, re.MULTILINE):
+        assert all(re.sub("_(bucket|sum|count)$", "", one.name) in known for one in selectors(query))
+
+
+def parts(page: str) -> list[tuple[str, str]]:
+    """The headings of a page that have tables, with what follows each."""
+    return [(title, text) for title, text in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)]
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
