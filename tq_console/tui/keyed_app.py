@@ -62,6 +62,7 @@ class KeyedApp(TerminalApp):
         Binding("question_mark", "help", "help", tooltip="This help", id="app.help"),
         Binding("colon", "command_line", "commands", tooltip="A command, as after tq", id="app.command"),
         Binding("ctrl+p", "command_palette", "palette", show=False, tooltip="Find keys and things", id="app.palette"),
+        Binding("at", "people", "log", show=False, tooltip="The Log, of what people did", id="app.people"),
         Binding("f", "freeze", "freeze", show=False, tooltip="Freeze what is shown, or follow again", id="app.freeze"),
         Binding("ctrl+r", "refresh", "refresh", show=False, tooltip="Ask the broker now", id="app.refresh"),
         Binding("c", "copy_id", "copy id", show=False, tooltip="Copy the id under the cursor", id="app.copy"),
@@ -113,6 +114,10 @@ class KeyedApp(TerminalApp):
     async def action_go(self, name: str) -> None:
         """Shows a screen."""
         await self.navigation.go(name)
+
+    async def action_people(self) -> None:
+        """The Log, of what people did."""
+        await self.navigation.go_to_people()
 
     async def action_last_view(self) -> None:
         """The screen before this one."""

@@ -62,7 +62,7 @@ def latest(queues: Sequence[str] | None = None, *, limit: int = 20) -> Flow[tupl
     for key, queue in streams.items():
         entries = yield Command(("XREVRANGE", key, "+", "-", "COUNT", max(limit, 1)))
         cursors[key] = entries[0][0].decode() if entries else "0-0"
-        found += [_event(queue, entry) for entry in entries[:limit]]
+        found += [event_of(queue, entry) for entry in entries[:limit]]
     found.sort(key=order)
     return found[-limit:] if limit else [], cursors
 
@@ -108,7 +108,7 @@ def follow(
     found: list[Event] = []
     for raw_key, entries in reply or ():
         key = raw_key.decode()
-        found += [_event(streams[key], entry) for entry in entries]
+        found += [event_of(streams[key], entry) for entry in entries]
         cursors[key] = entries[-1][0].decode()
     found.sort(key=order)
     return found, cursors
@@ -127,7 +127,8 @@ def order(event: Event) -> tuple[int, int]:
     return event.at_ms, int(event.cursor.partition("-")[2])
 
 
-def _event(queue: str, entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+def event_of(queue: str, entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+    """An entry of a stream of events; of the fleet's where the queue is empty."""
     cursor, fields = entry
     f = {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in fields.items()}
     return Event(

@@ -7,7 +7,7 @@ are done, and stopping between two chunks leaves everything consistent.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -381,33 +381,44 @@ def audit_log(queues: Sequence[str] | None = None, *, limit: int = 100) -> Flow[
     if queues is None:
         queues = list((yield from registry.queue_numbers()))
     merged: dict[str, Audited] = {}
-    streams = [(q, keys.audit(q)) for q in queues] + [("fleet", keys.FLEET_AUDIT)]
+    streams = [(q, keys.audit(q)) for q in queues] + [("", keys.FLEET_AUDIT)]
     replies = yield Batch([Command(("XREVRANGE", key, "+", "-", "COUNT", limit * 2)) for _, key in streams])
-    for (target, key), entries in zip(streams, replies, strict=True):
+    for (queue, _), entries in zip(streams, replies, strict=True):
         for _, fields in entries:
-            f = {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in fields.items()}
-            try:
-                detail = wire.json_object(f["detail"])
-                node = detail.pop("node", None) if key == keys.FLEET_AUDIT else None
-                entry = Audited(
-                    at_ms=int(f["at"]),
-                    by=f["by"],
-                    action=f["do"],
-                    target=str(node or target),
-                    count=int(f["n"]),
-                    detail=detail,
-                    op=f["op"],
-                    ids=tuple(f["i"].split(",")) if f.get("i") else (),
-                )
-            except (KeyError, ValueError):
+            entry = audited_of(queue, fields)
+            if entry is None:
                 continue
-            known = merged.get(entry.op + target)
+            known = merged.get(entry.op + queue)
             if known:
                 entry = msgspec.structs.replace(
                     entry, count=entry.count + known.count, ids=(entry.ids + known.ids)[:AUDITED_IDS]
                 )
-            merged[entry.op + target] = entry
+            merged[entry.op + queue] = entry
     return sorted(merged.values(), key=lambda a: -a.at_ms)[:limit]
+
+
+def audited_of(queue: str, fields: Mapping[bytes, bytes]) -> Audited | None:
+    """An entry of a stream of people's writes; None where no program of ours wrote it.
+
+    Args:
+        queue: Empty for the fleet.
+    """
+    f = {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in fields.items()}
+    try:
+        detail = wire.json_object(f["detail"])
+        node = None if queue else detail.pop("node", None)
+        return Audited(
+            at_ms=int(f["at"]),
+            by=f["by"],
+            action=f["do"],
+            target=str(node or queue or "fleet"),
+            count=int(f["n"]),
+            detail=detail,
+            op=f["op"],
+            ids=tuple(f["i"].split(",")) if f.get("i") else (),
+        )
+    except (KeyError, ValueError):
+        return None
 
 
 def note(queue: str, *, actor: str, action: str, detail: dict[str, Any]) -> Flow[None]:

@@ -39,7 +39,7 @@ class TabLine(Canvas):
 
     def show(self, tabs: Sequence[Tab], current: str) -> None:
         """Paints the tabs, the current one marked."""
-        line, self._ends = tab_line(tabs, current)
+        line, self._ends = tab_line(tabs, current, width=self.app.size.width)
         self.paint([line])
 
     def on_click(self, event: events.Click) -> None:
@@ -50,15 +50,27 @@ class TabLine(Canvas):
                 return
 
 
-def tab_line(tabs: Sequence[Tab], current: str) -> tuple[Line, list[tuple[int, str]]]:
-    """The spans of the tabs, and the cell after the end of each."""
+_FORMS = ((True, 99), (False, 99), (False, 5), (False, 4), (False, 0))
+"""From the roomiest to the tightest: whether there is air around keys, and how many letters titles have."""
+
+
+def tab_line(tabs: Sequence[Tab], current: str, *, width: int) -> tuple[Line, list[tuple[int, str]]]:
+    """The spans of the tabs, and the cell after the end of each; titles are cut so that the last tab is seen too."""
+    forms = [_tabs(tabs, current, is_airy=is_airy, letters=letters) for is_airy, letters in _FORMS]
+    return next(((line, ends) for line, ends in forms if not ends or ends[-1][0] <= width), forms[-1])
+
+
+def _tabs(tabs: Sequence[Tab], current: str, *, is_airy: bool, letters: int) -> tuple[Line, list[tuple[int, str]]]:
     line: list[Span] = []
     ends = []
     used = 0
     for tab in tabs:
         is_current = tab.id == current
-        text = f" {tab.key} {tab.title} " if not is_current else f"▸{tab.key} {tab.title} "
-        spans: list[Span] = [(text, "cell--selected" if is_current else "cell--dim")]
+        # The one that is shown keeps its name while there is room for any.
+        title = tab.title if is_current and letters else tab.title[:letters]
+        name = f"{tab.key} {title}" if is_airy else f"{tab.key}{title}"
+        mark = "▸" if is_current else " " if is_airy else ""
+        spans: list[Span] = [(f"{mark}{name} ", "cell--selected" if is_current else "cell--dim")]
         if tab.badge:
             spans.append((f"{tab.badge} ", tab.badge_style))
         line += spans

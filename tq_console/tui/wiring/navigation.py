@@ -80,6 +80,14 @@ class Navigation:
                 app.pane.place(queue=place.queue, state=place.state)
             app.poller.poke()
 
+    async def go_to_people(self) -> None:
+        """Shows the Log, of what people did."""
+        from tq_console.tui.panes.log import LogPane
+
+        await self.go("log")
+        if isinstance(self._app.pane, LogPane):
+            self._app.pane.show_people()
+
     def open_task(self, task_id: str) -> None:
         """Shows a task whole."""
         app = self._app

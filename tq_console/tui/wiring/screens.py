@@ -60,6 +60,7 @@ SCREENS = (
     ScreenEntry("5", "dlq", "DLQ", "dlq:DlqPane", lambda means: {"state": TaskState.FAILED, **_plain(means)}),
     ScreenEntry("6", "schedule", "Schedule", "schedule:SchedulePane", _plain),
     ScreenEntry("7", "metrics", "Metrics", "metrics:MetricsPane", lambda _: {}),
+    ScreenEntry("8", "log", "Log", "log:LogPane", _plain),
 )
 
 
