@@ -86,7 +86,7 @@ def since(cursors: Cursors, queues: Sequence[str], *, limit: int = 20) -> Flow[t
     for (key, queue), entries in zip(streams.items(), replies, strict=True):
         if entries:
             reached[key] = entries[0][0].decode()
-            found += [_event(queue, entry) for entry in entries]
+            found += [event_of(queue, entry) for entry in entries]
     found.sort(key=order)
     return found, reached
 
