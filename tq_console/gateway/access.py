@@ -20,6 +20,8 @@ from tq_console.gateway.settings import GatewaySettings
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC_PATHS = frozenset({"/", "/info", "/health", "/api/v1/health", "/livez", "/readyz"})
 """What is answered to everybody: that there is a gateway, and whether it is well."""
+LOOKED_AT_BY_POST = frozenset({"/v1/redis"})
+"""Where what is posted says whether something is written, which is checked there; for pages of others it is a write."""
 WRONG_KEYS_PER_S, WRONG_KEYS_AT_ONCE = 1.0, 30.0
 """Of one address; who guesses is told to wait."""
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
@@ -74,6 +76,7 @@ class Doorkeeper:
         """
         shown = _key_of(headers)
         is_read = method in READ_METHODS
+        may_look = is_read or path in LOOKED_AT_BY_POST
         if shown:
             key = self._keys.find(shown)
             if key is None:
@@ -88,9 +91,9 @@ class Doorkeeper:
                 self._must_be_meant(headers)
             if self._keys.asks_readers and path not in PUBLIC_PATHS:
                 raise _unauthorised("show a key: X-API-Key, or Authorization: Bearer")
-            if not is_read and found.role < KeyRole.OPERATOR:
+            if not may_look and found.role < KeyRole.OPERATOR:
                 raise _unauthorised(self._why_not(remote))
-        if not is_read:
+        if not may_look:
             found.must_be(KeyRole.OPERATOR)
         return found
 

@@ -19,12 +19,12 @@ from tq_console.gateway.documented import description
 from tq_console.gateway.edge import Edge, Endpoint, problem_answer
 from tq_console.gateway.keys import KeyRing
 from tq_console.gateway.problems import ProblemError
-from tq_console.gateway.routes import api_v1, root, site, steering, tasks
+from tq_console.gateway.routes import api_v1, remote, root, site, steering, tasks
 from tq_console.gateway.services import Services
 from tq_core.errors import TqError
 
-ROUTERS = (site.router, root.router, api_v1.router, tasks.router, steering.router)
-"""A router of its own for each dialect; another one, such as for remote consoles, is a line here."""
+ROUTERS = (site.router, root.router, api_v1.router, tasks.router, steering.router, remote.router)
+"""A router of its own for each dialect, and for remote consoles."""
 EXPRESS: dict[tuple[str, str], Endpoint] = {
     ("POST", "/tasks"): root.submit,
     ("POST", "/api/v1/tasks"): api_v1.submit,

@@ -61,6 +61,11 @@ class Link:
         self.must_be_writable()
         return await self.runner.run(flow)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the configuration allows changes."""
+        return not self._read_only_context
+
     def must_be_writable(self) -> None:
         """Refuses changes where the configuration does.
 

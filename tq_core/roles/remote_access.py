@@ -36,6 +36,8 @@ _WRITES = {
     "XADD": re.compile(r"tq:\{[^{}]{1,200}\}:audit"),
 }
 """The plain commands that write, and what: everything else is changed by scripts."""
+_CONTENTS = re.compile(r"tq:\{[^{}]*\}:(bodies|records|attempts|trash|leaving|schedules)")
+"""What tasks hold, as it is: those who only look see it by scripts alone, whose replies the gateway masks."""
 _ANSWERS = re.compile(r"tq:\{[^{}]{1,200}\}:(ack|answers):[^:]{1,200}")
 """Where word of an end, or of a command that was obeyed, is waited for."""
 ROOT = "tq:"
@@ -73,6 +75,13 @@ def steps_of(
     return steps
 
 
+def writes_of(steps: Sequence[Script | Command | Block]) -> list[str]:
+    """The scripts and commands among them that change something."""
+    looks = _scripts(Role.VIEWER)
+    named = [step.name if isinstance(step, Script) else str(step.args[0]) for step in steps]
+    return [name for name in named if name in _WRITES or (name.islower() and name not in looks)]
+
+
 def _step(command: Sequence[Arg], role: Role, *, may_migrate: bool) -> Script | Command | Block:
     name = str(command[0]).upper()
     if name == "EVALSHA":
@@ -85,6 +94,8 @@ def _step(command: Sequence[Arg], role: Role, *, may_migrate: bool) -> Script | 
         raise CommandRefusedError(f"{name} is not for a {role}")
     if name not in _WITHOUT_KEY:
         _check_keys(name, command[1:2])
+    if role is Role.VIEWER and any(_CONTENTS.fullmatch(_text(key)) for key in command[1:2]):
+        raise CommandRefusedError(f"{name} of {_text(command[1])} is not for a {role}")
     if name in _WRITES and not _WRITES[name].fullmatch(_text(command[1])):
         raise CommandRefusedError(f"{name} of {_text(command[1])} is not for a {role}")
     return Command(tuple(command))
