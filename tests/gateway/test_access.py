@@ -19,6 +19,9 @@ READ, WRITE, CLEAR = ("GET", "/tasks"), ("POST", "/tasks"), ("DELETE", "/api/v1/
 TASK = {"type": "t", "data": 1}
 
 
+IN_CONTAINER = {"host": "0.0.0.0", "is_open": True, "hosts": frozenset({"gateway"})}
+
+
 async def status(gateway: Gateway, request: tuple[str, str], remote: str = HERE, **headers: str) -> int:
     async with gateway.client(remote) as http:
         answer = await http.request(
@@ -59,6 +62,11 @@ async def status(gateway: Gateway, request: tuple[str, str], remote: str = HERE,
         ({}, HERE, {"Origin": "http://localhost:8000"}, 200, 201, 200),
         ({}, HERE, {"Sec_Fetch_Site": "cross-site"}, 200, 403, 403),
         ({"is_open": True}, ELSEWHERE, {"Origin": "https://evil.example"}, 200, 403, 403),
+        # one that is open in a container, and was told its names: by them and by addresses, not by a name pointed there
+        (IN_CONTAINER, ELSEWHERE, {"Host": "localhost:8000"}, 200, 201, 403),
+        (IN_CONTAINER, ELSEWHERE, {"Host": "gateway:8000"}, 200, 201, 403),
+        (IN_CONTAINER, ELSEWHERE, {"Host": "172.18.0.5:8000"}, 200, 201, 403),
+        (IN_CONTAINER, ELSEWHERE, {"Host": "evil.example:8000", "Origin": "http://evil.example:8000"}, 403, 403, 403),
         # API_KEY: writes need it, also here; reads do not
         ({"api_key": "s3cret"}, HERE, {}, 200, 401, 401),
         ({"api_key": "s3cret", "is_open": True}, ELSEWHERE, {}, 200, 401, 401),

@@ -117,8 +117,15 @@ class Doorkeeper:
         return KeyRole.VIEWER
 
     def _must_be_meant(self, headers: Mapping[bytes, bytes]) -> None:
-        # Who listens on this machine only is reached by its own names only, or by a page whose name was pointed here.
-        if is_local(self._settings.host) and not self._is_our_name(headers):
+        # What listens on this machine only, or was told its names, is reached by those, or by a page whose name was
+        # pointed here. Elsewhere an address will do, which nobody can point: Prometheus asks by it.
+        is_local_only = is_local(self._settings.host)
+        is_meant = (
+            self._is_our_name(headers)
+            or not (is_local_only or self._settings.hosts)
+            or (not is_local_only and _is_address(_host(headers.get(b"host", b""))))
+        )
+        if not is_meant:
             raise ProblemError(403, "this gateway does not go by that name: name it in TQ_GATEWAY_HOSTS, or show a key")
 
     def _is_our_name(self, headers: Mapping[bytes, bytes]) -> bool:
@@ -160,6 +167,14 @@ def _host(header: bytes) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def is_local(name: str) -> bool:
     """Whether an address, or a name that cannot be anything else, is this machine's own."""
     if name in _LOCAL_NAMES or name.endswith(".localhost"):
