@@ -109,3 +109,18 @@ async def test_a_canvas_that_grows_is_as_high_as_its_lines(lines: int) -> None:
         canvas.paint([[(f"line {n}", "")] for n in range(lines)])
         await pilot.pause()
         assert canvas.size.height == max(1, lines)
+
+
+class Growing(Host):
+    CSS = "Recorder { height: 3; width: 1fr; }"
+
+
+async def test_what_is_painted_while_the_terminal_grows_is_as_wide_as_it_is_then() -> None:
+    app = Growing()
+    async with app.run_test(size=(20, 5)) as pilot:
+        canvas = app.query_one(Recorder)
+        canvas.paint([[("a", "")]])
+        narrow = canvas.render_line(0)
+        await pilot.resize_terminal(60, 5)
+        canvas._strips[0] = narrow
+        assert canvas.render_line(0).cell_length == 60

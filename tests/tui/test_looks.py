@@ -1,13 +1,17 @@
-"""Themes that can be read by everybody, and a console of ASCII only."""
+"""Themes that can be read by everybody, a console of ASCII only, and what is said the first time."""
 
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from textual.theme import Theme
 
+from tests.queue_driver import QueueDriver
+from tests.tui.pty_terminal import Pty
 from tq_console.tui.look import glyphs
 from tq_console.tui.look.ascii import to_ascii
 from tq_console.tui.look.context_colors import NAMED, hex_of, text_on
@@ -92,3 +96,27 @@ def test_every_state_has_a_sign_of_its_own_width_in_ascii_and_a_word_beside_it()
         assert plain.isascii()
         assert cell_len(plain) == cell_len(text), text
     assert to_ascii("\x1b[1mé▶\x1b[0m") == "\x1b[1me>\x1b[0m"
+
+
+@pytest.mark.server
+def test_a_locale_without_utf8_gets_ascii_and_the_first_time_the_keys_that_lead_on(
+    q: QueueDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    q.put_many(1)
+    monkeypatch.setenv("TQ_URL", q.url)
+    monkeypatch.setenv("LC_ALL", "de_DE.ISO-8859-1")
+    for name in ("TMUX", "STY"):
+        monkeypatch.delenv(name, raising=False)
+    for is_first in (True, False):
+        with Pty(["console", "--low-bandwidth"], folder=tmp_path, size=(80, 24)) as terminal:
+            terminal.until(b"mail")
+            if is_first:
+                terminal.until(b"shows every key")
+            terminal.press("2")
+            terminal.until(b"QUEUE")
+            terminal.press("c")
+            terminal.until(b"\x1b]52;c;bWFpbA==")
+            terminal.press("\x11")
+            assert terminal.end() == 0
+        assert terminal.got.isascii(), re.findall(rb"[^\x00-\x7f]+", terminal.got)[:5]
+        assert (b"shows every key" in terminal.got) == is_first

@@ -115,6 +115,20 @@ def test_what_is_wrong_with_the_broker_is_said(changes: dict[str, object], word:
     assert word in text(header_lines(snapshot(**changes), LINK, now_s=100.0, width=160))
 
 
+@pytest.mark.parametrize("width", [60, 160])
+def test_whether_changes_are_let_through_is_said_also_where_there_is_little_room(width: int) -> None:
+    for changes, word in (
+        ({"is_read_only": True, "is_for_looking": True}, " RO " if width == 60 else "READ-ONLY"),
+        ({"is_read_only": True, "is_protected": True}, " LOCK " if width == 60 else " LOCKED "),
+        ({"is_protected": True, "unlocked_s": 599.2}, " RW 10m " if width == 60 else " UNLOCKED 10m "),
+        ({"is_protected": True, "unlocked_s": 42.0}, "42s"),
+    ):
+        lines = header_lines(snapshot(), replace(LINK, **changes), now_s=100.0, width=width)
+        assert word in text(lines), changes
+    (first, *_), *_ = header_lines(snapshot(), replace(LINK, color="#112233"), now_s=100.0, width=width)
+    assert first[1] == "on #112233"
+
+
 def test_read_only_and_frozen_are_said() -> None:
     link = replace(LINK, is_read_only=True, is_frozen=True)
     shown = text(header_lines(snapshot(), link, now_s=160.0, width=120))

@@ -99,6 +99,7 @@ class _LineInvocation(Invocation):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
+        self.unlock = session.invocation.unlock
         self.is_json = session.invocation.is_json
 
     @property

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual import events, on, work
@@ -73,6 +74,7 @@ class ConsoleApp(KeyedApp):
         clock: Callable[[], float] = time.monotonic,
         on_first_frame: Callable[[], None] | None = None,
         is_in_browser: bool = False,
+        welcome_file: Path | None = None,
     ) -> None:
         """Makes the console of one broker.
 
@@ -82,10 +84,12 @@ class ConsoleApp(KeyedApp):
             first: The screen to begin with.
             clock: Our monotonic clock; fixed for pictures.
             on_first_frame: Called when something from the broker has been painted, or it could not be reached.
+            welcome_file: Remembers that its user has been told which keys lead to all others; None = is not told.
             is_in_browser: Whether its user is somebody else than whose machine it runs on: no programs, no files.
         """
         super().__init__()
         self.is_in_browser = is_in_browser
+        self._welcome_file = welcome_file
         for theme in THEMES:
             self.register_theme(theme)
         # Before anything is styled: to style everything twice takes a tenth of a second.
@@ -251,6 +255,10 @@ class ConsoleApp(KeyedApp):
     def _begun(self) -> None:
         if self._on_first_frame is not None:
             self._on_first_frame()
+        if self._welcome_file is not None:
+            from tq_console.tui.wiring.welcome import welcome
+
+            welcome(self, self._welcome_file)
         if self.preferences.keys or self.preferences.problems:
             self._check_preferences()
         if self.preferences.has_alerts:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tq_console.view.preferences import Preferences
+from tq_core.broker.folder import state_root
 from tq_core.settings import BrokerAddress
 
 if TYPE_CHECKING:
     from tq_console.tui.command_line.commands import Commands
 
+WELCOME_FILE = "console_welcomed"
 LOW_BANDWIDTH = {"TEXTUAL_FPS": "8", "TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0"}
 
 
@@ -50,6 +52,7 @@ def run_console(
         is_read_only=is_read_only,
         on_first_frame=_collect_again,
         is_in_browser=is_in_browser,
+        welcome_file=None if is_in_browser else state_root(os.environ) / WELCOME_FILE,
     )
     handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     try:

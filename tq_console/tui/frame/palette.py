@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ from textual.content import Content
 from tq_console.tui.frame.hints import key_name
 from tq_console.view.formats import short_id
 from tq_console.view.text import visible
+from tq_core.errors import TqError
 from tq_core.roles.registry import NodeInfo
 
 if TYPE_CHECKING:
@@ -78,9 +79,19 @@ class Actions(_Offers):
 
 
 class Things(_Offers):
-    """Queues, nodes, types, tasks and brokers, as far as they are known here without asking."""
+    """Queues, types, views, nodes and tasks, as far as they are known here without asking."""
 
     unasked_max = UNASKED_MAX
+
+    @cached_property
+    def _views(self) -> dict[str, str]:
+        from tq_console.view.saved_views import saved_views
+
+        try:
+            return dict(islice(saved_views().items(), EACH_MAX))
+        except TqError:
+            # What is wrong with the configuration is told elsewhere.
+            return {}
 
     def offers(self) -> Iterator[Offer]:
         """A kind after the other, each up to a number."""
@@ -90,6 +101,8 @@ class Things(_Offers):
         tasks = app.seen_tasks()[:EACH_MAX]
         for name in dict.fromkeys(task.type for task in tasks):
             yield Offer(f"type {visible(name)}", "its tasks", partial(app.show_tasks, f"type:{_quoted(name)}"))
+        for name, query in self._views.items():
+            yield Offer(f"view {visible(name)}", visible(query), partial(app.show_tasks, query))
         for member in (snapshot.fleet.nodes if snapshot else ())[:EACH_MAX]:
             served = ", ".join(member.info.queues) if isinstance(member.info, NodeInfo) else ""
             about = f"node, {member.health}, serves {visible(served)}" if served else f"node, {member.health}"

@@ -110,7 +110,8 @@ class Canvas(Widget):
     def render_line(self, y: int) -> Strip:
         """One line, exactly as wide as the widget."""
         strip = self._strips.get(y)
-        if strip is None:
+        # What was painted while the terminal was being resized may have been drawn for the width of before.
+        if strip is None or strip.cell_length != self.size.width:
             strip = self._strips[y] = self._drawn(self._lines[y] if y < len(self._lines) else ())
         return strip
 
