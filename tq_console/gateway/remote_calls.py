@@ -37,7 +37,7 @@ async def answer(
         WireError: the body is no list of commands.
         CommandRefusedError: one of them is not for this role, or for nobody; none was sent.
         OtherVersionError: the client is of another version; nothing was sent.
-        BrokerError, redis.exceptions.RedisError, OSError: the broker gave no answer.
+        BrokerError: the broker gave no answer.
     """
     steps = steps_of(wire.decode_commands(body), role, may_migrate=may_migrate)
     if changing := writes_of(steps):

@@ -295,9 +295,12 @@ class AsyncRunner:
         Nothing is sent again.
 
         Raises:
-            redis.exceptions.RedisError, OSError: some of it or none may have been done.
+            BrokerError: some of it or none may have been done.
         """
-        return await self._batch(await self._connected(), steps)
+        try:
+            return await self._batch(await self._connected(), steps)
+        except _SENDABLE as error:
+            raise connection.translate(error, self.endpoint.display) from error
 
     async def aclose(self) -> None:
         """Closes this event loop's connections; the next flow opens new ones."""

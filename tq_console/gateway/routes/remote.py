@@ -6,7 +6,6 @@ import logging
 from importlib.metadata import version
 
 from fastapi import APIRouter
-from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,7 +17,6 @@ from tq_console.gateway.remote_calls import answer
 from tq_console.gateway.services import services_of
 from tq_core.roles.acl import Role
 from tq_core.roles.remote_access import CommandRefusedError, OtherVersionError
-from tq_core.transport import connection
 from tq_core.transport.remote import wire
 from tq_core.transport.remote.answers import VERSION_HEADER
 
@@ -36,10 +34,9 @@ async def call_broker(request: Request) -> Response:
         raise ProblemError(415, f"send {wire.MEDIA_TYPE}: this is for tq itself, and /docs shows what else there is")
     services, caller = services_of(request), caller_of(request)
     role = Role.VIEWER if caller.role is KeyRole.VIEWER or not services.link.is_writable else Role.OPERATOR
-    runner = services.link.runner
     try:
         body = await answer(
-            runner,
+            services.link.runner,
             await request.body(),
             role,
             masker=services.masker,
@@ -55,9 +52,7 @@ async def call_broker(request: Request) -> Response:
         theirs = request.headers.get(VERSION_HEADER, "an unknown one")[:40]
         raise ProblemError(
             409,
-            f"this gateway is of tq {version('tq-console')}, the client of {theirs}, and their scripts differ: use the same",
+            f"this gateway is of tq {version('tq-console')}, the client of {theirs}; their scripts differ: use one",
             code="other_version",
         ) from error
-    except (RedisError, OSError) as error:
-        raise ProblemError(503, connection.translate(error, runner.endpoint.display).message) from error
     return Response(body, media_type=wire.MEDIA_TYPE)
