@@ -7,19 +7,21 @@ until enough is found. Lists of one state are read in turn, so that a queue of a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tq_core import ids
 from tq_core.keyspace import keys, wire
 from tq_core.model import TaskState, TaskView
-from tq_core.query.matching import Answer
-from tq_core.query.query import TaskQuery
 from tq_core.roles import inspector, registry
 from tq_core.roles.browser import Placed
 from tq_core.roles.inspector import LIST_ORDER, SHOW_BYTES
 from tq_core.transport.steps import Batch, Flow, Script
+
+if TYPE_CHECKING:
+    from tq_core.query.matching import Answer
+    from tq_core.query.query import TaskQuery
 
 PAGE = 200
 LEAST_PAGE = 20

@@ -22,7 +22,6 @@ from tq_console.tui.watch.snapshot import (
 from tq_core import ids
 from tq_core.errors import BrokerError, InvalidInputError
 from tq_core.model import TaskState, TaskView
-from tq_core.query.query import parse_query
 from tq_core.roles import browser, failure_groups, inspector, operator, readiness, registry, search
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.operator import Audited
@@ -234,6 +233,8 @@ def _expected(question: TaskListQuestion, was: TaskList | None) -> Mapping[str, 
 
 def _hunt(question: TaskListQuestion, step: HuntStep, queues: Sequence[str]) -> Flow[TaskList]:
     """Reads on in a search, and the rows of it that are on screen again."""
+    from tq_core.query.query import parse_query
+
     query = parse_query(question.words) if question.words else None
     judge = (yield from search.judge_of(query)) if query else (lambda _task: True)
     at, found = step.search, None
