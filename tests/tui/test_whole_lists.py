@@ -29,7 +29,7 @@ async def at_pending(console: ConsoleOnQueue, count: int) -> None:
 
 
 async def test_all_that_fit_are_counted_by_the_server_and_acted_on_by_a_job(q: QueueDriver) -> None:
-    q.put_many(450)
+    ids = q.put_many(450)
     async with console_on(q, first="tasks") as console:
         await at_pending(console, 450)
         await console.press("r", "a")
@@ -50,6 +50,17 @@ async def test_all_that_fit_are_counted_by_the_server_and_acted_on_by_a_job(q: Q
         assert q.depths() == {"pending": 440, "cancelled": 10}
         assert "tq undo" in console.toasts[-1]
         assert "marked" not in console.screen_text
+
+        await console.press("escape")
+        await console.until(lambda: console.table.total == 440, "the list")
+        await console.press("a", "p")
+        await console.until(lambda: isinstance(console.app.screen, Picker), "which priority")
+        await console.press("b")
+        await console.until_shown("Give all pending tasks the priority high")
+        await console.press("y")
+        await console.until(lambda: len(console.done) == 2, "the job")
+        assert console.done[1] == "tq tasks reprioritise --priority high --filter state:pending"
+        assert {q.view(i).priority for i in ids[10:]} == {50}
 
 
 async def test_a_bulk_action_is_stopped_by_a_key_between_two_parts(

@@ -11,7 +11,7 @@ from tq_console.tui.actions.stopping import Stop
 from tq_console.view.formats import plural
 from tq_console.view.secrets import Masker
 from tq_console.view.task_page import arguments_text
-from tq_core.model import TaskState, TaskView
+from tq_core.model import TaskState, TaskView, priority_label
 from tq_core.query.query import TaskQuery, parse_query
 from tq_core.roles import jobs, search
 from tq_core.roles.inspector import QueueStats
@@ -28,7 +28,27 @@ _VERBS: dict[str, tuple[str, str]] = {
     "cancel": ("Cancel", "cancelled"),
     "kill": ("Kill", "killed"),
     "delete": ("Delete", "deleted"),
+    "reprioritise": ("Give", "reprioritised"),
+    "move": ("Move", "moved"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is done to all of them."""
+
+    action: Action
+    priority: int | None = None
+    """Of reprioritise."""
+    to: str = ""
+    """Of move: the queue."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Those of the `tq` command."""
+        if self.to:
+            return ("--to", self.to)
+        return () if self.priority is None else ("--priority", priority_label(self.priority))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +85,13 @@ class WholeList:
         return command_line(*words, "--filter", text, *named, *(("--queue", self.queue) if self.queue else ()))
 
 
-def on_all(
-    action: Action, chosen: WholeList, queues: Sequence[QueueStats], *, actor: str, masker: Masker
-) -> Plan | str:
+def on_all(act: Act, chosen: WholeList, queues: Sequence[QueueStats], *, actor: str, masker: Masker) -> Plan | str:
     """The plan, or why there is none.
 
     Args:
         queues: As they were last seen.
     """
+    action = act.action
     meant = chosen.only(ALL_STATES[action])
     if not meant.states:
         return f"{' and '.join(chosen.states)} tasks cannot be chosen to {action}"
@@ -82,11 +101,18 @@ def on_all(
         for q in queues
         if meant.queue in (None, q.queue) and (query is None or query.could_fit(q.queue))
     }
-    named = [queue for queue, depth in depths.items() if depth]
+    named = [queue for queue, depth in depths.items() if depth and queue != act.to]
     if not named:
         return f"no task here to {action}"
-    job = Job(action=action, states=meant.states, filter=meant.words, by=actor)
+    job = Job(action=action, states=meant.states, filter=meant.words, by=actor, priority=act.priority, to=act.to)
     verb, participle = _VERBS[action]
+    where = (
+        f" to {act.to}"
+        if act.to
+        else f" the priority {priority_label(act.priority)}"
+        if act.priority is not None
+        else ""
+    )
     stop = Stop()
     which = f" that fit {meant.words}" if meant.words else ""
 
@@ -96,8 +122,8 @@ def on_all(
         return parts, bool(can_undo)
 
     return Plan(
-        title=f"{verb} all {' and '.join(meant.states)} tasks{which}",
-        command=meant.command("tasks", action),
+        title=f"{verb} all {' and '.join(meant.states)} tasks{which}{where}",
+        command=meant.command("tasks", action, *act.options),
         level=Level.MODAL,
         flow=flow,
         tell=lambda came: _told(came[0], participle, can_undo=came[1]),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 
 from tq_console.tui.actions.errands import Errand, ErrandWanted, Reader, Say
+from tq_console.tui.actions.plan import command_line
 from tq_console.tui.actions.stopping import Stop
-from tq_console.tui.actions.whole_list import WholeList, on_all
+from tq_console.tui.actions.whole_list import Act, WholeList, on_all
 from tq_console.tui.filtering.filter_bar import FilterBar
 from tq_console.tui.filtering.picker import Choice, Picker, Prompt
 from tq_console.tui.lists.feed import TaskFeed
@@ -17,6 +19,7 @@ from tq_console.tui.panes.filtered_list import FilteredListPane
 from tq_console.tui.panes.pane import NothingToDo, PlaceChosen, PlanMade, TaskOpened
 from tq_console.view.formats import plural
 from tq_core.errors import InvalidInputError, TqError
+from tq_core.model import PRIORITIES
 from tq_core.query.query import parse_query
 from tq_core.query.tree import Or
 from tq_core.roles import search
@@ -62,10 +65,23 @@ class TaskListPane(FilteredListPane):
         """Makes the plan for all tasks of the list; False where not all are marked."""
         if not self.table.is_all_marked:
             return False
-        queues = self.snapshot.queues if self.snapshot else ()
-        plan = on_all(action, self.whole, queues, actor=self.actor, masker=self._masker)
-        self.post_message(NothingToDo(plan) if isinstance(plan, str) else PlanMade(plan))
+        self._plan_for(Act(action), self.whole)
         return True
+
+    def _plan_for(self, act: Act, whole: WholeList) -> None:
+        queues = self.snapshot.queues if self.snapshot else ()
+        plan = on_all(act, whole, queues, actor=self.actor, masker=self._masker)
+        self.post_message(NothingToDo(plan) if isinstance(plan, str) else PlanMade(plan))
+
+    def _ask_for_all(self, title: str, acts: Mapping[str, Act]) -> None:
+        """Asks which of several acts is meant for all tasks of the list, as it is now."""
+        whole, choices = self.whole, list(acts)
+
+        def chosen(number: int | None) -> None:
+            if number is not None:
+                self._plan_for(acts[choices[number]], whole)
+
+        self.app.push_screen(Picker(title, [Choice(name) for name in choices]), chosen)
 
     def action_retry(self) -> None:
         """Runs ended tasks again."""
@@ -86,6 +102,22 @@ class TaskListPane(FilteredListPane):
         """Deletes tasks."""
         if not self._on_all("delete"):
             super().action_discard()
+
+    def action_reprioritise(self) -> None:
+        """Asks for another priority."""
+        if self.table.is_all_marked:
+            acts = {name: Act("reprioritise", priority=number) for name, number in PRIORITIES.items()}
+            self._ask_for_all("The priority of all of them", acts)
+        else:
+            super().action_reprioritise()
+
+    def action_move(self) -> None:
+        """Asks for another queue."""
+        if self.table.is_all_marked:
+            queues = [q.queue for q in self.snapshot.queues] if self.snapshot else []
+            self._ask_for_all("Move all of them to", {name: Act("move", to=name) for name in queues})
+        else:
+            super().action_move()
 
     def action_export(self) -> None:
         """Asks for a file, and writes the marked tasks into it, or all."""
@@ -202,4 +234,6 @@ class TaskListPane(FilteredListPane):
         except TqError as error:
             self.post_message(NothingToDo(error.message))
             return
-        self.app.notify(f"saved as {name} in {path}\n$ tq config set views.{name} '{words}'", timeout=4)
+        self.app.notify(
+            f"saved as {name} in {path}\n$ {command_line('config', 'set', f'views.{name}', words)}", timeout=4
+        )
