@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from tq_console.tui.detail.detail_lines import detail_lines
+from tq_console.tui.detail.detail_lines import detail_lines, detail_rows
+from tq_console.tui.detail.traceback_lines import traceback_spans
 from tq_console.tui.look.canvas import Line
+from tq_console.tui.watch.snapshot import Detail
 from tq_console.view.secrets import Masker
 from tq_core.model import Attempt, TaskOptions, TaskState, TaskView
 
@@ -83,7 +85,7 @@ def test_secrets_are_masked() -> None:
 
 
 def test_a_result_is_shown_only_where_there_is_one() -> None:
-    assert "── result" not in shown(failed())
+    assert "▾ result" not in shown(failed())
     done = failed(state=TaskState.COMPLETED, error=None, result={"sent": True}, history=())
     assert '"sent": true' in shown(done)
 
@@ -104,6 +106,47 @@ def test_a_payload_that_was_not_read_whole_is_described() -> None:
 
 
 def test_a_value_of_very_many_lines_is_cut_and_the_rest_counted() -> None:
-    page = shown(failed(args={"rows": list(range(2000))}))
-    assert "more lines" in page
-    assert page.count("\n") < 1000
+    assert "[…] 2,000 items" in shown(failed(args={"rows": list(range(2000))}))
+    detail = Detail("t", failed(args={"rows": list(range(2000))}))
+    opened = detail_rows(detail, now_ms=NOW_MS, width=80, masker=Masker(), toggled={"fold:arguments/rows"})
+    assert "more lines" in text([row.line for row in opened])
+    assert len(opened) < 1000
+
+
+def test_a_value_opens_and_closes_and_a_megabyte_costs_what_is_open() -> None:
+    class Counting(Masker):
+        looked = 0
+
+        def masked(self, value: object) -> object:
+            self.looked += len(str(value))
+            return super().masked(value)
+
+    masker = Counting()
+    big = {"body": {"deep": {"password": "hunter2", "n": None}}, "text": "x" * 1_000_000, "url": "redis://u:pw@h"}
+    detail = Detail("t", failed(args=big, error=None, history=()))
+
+    def page(*toggled: str) -> str:
+        return text([r.line for r in detail_rows(detail, now_ms=NOW_MS, width=60, masker=masker, toggled=set(toggled))])
+
+    assert '▾ "body": {…} 1 field\n    ▾ "deep": {…} 2 fields' not in page("fold:arguments/body")
+    assert '▸ "deep"' not in page("fold:arguments/body")
+    assert "***" in page()
+    assert "hunter2" not in page()
+    assert '"url": "redis://u:***@h"' in page()
+    assert '▸ "text": "xxx' in page()
+    assert "1,000,000 characters" in page()
+    assert len(page("fold:arguments/text")) < 6_000
+    assert masker.looked < 400_000
+    assert "arguments" in page("fold:arguments")
+    assert "redis://" not in page("fold:arguments")
+
+
+def test_frames_of_ours_are_brighter_than_those_of_libraries() -> None:
+    ours = '  File "/srv/app/mail.py", line 3, in send\n    client.deliver(to)'
+    library = '  File "/venv/lib/python3.11/site-packages/smtp.py", line 9, in deliver\n    raise OSError("[/no]")'
+    lines = traceback_spans(f"Traceback (most recent call last):\n{ours}\n{library}\nOSError: [/no]\x1b[31m\n", 90)
+    styles = {"".join(t for t, _ in line).strip(): {style for _, style in line} for line in lines}
+    assert "cell--accent" in styles['File "/srv/app/mail.py", line 3, in send']
+    assert styles["client.deliver(to)"] == {"cell--bold"}
+    assert styles['raise OSError("[/no]")'] == {"cell--dim"}
+    assert styles["OSError: [/no]\\x1b[31m"] == {"cell--bad", ""}

@@ -69,6 +69,34 @@ def tree(task_id: str, *, limit: int = TASKS_MAX) -> Flow[Family]:
     return Family(tuple(sorted(found.values(), key=lambda r: r.depth)), is_whole)
 
 
+def children_of(queue: str, task_id: str, *, limit: int = 50) -> Flow[list[str]]:
+    """The ids of tasks that wait for one, in its own queue and in others; in one round trip where no other is told."""
+    prefix = keys.queue_prefix(queue)
+    edges, watchers = yield Batch([_edges(queue, task_id, limit), Command(("HGET", prefix + "watchers", task_id))])
+    others = tuple(outbox.watches(watchers or b""))
+    more = (yield Batch([_edges(other, task_id, limit) for other in others])) if others else []
+    found = [edge for some in (edges, *more) for edge in some]
+    return [edge[len(task_id) + 1 :].decode("utf-8", "replace") for edge in found][:limit]
+
+
+def _edges(queue: str, task_id: str, limit: int) -> Command:
+    key = keys.queue_prefix(queue) + "children"
+    return Command(("ZRANGEBYLEX", key, f"[{task_id}>", f"({task_id}?", "LIMIT", 0, limit))
+
+
+def named(
+    task_id: str, parents: Sequence[str], children: Sequence[str], *, limit: int = 50
+) -> Flow[tuple[tuple[Relative, ...], tuple[Relative, ...]]]:
+    """These parents and children of a task as they are now, of either at most so many, in one or two round trips."""
+    parents, children = parents[:limit], children[:limit]
+    views = yield from inspector.show([*parents, *children], payload_max=0)
+    found = [
+        Relative(task_id=name, task=view, depth=-1 if n < len(parents) else 1, of=task_id)
+        for n, (name, view) in enumerate(zip([*parents, *children], views, strict=True))
+    ]
+    return tuple(found[: len(parents)]), tuple(found[len(parents) :])
+
+
 def _children(parents: Sequence[TaskView]) -> Flow[list[tuple[str, str]]]:
     """(child, parent) of each task that waits for one of these, wherever it is."""
     live = [task for task in parents if not task.state.is_terminal]

@@ -60,6 +60,11 @@ def read(task_id: str) -> Flow[list[Line]]:
         InvalidInputError: this is no task id.
     """
     queue = yield from ends.home(task_id)
+    return (yield from read_in(queue, task_id))
+
+
+def read_in(queue: str, task_id: str) -> Flow[list[Line]]:
+    """The same for a task whose queue is known, in one step."""
     raw: bytes | None = yield Command(("HGET", keys.logs(queue), task_id))
     return wire.log_lines(raw or b"", Line)
 

@@ -24,6 +24,14 @@ class NothingToDo(Message):
         self.why = why
 
 
+class TaskOpened(Message):
+    """A task is to be shown whole."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__()
+        self.task_id = task_id
+
+
 class WindowWanted(Message):
     """A window is to be opened over the screen."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from tq_console.tui.actions.plan import Level, Plan, Progress, ids_command, tell_done
+from tq_console.tui.actions.plan import Level, Plan, Progress, Told, command_line, ids_command, tell_done
 from tq_console.view.formats import plural, short_id
 from tq_core.model import TaskState, TaskView, priority_label
 from tq_core.roles import moves, operator
@@ -137,6 +137,24 @@ def move(ids: Sequence[str], tasks: Sequence[TaskView], to: str, *, actor: str) 
         tell=tell_done(f"moved to {to}"),
         facts=(*_kinds(ids, tasks), "each gets a new id there, and the old one says which"),
         total=len(ids),
+    )
+
+
+def reveal(task: TaskView, *, actor: str, then: Callable[[], None]) -> Plan:
+    """Writes down that somebody sees a task's secrets, then shows them."""
+    detail = {"tasks": 1, "ids": [task.id]}
+
+    def tell(_: object) -> Told:
+        then()
+        return Told(f"the secrets of {task.id} are on screen until it is left; that is written down")
+
+    return Plan(
+        title=f"Show the secrets of {_named([task.id])}",
+        command=command_line("tasks", "show", task.id, "--reveal"),
+        level=Level.BAR,
+        flow=lambda _told: operator.note(task.queue, actor=actor, action="reveal", detail=detail),
+        tell=tell,
+        facts=("who sees them, and when, is written into the log of people's acts",),
     )
 
 

@@ -1,51 +1,109 @@
-"""A task as lines: why it is where it is, its timeline, arguments, result, attempts and tracebacks."""
+"""A task in sections: why it is where it is, traceback, arguments, result, log, relatives, timeline, commands."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 
-import msgspec
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 
+from tq_console.tui.detail.rows import TASK, Row, Section, broken, plain_rows, section_rows
+from tq_console.tui.detail.timeline import timeline
+from tq_console.tui.detail.traceback_lines import traceback_spans
+from tq_console.tui.detail.value_tree import value_rows
 from tq_console.tui.look.canvas import Line, Span
 from tq_console.tui.look.glyphs import TASK_SIGNS
-from tq_console.view.formats import age, clock, duration, size
+from tq_console.tui.look.wrapping import wrapped
+from tq_console.tui.watch.snapshot import Detail
+from tq_console.view.formats import age, duration, plural, short_id, size, time_of_day
 from tq_console.view.secrets import Masker
-from tq_console.view.task_page import error_text, stopping_text
+from tq_console.view.task_commands import task_commands
+from tq_console.view.task_page import error_text
 from tq_console.view.text import fit, visible, visible_lines
-from tq_core.model import Attempt, TaskState, TaskView, priority_label
+from tq_core.model import TaskState, TaskView, priority_label
+from tq_core.roles.family import Relative
 
-VALUE_LINES_MAX = 400
-"""Lines of one value that are shown; the rest is said in a number."""
+BAR_CELLS = 24
+WHY_LINES = 30
+RELATIVES_SHOWN = 50
 
 
 def detail_lines(task: TaskView, why: str, *, now_ms: int, width: int, masker: Masker) -> list[Line]:
-    """Everything there is to know, the most urgent first."""
+    """Everything there is to know, the most urgent first, as it is shown at first."""
+    rows = detail_rows(Detail(task.id, task, why), now_ms=now_ms, width=width, masker=masker)
+    return [row.line for row in rows]
+
+
+def detail_rows(detail: Detail, *, now_ms: int, width: int, masker: Masker, toggled: Collection[str] = ()) -> list[Row]:
+    """The task as lines; those that open, close or lead on say so.
+
+    Args:
+        toggled: Targets that are the other way round than at first.
+    """
+    task = detail.task
+    if task is None:
+        gone: Line = [(f"{detail.task_id} is not there any more", "cell--warn")]
+        moved: Line = [("  it was moved: it is ", ""), (detail.moved_to, "cell--accent"), (" now, ⏎ opens it", "")]
+        return [Row(gone), *([Row(moved, f"{TASK}{detail.moved_to}")] if detail.moved_to else [])]
     sign = TASK_SIGNS[task.state]
-    lines: list[Line] = [
-        [(f"{sign} ", sign.style), (f"{task.type} ", "cell--bold"), (task.id, "cell--dim")],
-    ]
-    lines += _why(task, why, width, masker)
+    head: Line = [(f"{sign} ", sign.style), (f"{task.type} ", "cell--bold"), (task.id, "cell--dim")]
+    lines = [head, *_why(task, detail.why, width, masker), *_progress(task, now_ms, width)]
     lines += _chips(_facts(task, now_ms), width)
-    lines += _traceback(task, width, masker)
-    lines += _section("arguments", width, _value(task, masker), note=size(task.payload_bytes))
+    sections = list(_sections(_Page(detail, task, now_ms, masker, toggled)))
+    return [*plain_rows(lines), *section_rows(sections, width, toggled)]
+
+
+def _sections(page: _Page) -> Iterator[Section]:
+    detail, task, now_ms, masker = page.detail, page.task, page.now_ms, page.masker
+    yield from _tracebacks(task, masker)
+    yield Section("arguments", "arguments", page.arguments, note=size(task.payload_bytes))
     if task.state is TaskState.COMPLETED:
-        result = (
-            [f"(not shown: {task.result_note})"]
-            if task.result_note
-            else _pretty(task.result, masker, (task.id, task.created_at_ms, task.finished_at_ms))
-        )
-        lines += _section("result", width, result)
-    lines += _timeline(task, now_ms, width, masker)
-    return lines
+        yield Section("result", "result", page.result)
+    if detail.log:
+        last = f"{plural(len(detail.log), 'line')}, the last {age(now_ms - detail.log[-1].at_ms)} ago"
+        yield Section("log", "log", lambda w: _log(detail, w, masker), note=last)
+    if detail.parents or detail.children or task.options.linked_to:
+        count = len(detail.parents) + len(detail.children)
+        note = f"{count:,}" if count else ""
+        yield Section("relatives", "relatives", lambda w: _relatives(detail, task, w), note=note)
+    attempts = plural(task.attempt, "attempt")
+    yield Section("timeline", "timeline", lambda w: plain_rows(timeline(task, now_ms, w, masker)), note=attempts)
+    yield Section("commands", "commands", lambda w: _commands(task, w), note="what keys do, for a shell", is_open=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One task as it is shown now."""
+
+    detail: Detail
+    task: TaskView
+    now_ms: int
+    masker: Masker
+    toggled: Collection[str]
+
+    def arguments(self, width: int) -> list[Row]:
+        """The arguments as a tree, or what there is of them."""
+        task = self.task
+        if task.args is not None:
+            return value_rows(task.args, width, name="arguments", toggled=self.toggled, masker=self.masker)
+        texts = [f"(not read whole: {size(task.payload_bytes)})", *visible_lines(task.payload_text[: 20 * width])]
+        return plain_rows([line for text in texts for line in broken(text, width, "")])
+
+    def result(self, width: int) -> list[Row]:
+        """The result as a tree."""
+        task = self.task
+        if task.result_note:
+            return plain_rows(broken(f"(not shown: {task.result_note})", width, ""))
+        return value_rows(task.result, width, name="result", toggled=self.toggled, masker=self.masker)
+
+
+# --- what is always there ---
 
 
 def _why(task: TaskView, why: str, width: int, masker: Masker) -> list[Line]:
     """Why it is where it is; for a task that ended badly that is its error."""
     style = _WHY_STYLES.get(task.state, "")
-    return _wrapped(masker.masked(why), width, style) if why else _wrapped(error_text(task.error, masker), width, style)
+    return wrapped((str(masker.masked(why)) or error_text(task.error, masker), style), width, WHY_LINES)
 
 
 _WHY_STYLES = {
@@ -54,6 +112,25 @@ _WHY_STYLES = {
     TaskState.RETRYING: "cell--warn",
     TaskState.BLOCKED: "cell--warn",
 }
+
+
+def _progress(task: TaskView, now_ms: int, width: int) -> list[Line]:
+    """How far this run says that it is; what an earlier one said is no news."""
+    said = task.progress
+    if task.state is not TaskState.RUNNING or said is None or said.at_ms < (task.started_at_ms or 0):
+        return []
+    share = min(1.0, max(0.0, said.fraction))
+    cells = min(BAR_CELLS, max(4, width - 30))
+    full = round(share * cells)
+    return [
+        [
+            ("█" * full, "cell--busy"),
+            ("░" * (cells - full), "cell--dim"),
+            (f" {share:.0%} ", "cell--bold"),
+            (fit(visible(said.text), max(4, width - cells - 18)), ""),
+            (f" {age(now_ms - said.at_ms)} ago", "cell--dim"),
+        ]
+    ]
 
 
 def _chips(facts: Iterable[tuple[str, str]], width: int) -> list[Line]:
@@ -104,126 +181,67 @@ def _facts(task: TaskView, now_ms: int) -> Iterable[tuple[str, str]]:
         yield "trace", task.options.trace_id
 
 
-def _value(task: TaskView, masker: Masker) -> list[str]:
-    if task.args is not None:
-        return _pretty(task.args, masker, (task.id, task.created_at_ms, task.payload_bytes, "arguments"))
-    return [f"(not read whole: {size(task.payload_bytes)})", *visible_lines(task.payload_text)]
+# --- what opens and closes ---
 
 
-def _pretty(value: Any, masker: Masker, key: tuple[object, ...]) -> list[str]:
-    """The value over several lines, each safe; what was shown a moment ago costs nothing.
-
-    Args:
-        key: Says which value of which task it is; what has the same key never changes.
-    """
-    for known, whose, lines in _PRETTY:
-        if whose is masker and known == key:
-            return lines
-    try:
-        text = msgspec.json.format(msgspec.json.encode(masker.masked(value)), indent=2).decode()
-    except RecursionError:
-        text = "(nested too deeply to be shown)"
-    # What is left out is only counted.
-    rows = text.split("\n")
-    lines = [visible(line) for line in rows[:VALUE_LINES_MAX]] + rows[VALUE_LINES_MAX:]
-    _PRETTY.append((key, masker, lines))
-    return lines
-
-
-_PRETTY: deque[tuple[tuple[object, ...], Masker, list[str]]] = deque(maxlen=4)
-
-
-def _section(title: str, width: int, texts: list[str], *, note: str = "") -> list[Line]:
-    lines: list[Line] = [[], [(f"── {title} ", "cell--title"), (note, "cell--dim")]]
-    room = VALUE_LINES_MAX
-    for n, text in enumerate(texts):
-        if room <= 0:
-            lines.append([(f"… {len(texts) - n:,} more lines", "cell--dim")])
-            break
-        # A line of megabytes is cut before it is looked at.
-        head = text[: room * width]
-        wrapped = _wrapped(head, width, "")[:room]
-        lines += wrapped
-        room -= len(wrapped)
-        if len(head) < len(text):
-            lines.append([(f"… {len(text) - len(head):,} more characters", "cell--dim")])
-    return lines
-
-
-def _timeline(task: TaskView, now_ms: int, width: int, masker: Masker) -> list[Line]:
-    """What happened to it and when, oldest first."""
-    enqueued = _moment(task.created_at_ms, now_ms, "enqueued", style="cell--dim", words="")
-    moments = [(task.created_at_ms, 0, [enqueued])]
-    moments += [(attempt.at_ms, 2, _attempt(attempt, now_ms, width, masker)) for attempt in task.history]
-    if task.started_at_ms is not None:
-        words = f"attempt {task.attempt} on {task.worker_id}" if task.worker_id else f"attempt {task.attempt}"
-        taken = _moment(task.started_at_ms, now_ms, "taken", style="cell--busy", words=words)
-        moments.append((task.started_at_ms, 1, [taken]))
-    if task.due_at_ms is not None:
-        due = _moment(task.due_at_ms, now_ms, "due", style="cell--accent", words="")
-        moments.append((task.due_at_ms, 3, [due]))
-    if task.finished_at_ms is not None and not _ends_with_an_attempt(task):
-        sign = TASK_SIGNS[task.state]
-        took = f"after {duration(task.duration_ms)}" if task.duration_ms is not None else ""
-        ended = _moment(task.finished_at_ms, now_ms, sign.word, style=sign.style, words=took)
-        moments.append((task.finished_at_ms, 4, [ended]))
-    in_order = sorted(moments, key=lambda moment: moment[:2])
-    return [[], [("── timeline ", "cell--title")], *(line for _, _, lines in in_order for line in lines)]
-
-
-def _ends_with_an_attempt(task: TaskView) -> bool:
-    """Whether its last attempt says how it ended, which need not be said twice."""
-    last = task.history[-1] if task.history else None
-    return last is not None and (last.at_ms, last.outcome) == (task.finished_at_ms, task.state)
-
-
-def _attempt(attempt: Attempt, now_ms: int, width: int, masker: Masker) -> list[Line]:
-    detail = masker.masked(attempt.detail)
-    said = ": ".join(str(detail[field]) for field in ("type", "message") if detail.get(field))
-    said = said or " ".join(str(detail[field]) for field in ("by", "why") if detail.get(field))
-    where = f"on {attempt.worker_id}" if attempt.worker_id else ""
-    took = f"after {duration(attempt.duration_ms)}" if attempt.duration_ms else ""
-    number = f"attempt {attempt.attempt}" if attempt.attempt else ""
-    words = " ".join(part for part in (number, took, where) if part)
-    style = "cell--bad" if attempt.outcome == TaskState.FAILED else "cell--warn"
-    lines = [_moment(attempt.at_ms, now_ms, attempt.outcome, style=style, words=words)]
-    if said:
-        lines += [[("    ", ""), *line] for line in _wrapped(said, max(10, width - 4), "cell--bad")]
-    if stopping := stopping_text(detail.get("stopping")):
-        stopped = _wrapped(f"to stop it: {stopping}", max(10, width - 4), "cell--dim")
-        lines += [[("    ", ""), *line] for line in stopped]
-    return lines
-
-
-def _moment(at_ms: int, now_ms: int, what: str, *, style: str, words: str) -> Line:
-    distance = f"{age(now_ms - at_ms)} ago" if at_ms <= now_ms else f"in {age(at_ms - now_ms)}"
-    return [
-        (f"{clock(at_ms)[11:23]} ", "cell--dim"),
-        (f"{distance:>9}  ", "cell--dim"),
-        (f"{what} ", style),
-        (words, ""),
-    ]
-
-
-def _traceback(task: TaskView, width: int, masker: Masker) -> list[Line]:
-    """The tracebacks of the last error and, where they differ, of earlier attempts, the newest first."""
-    texts: list[tuple[str, str]] = []
-    details = [
-        ("traceback", task.error or {}),
-        *((f"traceback of attempt {a.attempt}", a.detail) for a in reversed(task.history)),
-    ]
-    for title, detail in details:
+def _tracebacks(task: TaskView, masker: Masker) -> Iterator[Section]:
+    """The traceback of the last error and, where they differ, of earlier attempts, the newest first."""
+    known: list[str] = []
+    details = [("traceback", "traceback", task.error or {})]
+    for n, attempt in enumerate(reversed(task.history)):
+        where = f" on {attempt.worker_id}" if attempt.worker_id else ""
+        details.append((f"traceback:{n}", f"traceback of attempt {attempt.attempt}{where}", attempt.detail))
+    for name, title, detail in details:
         text = masker.masked(detail).get("traceback")
-        if isinstance(text, str) and text and text not in (known for _, known in texts):
-            texts.append((title, text))
-    lines: list[Line] = []
-    for title, text in texts:
-        lines += _section(title, width, visible_lines(text.rstrip("\n")))
-    return lines
+        if isinstance(text, str) and text and text not in known:
+            known.append(text)
+            # Of several only the last is open; without a last error, that of the last attempt.
+            yield Section(name, title, _traceback_rows(text), note=_last_line(text), is_open=len(known) == 1)
 
 
-def _wrapped(text: str, width: int, style: str) -> list[Line]:
-    """One safe text over as many lines as it takes."""
-    safe = visible(text)
-    spans: list[Span] = [(part, style) for part in chop_cells(safe, max(10, width))] or [("", style)]
-    return [[span] for span in spans]
+def _traceback_rows(text: str) -> Callable[[int], list[Row]]:
+    return lambda width: plain_rows(traceback_spans(text, width))
+
+
+def _last_line(text: str) -> str:
+    lines = visible_lines(text[-2000:].rstrip("\n"))
+    return fit(lines[-1], 60) if lines else ""
+
+
+def _log(detail: Detail, width: int, masker: Masker) -> list[Row]:
+    rows = []
+    for said in detail.log:
+        first, *more = broken(masker.masked(said.text), max(10, width - 13), "")
+        rows.append(Row([(f"{time_of_day(said.at_ms)} ", "cell--dim"), *first]))
+        rows += [Row([(" " * 13, ""), *line]) for line in more]
+    return rows
+
+
+def _relatives(detail: Detail, task: TaskView, width: int) -> list[Row]:
+    rows = [_relative("waited for", relative) for relative in detail.parents[:RELATIVES_SHOWN]]
+    rows += [_relative("waits for it", relative) for relative in detail.children[:RELATIVES_SHOWN]]
+    if linked := task.options.linked_to:
+        rows.append(Row([("  made from    ", "cell--dim"), (linked, "cell--accent")], f"{TASK}{linked}"))
+    left = len(detail.parents) + len(detail.children) - len(rows)
+    if left > 0:
+        rows.append(Row([(fit(f"  and {left:,} more: `tq tasks tree {task.id}`", width), "cell--dim")]))
+    return rows
+
+
+def _relative(how: str, relative: Relative) -> Row:
+    view = relative.task
+    target = f"{TASK}{relative.task_id}"
+    if view is None:
+        return Row([(f"  {how:13}", "cell--dim"), (relative.task_id, ""), (" is gone", "cell--dim")], target)
+    sign = TASK_SIGNS[view.state]
+    where = f" in {view.queue}"
+    spans: list[Span] = [(f"  {how:13}", "cell--dim"), (f"{sign} ", sign.style), (f"{view.type} ", "")]
+    return Row([*spans, (short_id(view.id), "cell--accent"), (where, "cell--dim")], target)
+
+
+def _commands(task: TaskView, width: int) -> list[Row]:
+    rows = []
+    for key, text, command in task_commands(task):
+        rows.append(Row([(f"  {key:3}", "cell--key"), (text, "cell--dim")]))
+        rows += plain_rows([[("     $ ", "cell--dim"), *line] for line in broken(command, max(10, width - 7), "")])
+    return rows

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from tq_console.tui.actions import tasks as task_plans
+from tq_console.tui.actions.messages import NothingToDo, PlanMade, TaskOpened
 from tq_console.tui.actions.task_keys import TASK_BINDINGS, Chosen, TaskKeys, useless_on
 from tq_console.tui.detail.detail_view import DetailView
 from tq_console.tui.frame.hints import hint_line
 from tq_console.tui.frame.status import LinkState, freshness_line
 from tq_console.tui.look.canvas import Canvas, Line, Span
 from tq_console.tui.watch.snapshot import Snapshot
-from tq_console.view.secrets import Masker
+from tq_console.view.secrets import Masker, Revealer
 from tq_core.model import TaskState
 
 
@@ -23,7 +26,8 @@ class DetailScreen(TaskKeys, Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *TASK_BINDINGS,
-        Binding("escape,q", "dismiss", "back", id="detail.back"),
+        Binding("V", "reveal", "secrets", show=False, tooltip="Show its secrets; that is audited", id="detail.reveal"),
+        Binding("escape,q,backspace", "dismiss", "back", tooltip="Back", id="detail.back"),
     ]
 
     def __init__(self, task_id: str, *, masker: Masker, actor: str, before: Snapshot | None = None) -> None:
@@ -37,11 +41,12 @@ class DetailScreen(TaskKeys, Screen[None]):
         self.task_id, self.actor = task_id, actor
         self._masker = masker
         self._snapshot = before
+        self._is_revealed = False
 
     def compose(self) -> ComposeResult:
         """The task and the hints."""
         yield Canvas(id="detail-header")
-        yield DetailView(masker=self._masker, id="detail-view")
+        yield DetailView(masker=self._masker, has_cursor=True, id="detail-view")
         yield Canvas(id="detail-hints")
 
     def on_mount(self) -> None:
@@ -79,7 +84,8 @@ class DetailScreen(TaskKeys, Screen[None]):
 
     def _paint_header(self, freshness: Line) -> None:
         title: Span = (f" task {self.task_id}   ", "cell--title")
-        self.query_one("#detail-header", Canvas).paint([[title, *freshness]])
+        shown: Line = [(" SECRETS SHOWN ", "cell--badge-warn"), ("  ", "")] if self._is_revealed else []
+        self.query_one("#detail-header", Canvas).paint([[title, *shown, *freshness]])
 
     def chosen(self) -> Chosen:
         """This task."""
@@ -87,6 +93,34 @@ class DetailScreen(TaskKeys, Screen[None]):
         if self._snapshot is None or detail is None or detail.task is None:
             return Chosen((), (), TaskState.PENDING, None)
         return Chosen((self.task_id,), (detail.task,), detail.task.state, self._snapshot.fleet)
+
+    @on(DetailView.TaskChosen)
+    def _task_chosen(self, event: DetailView.TaskChosen) -> None:
+        event.stop()
+        self.post_message(TaskOpened(event.task_id))
+
+    @on(DetailView.Missing)
+    def _missing(self, event: DetailView.Missing) -> None:
+        event.stop()
+        self.post_message(NothingToDo(event.why))
+
+    def action_reveal(self) -> None:
+        """Shows the task's secrets until the screen is left, once that is written down."""
+        chosen = self.chosen()
+        if not chosen.tasks:
+            self.post_message(NothingToDo("no task here whose secrets could be shown"))
+        elif self._is_revealed:
+            self.post_message(NothingToDo("its secrets are shown already; esc leaves the screen"))
+        else:
+            self.post_message(PlanMade(task_plans.reveal(chosen.tasks[0], actor=self.actor, then=self._reveal)))
+
+    def _reveal(self) -> None:
+        self._is_revealed = True
+        if self._is_whole:
+            view = self.query_one(DetailView)
+            view.masker = Revealer()
+            view.paint()
+            self._paint_header([])
 
     def _paint_hints(self) -> None:
         bindings = list(self.active_bindings.values())

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.containers import Container
 from textual.message import Message
 
-from tq_console.tui.actions.messages import NothingToDo, PlanMade, SubmitWanted
+from tq_console.tui.actions.messages import NothingToDo, PlanMade, SubmitWanted, TaskOpened
 from tq_console.tui.watch.snapshot import Question, Snapshot
 from tq_core.model import TaskState, TaskView
 
@@ -26,14 +26,6 @@ class NeedChanged(Message):
         """
         super().__init__()
         self.is_missing = is_missing
-
-
-class TaskOpened(Message):
-    """A task is to be shown whole."""
-
-    def __init__(self, task_id: str) -> None:
-        super().__init__()
-        self.task_id = task_id
 
 
 class PlaceChosen(Message):

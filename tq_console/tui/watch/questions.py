@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tq_console.tui.watch.group_reading import GroupsRead, read_groups
@@ -19,8 +19,8 @@ from tq_console.tui.watch.snapshot import (
     TaskListQuestion,
     Waiting,
 )
-from tq_core import ids
-from tq_core.errors import BrokerError, InvalidInputError
+from tq_console.tui.watch.whole_task import home_of, whole_task
+from tq_core.errors import BrokerError
 from tq_core.model import TaskState, TaskView
 from tq_core.roles import browser, failure_groups, inspector, operator, readiness, registry, search
 from tq_core.roles.inspector import QueueStats
@@ -37,7 +37,6 @@ MINUTES_REMEMBERED = 15
 WAITING_READ = 50
 """Of so many tasks at the front of a queue it is told of which types they are."""
 _HUNT_BYTES = 4_096
-_DETAIL_BYTES = 1_048_576
 _PREVIEW_BYTES = 65_536
 """A preview is asked for again and again, and shows few lines."""
 
@@ -103,8 +102,8 @@ def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) 
     if question.tasks is not None:
         flows["tasks"] = _task_list(question.tasks, names, known, before.tasks if before else None)
     if question.detail_id is not None:
-        whole = question.screen == "detail"
-        flows["detail"] = _detail(question.detail_id, numbers, _DETAIL_BYTES if whole else _PREVIEW_BYTES)
+        look = whole_task if question.screen == "detail" else _preview
+        flows["detail"] = look(question.detail_id, numbers)
     last = before.failures if before and question.failures else None
     if last is not None and _are_still_those(last, question, known):
         failures = last
@@ -122,7 +121,7 @@ def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) 
     found = dict(zip(flows, (yield from together(list(flows.values()))), strict=True))
     remembered: list[QueueStats] = found["queues"]
     queues = tuple(inspector.with_minutes(q, question.minutes) for q in remembered)
-    task: TaskView | None = found.get("detail")
+    detail: Detail | None = found.get("detail")
     if "failures" in found:
         failures = Failures(question.failures, question.failures_of, found["failures"], _tally(remembered))
     return Answer(
@@ -131,7 +130,7 @@ def _ask(question: Question, numbers: Mapping[str, int], before: Answer | None) 
         remembered=tuple(remembered),
         fleet=found["fleet"],
         tasks=found.get("tasks"),
-        detail=_explained(question.detail_id, task, queues, found["fleet"]),
+        detail=_explained(detail, queues, found["fleet"]),
         failures=failures,
         audited=tuple(found.get("audited", ())),
         part=found.get("part"),
@@ -162,22 +161,20 @@ def _waiting(queue: str) -> Flow[Waiting]:
     return Waiting(queue, tuple(types.most_common()), len(page.tasks), page.total)
 
 
-def _detail(task_id: str, numbers: Mapping[str, int], payload_max: int) -> Flow[TaskView | None]:
-    try:
-        home = ids.home_of(task_id)
-        queue = home if isinstance(home, str) else next((q for q, number in numbers.items() if number == home), None)
-        (task,) = yield from inspector.show([task_id], payload_max=payload_max, queue=queue)
-    except InvalidInputError:
-        return None
-    return task
+def _preview(task_id: str, numbers: Mapping[str, int]) -> Flow[Detail]:
+    queue = home_of(task_id, numbers)
+    if queue is None:
+        return Detail(task_id, None)
+    (task,) = yield from inspector.show([task_id], payload_max=_PREVIEW_BYTES, queue=queue)
+    return Detail(task_id, task)
 
 
-def _explained(task_id: str | None, task: TaskView | None, queues: Sequence[QueueStats], fleet: Fleet) -> Detail | None:
-    if task_id is None:
-        return None
-    numbers = next((q for q in queues if task is not None and q.queue == task.queue), None)
-    why = explain(task, numbers, fleet) if task is not None and numbers is not None else ""
-    return Detail(task_id, task, why)
+def _explained(detail: Detail | None, queues: Sequence[QueueStats], fleet: Fleet) -> Detail | None:
+    if detail is None or detail.task is None:
+        return detail
+    task = detail.task
+    numbers = next((q for q in queues if q.queue == task.queue), None)
+    return replace(detail, why=explain(task, numbers, fleet)) if numbers is not None else detail
 
 
 def _task_list(

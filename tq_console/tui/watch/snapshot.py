@@ -10,10 +10,12 @@ from tq_console.view.failure_groups import FailureGroup
 from tq_core.model import TaskState, TaskView
 from tq_core.roles.browser import Place, Placed
 from tq_core.roles.failure_groups import GroupMembers
+from tq_core.roles.family import Relative
 from tq_core.roles.inspector import QueueStats
 from tq_core.roles.operator import Audited
 from tq_core.roles.registry import Fleet
 from tq_core.roles.search import Search
+from tq_core.roles.task_logs import Line
 from tq_core.transport.steps import Flow
 
 if TYPE_CHECKING:
@@ -163,6 +165,14 @@ class Detail:
     task: TaskView | None
     """None: it is not there (any more)."""
     why: str = ""
+    log: tuple[Line, ...] = ()
+    """The last lines that its handlers wrote; as its relatives, only where it is shown whole."""
+    parents: tuple[Relative, ...] = ()
+    """Those that it waits or waited for."""
+    children: tuple[Relative, ...] = ()
+    """Those that wait for it."""
+    moved_to: str = ""
+    """Where it is not there any more: the id that it has in another queue."""
 
 
 @dataclass(frozen=True, slots=True)

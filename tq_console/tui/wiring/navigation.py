@@ -91,7 +91,8 @@ class Navigation:
     def open_task(self, task_id: str) -> None:
         """Shows a task whole."""
         app = self._app
-        if app.screen is not app.base:
+        above = app.screen
+        if above is not app.base and not (isinstance(above, DetailScreen) and above.task_id != task_id):
             # A second press, that came before the screen.
             return
         known = app.pane.known(task_id)
