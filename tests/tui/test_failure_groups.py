@@ -45,6 +45,15 @@ async def test_every_key_of_the_groups(q: QueueDriver) -> None:
             await console.press(key)
             await console.until(lambda said=said: any(said in t for t in console.toasts), said)  # type: ignore[misc]
 
+        await console.press("s", "b")
+        await console.until_shown("COUNT▼")
+        await console.press("s", "b")
+        await console.until_shown("COUNT▲")
+        await console.until(lambda: console.table.cursor_index == 0, "the smallest to be the first")
+        assert console.app.pane.subject == "timeout"
+        await console.press("s", "a")
+        await console.until(lambda: console.table.cursor_index == 1, "the order as it was")
+
         # Its tasks, and back.
         await console.press("enter")
         await console.until_shown("that failed alike: timeout")

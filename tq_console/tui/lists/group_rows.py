@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from tq_console.tui.look.canvas import Line
 from tq_console.tui.look.glyphs import sparkline
@@ -25,6 +26,13 @@ COLUMNS = (
     Column("CODE", (0, 0, 14)),
     Column("GROUP", (0, 0, 16)),
 )
+ORDERS: dict[str, tuple[Callable[[FailureGroup], Any], bool]] = {
+    "COUNT": (lambda group: group.total, True),
+    "LAST": (lambda group: group.last_at_ms, True),
+    "FIRST": (lambda group: group.first_at_ms, True),
+    "TASK": (lambda group: group.type, False),
+}
+"""By which columns groups can be sorted, and whether the highest comes first; for times that is the latest."""
 TREND_STEPS = 24
 TREND_STEP_MS = 150_000
 """The last hour."""

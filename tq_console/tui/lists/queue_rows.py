@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 from tq_console.tui.look.glyphs import QUEUE_SIGNS, Sign, sparkline
 from tq_console.tui.table.rows import Cell, Column, Row
 from tq_console.view.formats import age, duration, rate
@@ -30,6 +34,23 @@ COLUMNS = (
     Column("RUN P95", (0, 0, 9), is_right=True),
     Column("LIMIT", (0, 0, 22)),
 )
+
+
+ORDERS: dict[str, tuple[Callable[[QueueStats], Any], bool]] = {
+    "QUEUE": (lambda q: q.queue, False),
+    "DEPTH": (lambda q: q.depths[TaskState.PENDING], True),
+    "OLDEST": (lambda q: q.oldest_age_ms or -1, True),
+    "OUT": (lambda q: q.rate_per_s("completed", window_s=WINDOW_S), True),
+    "DRAIN": (lambda q: math.inf if (ms := drain_ms(q)) is None else ms, True),
+    "DLQ": (lambda q: q.depths[TaskState.FAILED], True),
+    "IN": (lambda q: q.rate_per_s("enqueued", window_s=WINDOW_S), True),
+    "RUN": (lambda q: q.depths[TaskState.RUNNING], True),
+    "RETRY": (lambda q: q.depths[TaskState.RETRYING], True),
+    "SCHED": (lambda q: q.depths[TaskState.SCHEDULED], True),
+    "WAIT P95": (lambda q: q.latency_ms("wait", 0.95) or -1, True),
+    "RUN P95": (lambda q: q.latency_ms("run", 0.95) or -1, True),
+}
+"""By which columns queues can be sorted, and whether the highest comes first."""
 
 
 def queue_sign(queue: QueueStats, served: Served) -> Sign:

@@ -151,9 +151,7 @@ class DlqPane(TaskListPane):
         sign = TASK_SIGNS[TaskState.FAILED]
         line: list[Span] = [(f" {sign} ", sign.style), (f"in {self.feed.queue or 'all queues'}", "")]
         if self.groups.known:
-            line.append(
-                (f"  group {self.groups.table.cursor_index + 1:,} of {self.groups.known:,}, by count", "cell--dim")
-            )
+            line.append((f"  group {self.groups.table.cursor_index + 1:,} of {self.groups.known:,}", "cell--dim"))
         if self.groups.unread:
             line.append((f"  and {self.groups.unread:,} groups that were not read", "cell--warn"))
         if self.groups.table.is_ghost:
@@ -220,13 +218,6 @@ class DlqPane(TaskListPane):
             self._go(queue=self.feed.queue, group=None, by_group=False)
         super().action_filter()
 
-    def action_sort(self) -> None:
-        """Sorts tasks; groups have their order."""
-        if self.is_by_group:
-            self.post_message(NothingToDo("groups are by count, the most frequent first: ] shows tasks"))
-        else:
-            super().action_sort()
-
     def action_next_queue(self) -> None:
         """The next queue in turn, after the last one all of them."""
         if not self.is_by_group:
@@ -268,6 +259,22 @@ class DlqPane(TaskListPane):
             return
         queue = self.feed.queue
         self.post_message(PlanMade(group_plans.discard(group, queue=queue, actor=self.actor, masker=self._masker)))
+
+    def action_sort(self) -> None:
+        """Asks by which column."""
+        if not self.is_by_group:
+            super().action_sort()
+            return
+        if not self.groups.known:
+            self.post_message(NothingToDo("nothing here to sort"))
+            return
+        from tq_console.tui.filtering.sort_choice import choose_order
+
+        def sorted_by() -> None:
+            if self.snapshot is not None:
+                self.groups.sort(self.snapshot, self.feed.queue)
+
+        choose_order(self.app, self.groups.order, sorted_by)
 
     def action_open(self) -> None:
         """Shows the task whole, or the tasks of the group."""

@@ -7,7 +7,8 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.message import Message
 
-from tq_console.tui.lists.group_rows import COLUMNS, group_lines, group_row
+from tq_console.tui.lists.group_rows import COLUMNS, ORDERS, group_lines, group_row
+from tq_console.tui.lists.held_order import HeldOrder
 from tq_console.tui.look.canvas import Canvas
 from tq_console.tui.panes.pane import NeedChanged
 from tq_console.tui.table.rows import Window
@@ -42,6 +43,7 @@ class FailureGroups(Container):
         self._now_ms = 0
         self._answer: GroupsAnswer | None = None
         self.has_preview = False
+        self.order = HeldOrder[FailureGroup](lambda group: group.group, ORDERS)
 
     def compose(self) -> ComposeResult:
         """The table, and the group under its cursor."""
@@ -87,15 +89,20 @@ class FailureGroups(Container):
             return
         self._answer, self._now_ms = answer, snapshot.now_ms
         self._groups = {group.group: group for group in answer.groups}
-        rows = tuple(group_row(group, snapshot.now_ms, self._masker) for group in answer.groups)
+        rows = tuple(group_row(group, snapshot.now_ms, self._masker) for group in self.order.arrange(answer.groups))
         self.table.show(Window(len(rows), 0, rows))
         self._paint()
 
     def reset(self) -> None:
         """Forgets what is shown: it is of other queues."""
         self._groups, self._answer = {}, None
-        self.table.reset(COLUMNS, empty_text="nothing has failed for good")
+        self.table.reset(self.order.columns(COLUMNS), empty_text="nothing has failed for good")
         self._paint()
+
+    def sort(self, snapshot: Snapshot, queue: str | None) -> None:
+        """Shows the order that was chosen."""
+        self.table.set_columns(self.order.columns(COLUMNS))
+        self.show(snapshot, queue)
 
     def _paint(self) -> None:
         preview = self.query_one(".group-preview", Canvas)
@@ -116,6 +123,7 @@ class FailureGroups(Container):
     @on(VirtualTable.CursorMoved)
     def _moved(self, event: VirtualTable.CursorMoved) -> None:
         event.stop()
+        self.order.moved()
         self._paint()
         self.post_message(self.Moved())
         if self.has_preview:

@@ -9,8 +9,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from tq_console.tui.actions import queues as queue_plans
+from tq_console.tui.lists.held_order import HeldOrder
 from tq_console.tui.lists.overview_lines import at_most
-from tq_console.tui.lists.queue_rows import COLUMNS, TREND_MINUTES, queue_row
+from tq_console.tui.lists.queue_rows import COLUMNS, ORDERS, TREND_MINUTES, queue_row
 from tq_console.tui.look.canvas import Canvas, Line, Span
 from tq_console.tui.look.focus import focus_now
 from tq_console.tui.look.glyphs import TASK_SIGNS
@@ -41,12 +42,14 @@ class QueuesPane(Pane):
         Binding(
             "R", "retry_all", "retry DLQ", tooltip="Run all failed tasks of the queue again", id="queues.retry_all"
         ),
+        Binding("s", "sort", "sort", show=False, tooltip="Sort by a column; again: reversed", id="queues.sort"),
     ]
 
     def __init__(self, *, masker: Masker, actor: str, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._masker, self._actor = masker, actor
         self._horizontal, self._vertical = 1, 1
+        self.order = HeldOrder[QueueStats](lambda queue: queue.queue, ORDERS)
 
     def compose(self) -> ComposeResult:
         """The table and, where there is room, what is in the queue under the cursor."""
@@ -90,7 +93,7 @@ class QueuesPane(Pane):
         """The queues."""
         super().show(snapshot)
         served = served_queues(snapshot.fleet)
-        rows = tuple(queue_row(q, served.get(q.queue, UNSERVED)) for q in snapshot.queues)
+        rows = tuple(queue_row(q, served.get(q.queue, UNSERVED)) for q in self.order.arrange(snapshot.queues))
         self.table.show(Window(len(rows), 0, rows))
         self._paint_preview()
 
@@ -158,6 +161,7 @@ class QueuesPane(Pane):
     @on(VirtualTable.CursorMoved)
     def _moved(self, event: VirtualTable.CursorMoved) -> None:
         event.stop()
+        self.order.moved()
         self._paint_preview()
         self.post_message(NeedChanged(is_missing=False))
 
@@ -200,6 +204,21 @@ class QueuesPane(Pane):
             self.post_message(NothingToDo("nothing has failed here"))
             return
         self.post_message(PlanMade(queue_plans.retry_all_failed(queue, actor=self._actor, masker=self._masker)))
+
+    def action_sort(self) -> None:
+        """Asks by which column."""
+        if self.snapshot is None or not self.snapshot.queues:
+            self.post_message(NothingToDo("nothing here to sort"))
+            return
+        # Loaded where it is needed: the first frame does not wait for it.
+        from tq_console.tui.filtering.sort_choice import choose_order
+
+        def sorted_by() -> None:
+            self.table.set_columns(self.order.columns(COLUMNS))
+            if self.snapshot is not None:
+                self.show(self.snapshot)
+
+        choose_order(self.app, self.order, sorted_by)
 
     def action_new(self) -> None:
         """Opens the form for this queue."""
