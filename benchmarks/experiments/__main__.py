@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> int:
     """Runs what was asked for; the exit code is 0, 1 where one failed, or 130 when it was interrupted."""
     given = _parse(arguments)
     names = NAMES if "all" in given.names else tuple(dict.fromkeys(name.replace("-", "_") for name in given.names))
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         from benchmarks.experiments import charts
     except ModuleNotFoundError as error:

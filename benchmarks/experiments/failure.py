@@ -70,7 +70,7 @@ def _do(lab: Lab, what: str, nodes: list[subprocess.Popen[bytes]]) -> None:
     elif what == WHEN[1][1]:
         lab.kill_node(nodes[-1])
     else:
-        lab.start_node("--lease", str(LEASE_S), slots=SLOTS)
+        lab.launch_node("--lease", str(LEASE_S), slots=SLOTS)
 
 
 def _tell_recovery(result: Result, whose: str, views: list[TaskView], killed_at_ms: float | None) -> None:

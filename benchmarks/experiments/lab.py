@@ -130,6 +130,12 @@ class Lab:
     def start_node(self, *options: str, processes: int = 1, slots: int = 10) -> subprocess.Popen[bytes]:
         """Starts a `tq-worker` and returns when its workers are there."""
         known = {member.id for member in self.runner.run(registry.fleet()).nodes}
+        node = self.launch_node(*options, processes=processes, slots=slots)
+        self._wait(lambda: self._works(node, known, processes), START_S, "the workers to start")
+        return node
+
+    def launch_node(self, *options: str, processes: int = 1, slots: int = 10) -> subprocess.Popen[bytes]:
+        """Starts a `tq-worker` and returns at once."""
         app = ("benchmarks.experiments.app", "--app-dir", str(ROOT))
         numbers = ("--processes", str(processes), "--slots", str(slots), "--log-level", "warning", "--heartbeat", "1")
         environment = {**os.environ, "TQ_URL": self.url, "OTEL_SDK_DISABLED": "true"}
@@ -144,7 +150,6 @@ class Lab:
                 preexec_fn=_die_with_us,
             )
         self._nodes.append(node)
-        self._wait(lambda: self._works(node, known, processes), START_S, "the workers to start")
         return node
 
     def _works(self, node: subprocess.Popen[bytes], known: set[str], processes: int) -> bool:

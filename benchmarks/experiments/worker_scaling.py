@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.experiments import charts
 from benchmarks.experiments.experiment import Experiment, Run, steady_rate
@@ -84,17 +84,20 @@ def draw(result: Result, picture: Picture) -> None:
             if row["kind"] == kind:
                 axes.plot(row["processes"], row["tasks_per_s"] / base, ".", color=colour, alpha=0.4)
         for count, rate in medians.items():
-            axes.annotate(
-                f"{rate:,.0f}/s",
-                (count, rate / base),
-                xytext=(6, 6 if kind == "wait" else -14),
-                textcoords="offset points",
-                color=colour,
+            place: dict[str, Any] = (
+                {"xytext": (-5, 6), "ha": "right"} if kind == "wait" else {"xytext": (5, -13), "ha": "left"}
             )
+            axes.annotate(f"{rate:,.0f}/s", (count, rate / base), textcoords="offset points", color=colour, **place)
     cores = result.setting.get("cores")
     if isinstance(cores, int) and cores < max(counts, default=0):
         axes.axhline(cores, color=charts.GREY, lw=0.8, ls=":")
-        axes.annotate(f"{cores} cores", (max(counts), cores), xytext=(0, 4), textcoords="offset points", ha="right")
+        axes.annotate(
+            f"{cores} cores",
+            (0.01, cores),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+        )
     axes.set_xticks(counts)
     axes.set_ylim(bottom=0)
     axes.margins(x=0.08)

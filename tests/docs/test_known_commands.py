@@ -121,7 +121,7 @@ def test_what_containers_and_clusters_are_told_names_what_is_there() -> None:
     commands = [command for _, row in table() for command in row if command.startswith(ON_A_CLUSTER)]
     assert len(commands) > 4
     for command in commands:
-        for file in re.findall(r"-f (\S+)", command):
+        for file in re.findall(r"(?:compose|apply) -f (\S+)", command):
             assert (ROOT / file).is_file(), command
         for word, name in re.findall(r"(deployment|svc)[ /](\w+) ", f"{command} "):
             kind = {"svc": "Service"}.get(word, "Deployment")
