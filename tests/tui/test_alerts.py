@@ -41,6 +41,11 @@ async def test_an_alert_rings_once_and_stands_in_the_header_and_the_overview(
         assert snapshot is not None
         assert [event.word for event in snapshot.alert_log] == ["fired", "fired"]
 
+        await console.press("8")
+        await console.until(lambda: console.app.pane.id == "log", "the log")
+        rows = lambda: [r.cells[2].text for r in console.table._window.rows]  # noqa: E731
+        await console.until(lambda: rows().count("fired") == 2, "both in the log")
+
         # Another broker begins anew.
         console.app.alerts.begin()
         await console.until(lambda: len(console.app.snapshot.alert_log) == 2 and len(bells) == 2, "a new book")  # type: ignore[union-attr]

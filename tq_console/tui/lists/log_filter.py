@@ -13,7 +13,7 @@ from tq_core.errors import InvalidInputError
 Test: TypeAlias = Callable[[Happening], bool]
 
 _USUAL = {"enqueued", "unblocked", "claimed", "completed", "released", "restored", "replaced"}
-_FAILURES = {"retrying", "failed", "crashed", "lost", "expired", "breaker"}
+_FAILURES = {"retrying", "failed", "crashed", "lost", "expired", "breaker", "fired"}
 
 KINDS: tuple[tuple[str, Test], ...] = (
     ("all", lambda _: True),

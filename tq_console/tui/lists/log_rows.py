@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tq_console.tui.look.canvas import Line
 from tq_console.tui.look.wrapping import wrapped
@@ -15,6 +16,9 @@ from tq_core.roles.events import Event
 from tq_core.roles.log import Entry
 from tq_core.roles.operator import Audited
 from tq_core.roles.undo import Undoable
+
+if TYPE_CHECKING:
+    from tq_console.alerts.book import AlertEvent
 
 COLUMNS = (
     Column("TIME", (8, 12, 12), is_pinned=True),
@@ -39,6 +43,8 @@ STYLES = {
     "crashed": "cell--bad",
     "lost": "cell--bad",
     "breaker": "cell--warn",
+    "fired": "cell--bad",
+    "cleared": "cell--good",
 }
 IDS_SHOWN = 20
 
@@ -82,6 +88,30 @@ def happenings(entries: Iterable[Entry]) -> list[Happening]:
             else:
                 found[place] = _with_step(found[place], what)
     return found
+
+
+def with_alerts(found: list[Happening], alerts: Sequence[AlertEvent]) -> list[Happening]:
+    """The lines of the log, the newest first, and among them the user's alerts that fired or were over."""
+    if not alerts:
+        return found
+    return sorted([*map(_of_alert, alerts), *found], key=lambda happening: -happening.at_ms)
+
+
+def _of_alert(event: AlertEvent) -> Happening:
+    state = event.state
+    queue = state.measured.queue if state.measured is not None else None
+    return Happening(
+        id=f"alert {event.at_ms} {event.word} {state.alert.name} {state.alert.rule.text}",
+        at_ms=event.at_ms,
+        who="this console",
+        what=event.word,
+        queue=queue or "",
+        target=" ".join(filter(None, ("alert", state.alert.name, state.alert.rule.text))),
+        count=0,
+        result=state.value,
+        ids=(),
+        act=None,
+    )
 
 
 def _of_event(entry: Entry, event: Event) -> Happening:

@@ -13,7 +13,7 @@ from textual.widgets import Input
 from tq_console.tui.actions.log_undo import undo_operation
 from tq_console.tui.lists.log_book import LogBook
 from tq_console.tui.lists.log_filter import KINDS, PEOPLE, Test, chooser
-from tq_console.tui.lists.log_rows import COLUMNS, Happening, happening_lines, happenings, log_row
+from tq_console.tui.lists.log_rows import COLUMNS, Happening, happening_lines, happenings, log_row, with_alerts
 from tq_console.tui.look.canvas import Canvas, Line, Span
 from tq_console.tui.look.focus import focus_now
 from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, PlaceChosen, PlanMade, TaskOpened
@@ -66,7 +66,7 @@ class LogPane(Pane):
         self._undoable: dict[str, Undoable] = {}
         self._is_following = True
         self._is_older_wanted = False
-        self._shown_of: tuple[object, int] | None = None
+        self._shown_of: tuple[object, object] | None = None
 
     def compose(self) -> ComposeResult:
         """The kinds, the list, the filter, and the entry under the cursor."""
@@ -145,10 +145,12 @@ class LogPane(Pane):
     def _fill(self) -> None:
         entries = self._book.entries
         # The book makes a new list where anything is new.
-        if self._shown_of is None or self._shown_of[0] is not entries:
-            self._shown_of = (entries, len(entries))
+        alerts = self.snapshot.alert_log if self.snapshot else ()
+        if self._shown_of is None or self._shown_of[0] is not entries or self._shown_of[1] != alerts:
+            self._shown_of = (entries, alerts)
             of_kind = KINDS[self._kind][1]
-            self._chosen = [h for h in happenings(entries) if of_kind(h) and self._fits(h)]
+            found = with_alerts(happenings(entries), alerts)
+            self._chosen = [h for h in found if of_kind(h) and self._fits(h)]
             self._by_id = {happening.id: happening for happening in self._chosen}
         table = self.table
         table.empty_text = self._empty_text()
