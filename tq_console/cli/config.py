@@ -57,6 +57,7 @@ def list_contexts(invocation: Invocation) -> None:
                 {
                     "name": context.name,
                     "url": masked_url(context.url),
+                    "color": context.color,
                     "is_chosen": context.name == chosen,
                     "is_protected": context.is_protected,
                     "is_read_only": context.is_read_only,

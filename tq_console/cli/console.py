@@ -67,6 +67,7 @@ def console(
         actor=invocation.actor,
         make_commands=inside_commands,
         is_read_only=is_read_only,
+        unlock=invocation.unlock or "",
         preferences=wanted_preferences(theme, is_ascii, is_low_bandwidth),
     )
 

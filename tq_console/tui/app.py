@@ -43,6 +43,7 @@ from tq_console.tui.wiring.navigation import Navigation
 from tq_console.tui.wiring.screens import Means, screen_named
 from tq_console.view.preferences import Preferences
 from tq_console.view.secrets import Masker
+from tq_core.errors import TqError
 
 if TYPE_CHECKING:
     from tq_console.tui.command_line.commands import Commands
@@ -53,6 +54,7 @@ HISTORY_FILE = "console_history"
 LOW_BANDWIDTH_FACTOR = 3.0
 """So much rarer the broker is asked, and the clock in the header ticks, where the line is slow."""
 PROBLEMS_SHOWN = 4
+UNLOCK_S = 600.0
 
 
 class ConsoleApp(KeyedApp):
@@ -75,6 +77,7 @@ class ConsoleApp(KeyedApp):
         on_first_frame: Callable[[], None] | None = None,
         is_in_browser: bool = False,
         welcome_file: Path | None = None,
+        unlock: str = "",
     ) -> None:
         """Makes the console of one broker.
 
@@ -85,11 +88,12 @@ class ConsoleApp(KeyedApp):
             clock: Our monotonic clock; fixed for pictures.
             on_first_frame: Called when something from the broker has been painted, or it could not be reached.
             welcome_file: Remembers that its user has been told which keys lead to all others; None = is not told.
+            unlock: Why a protected broker is to be written to from the start, for UNLOCK_S; "" = it is locked.
             is_in_browser: Whether its user is somebody else than whose machine it runs on: no programs, no files.
         """
         super().__init__()
         self.is_in_browser = is_in_browser
-        self._welcome_file = welcome_file
+        self._welcome_file, self._unlock = welcome_file, unlock
         for theme in THEMES:
             self.register_theme(theme)
         # Before anything is styled: to style everything twice takes a tenth of a second.
@@ -259,10 +263,19 @@ class ConsoleApp(KeyedApp):
             from tq_console.tui.wiring.welcome import welcome
 
             welcome(self, self._welcome_file)
+        if self._unlock:
+            self._unlock_now()
         if self.preferences.keys or self.preferences.problems:
             self._check_preferences()
         if self.preferences.has_alerts:
             self.run_worker(self.alerts.read(), group="alerts", exit_on_error=False)
+
+    @work(exit_on_error=False, group="contexts")
+    async def _unlock_now(self) -> None:
+        try:
+            await self.contexts.unlock(for_s=UNLOCK_S, why=self._unlock)
+        except TqError as error:
+            self.notify(error.message, severity="warning", timeout=TOAST_S)
 
     @work(exit_on_error=False, group="preferences")
     async def _check_preferences(self) -> None:

@@ -121,7 +121,8 @@ class KeyedApp(TerminalApp):
 
     async def action_last_view(self) -> None:
         """The screen before this one."""
-        await self.navigation.back()
+        if not await self.navigation.back():
+            self._nothing_to_do(NothingToDo("no screen was before this one"))
 
     @on(TabLine.Chosen)
     async def _tab_chosen(self, event: TabLine.Chosen) -> None:

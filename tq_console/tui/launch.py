@@ -28,12 +28,14 @@ def run_console(
     is_read_only: bool = False,
     preferences: Preferences | None = None,
     is_in_browser: bool = False,
+    unlock: str = "",
 ) -> int:
     """Runs the console until its user leaves; returns the exit code.
 
     Args:
         actor: Who is written down with each change.
         make_commands: Brings the commands for the line behind `:`.
+        unlock: Why a protected broker is to be written to for the first minutes; "" = it is locked.
         is_in_browser: Whether it is drawn on a page, by the driver that the environment names.
     """
     if preferences is not None and preferences.is_low_bandwidth:
@@ -52,6 +54,7 @@ def run_console(
         is_read_only=is_read_only,
         on_first_frame=_collect_again,
         is_in_browser=is_in_browser,
+        unlock=unlock,
         welcome_file=None if is_in_browser else state_root(os.environ) / WELCOME_FILE,
     )
     handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}

@@ -10,7 +10,17 @@ import msgspec
 
 from tq_console.view.secrets import Masker
 from tq_console.view.task_page import traceback_lines
+from tq_core.ids import is_id
 from tq_core.model import TaskView
+
+_COMMANDS = {
+    "queues": "tq tasks list --queue",
+    "metrics": "tq tasks list --queue",
+    "workers": "tq workers stacks",
+    "groups": "tq dlq list --group",
+    "schedule": "tq cron show",
+}
+"""Where something is -> the command that tells most of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,7 @@ def copies_of(
     """
     found: list[Copy] = []
     if subject:
-        found.append(Copy("i", "id" if screen != "queues" else "name", subject))
+        found.append(Copy("i", "name" if screen in ("queues", "metrics", "schedule") else "id", subject))
     if task is not None:
         if task.args is not None:
             found.append(Copy("a", "arguments as JSON", _json(masker.masked(task.args))))
@@ -48,16 +58,18 @@ def copies_of(
             found.append(Copy("t", "traceback", "\n".join(lines)))
     if row:
         found.append(Copy("r", "row, tab separated", "\t".join(" ".join(cell.split()) for cell in row)))
-    if subject and (command := _command(subject, screen=screen, is_task=task is not None)):
+    if subject and (
+        command := _command(subject, screen=screen, is_task=task is not None or screen in ("tasks", "dlq"))
+    ):
         found.append(Copy("c", "command", command))
     return found
 
 
 def _command(subject: str, *, screen: str, is_task: bool) -> str:
     name = shlex.quote(subject)
-    if is_task or screen in ("tasks", "dlq"):
+    if is_task or (screen not in _COMMANDS and is_id(subject)):
         return f"tq tasks show {name}"
-    return {"queues": f"tq tasks list --queue {name}", "workers": f"tq workers stacks {name}"}.get(screen, "")
+    return f"{_COMMANDS[screen]} {name}" if screen in _COMMANDS else ""
 
 
 def _json(value: object) -> str:

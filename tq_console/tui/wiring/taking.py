@@ -64,10 +64,12 @@ class Taking:
         task = pane.known(subject) if subject else None
         if app.snapshot is not None and app.snapshot.detail is not None and app.snapshot.detail.task_id == subject:
             task = app.snapshot.detail.task or task
-        tables = pane.query(VirtualTable)
-        row = tables.first().cursor_row if tables and detail is None else None
+        tables = [table for table in pane.query(VirtualTable) if table.region]
+        row = tables[0].cursor_row if tables and detail is None else None
         cells = [cell.text for cell in row.cells] if row is not None else []
         screen = "tasks" if detail is not None else pane.id or ""
+        if screen == "dlq" and pane.asks_why is None and subject:
+            screen = "groups"
         return copies_of(subject, screen=screen, task=task, row=cells, masker=app.masker)
 
     async def copy_one(self) -> None:
