@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Tq
+from tq_console.tui.wiring.keymap import usable
 from tq_console.view.preferences import needs_ascii
 from tq_console.view.toml_text import with_value, without
 from tq_core.credentials import opened_url
@@ -126,6 +127,7 @@ def test_keys_are_listed_with_their_ids_and_changed_where_they_are_free(tq: Tq) 
     ):
         ran = tq("config", "set", f"keys.{name}", key)
         assert (ran.code, why in ran.err) == (2, True), ran
+    assert usable({"a": "ctl+x", "b": "ctrl+y, f5", "c": ",", "d": "\x1b"}) == {"b": "ctrl+y, f5"}
     config_file().write_text('[keys]\n"tasks.retry" = "c"\n')
     assert "app.copy" in tq("config", "check").out
 

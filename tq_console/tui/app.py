@@ -163,7 +163,9 @@ class ConsoleApp(KeyedApp):
         """Starts to ask."""
         self.end_on_signals()
         if self.preferences.keys:
-            self.set_keymap(dict(self.preferences.keys))
+            from tq_console.tui.wiring.keymap import usable
+
+            self.set_keymap(usable(self.preferences.keys))
         # Only then are the panes made of what they are made of.
         self.call_after_refresh(self._begin)
 

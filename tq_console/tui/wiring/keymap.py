@@ -62,14 +62,23 @@ def key_problems(keys: Mapping[str, str]) -> list[str]:
             hint = f"did you mean {' or '.join(near)}?" if near else "`tq config keys` lists them"
             problems.append(f"[keys] {name}: nothing has this id: {hint}")
         problems += [f"[keys] {name} = {key!r}: {why}" for key in text.split(",") if (why := _why_no_key(key.strip()))]
-    return problems + _clashes(keys)
+    return problems + _clashes(usable(keys))
+
+
+def usable(keys: Mapping[str, str]) -> dict[str, str]:
+    """Those that name keys; what is wrong with one leaves its binding the keys that it has by itself."""
+    return {name: text for name, text in keys.items() if not any(_why_no_key(key.strip()) for key in text.split(","))}
 
 
 def _why_no_key(key: str) -> str:
     *modifiers, last = key.split("+") if len(key) > 1 and not key.endswith("+") else [key]
     if key in _SAME_AS:
         return f"a terminal sends the same for {_SAME_AS[key]}"
-    if not last or (len(last) > 1 and last not in _NAMED and not re.fullmatch(r"[a-z]+(_[a-z]+)*", last)):
+    if (
+        not last
+        or not key.isprintable()
+        or (len(last) > 1 and last not in _NAMED and not re.fullmatch(r"[a-z]+(_[a-z]+)*", last))
+    ):
         return "no such key; keys are written as r, R, f5, ctrl+y, enter, space, question_mark"
     if unknown := [m for m in modifiers if m not in _MODIFIERS]:
         return f"no such modifier as {unknown[0]!r}; there are {', '.join(sorted(_MODIFIERS))}"
