@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
+import socket
+import subprocess
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -13,6 +17,7 @@ import pytest
 
 from tests.cli.conftest import Tq
 from tests.queue_driver import QueueDriver
+from tests.waiting import wait_until
 from tq_console.gateway.app import new_app
 from tq_console.gateway.link import Link
 from tq_console.gateway.services import Services
@@ -131,3 +136,60 @@ async def node(gateway: Gateway) -> AsyncIterator[Node]:
 def tq(monkeypatch: pytest.MonkeyPatch) -> Tq:
     """The command, in this process."""
     return Tq(monkeypatch)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+class Served:
+    """A gateway process."""
+
+    def __init__(self, url: str, *words: str, **environ: str) -> None:
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [*Tq.command("gateway", "--url", url, *words)],
+            env={**os.environ, "PORT": str(self.port), **environ},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+        wait_until(self._answers, 20, "the gateway to answer")
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.process.communicate()
+        try:
+            return self.http.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def stop(self) -> tuple[int, str]:
+        """Asks it to stop; its exit code and what it said."""
+        self.process.send_signal(signal.SIGTERM)
+        _, said = self.process.communicate(timeout=30)
+        return self.process.returncode, said
+
+    def close(self) -> None:
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
+
+@pytest.fixture
+def serve(redis_url: str) -> Iterator[Callable[..., Served]]:
+    """Starts gateways on an empty Redis."""
+    made: list[Served] = []
+
+    def start(*words: str, **environ: str) -> Served:
+        made.append(Served(redis_url, *words, **environ))
+        return made[-1]
+
+    yield start
+    for served in made:
+        served.close()

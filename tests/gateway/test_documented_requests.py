@@ -145,3 +145,16 @@ async def test_documents_of_errors_say_what_clients_look_for(http: httpx.AsyncCl
         answer = await http.get(path)
         assert (answer.status_code, answer.json()["error"]) == (404, answer.json()["detail"]), path
     assert gateway.depths() == {}
+
+
+async def test_other_methods_are_told_what_there_is(http: httpx.AsyncClient) -> None:
+    for path, allowed in (
+        ("/tasks/", "GET, HEAD, POST"),
+        ("/health", "GET, HEAD"),
+        ("/v1/tasks/x@y", "DELETE, GET, HEAD"),
+        ("/api/v1/queue/clear", "DELETE"),
+    ):
+        answer = await http.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert (await http.head("/health")).status_code == 200
+    assert (await http.head("/v1/events")).status_code == 405

@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.cli.conftest import Tq
+from tests.gateway.conftest import Served
 from tests.queue_driver import QueueDriver
 from tests.waiting import wait_until
 from tq_console.cli import gateway as command
 
 pytestmark = pytest.mark.server
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-class Served:
-    """A gateway process."""
-
-    def __init__(self, url: str, *words: str, **environ: str) -> None:
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [*Tq.command("gateway", "--url", url, *words)],
-            env={**os.environ, "PORT": str(self.port), **environ},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
-        wait_until(self._answers, 20, "the gateway to answer")
-
-    def _answers(self) -> bool:
-        assert self.process.poll() is None, self.process.communicate()
-        try:
-            return self.http.get("/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
-
-    def stop(self) -> tuple[int, str]:
-        """Asks it to stop; its exit code and what it said."""
-        self.process.send_signal(signal.SIGTERM)
-        _, said = self.process.communicate(timeout=30)
-        return self.process.returncode, said
-
-    def close(self) -> None:
-        self.http.close()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.communicate()
 
 
 def answer_on(connection: socket.socket) -> bytes:
@@ -72,20 +28,6 @@ def answer_on(connection: socket.socket) -> bytes:
         assert piece, found
         found += piece
     return found
-
-
-@pytest.fixture
-def serve(redis_url: str) -> Iterator[Callable[..., Served]]:
-    """Starts gateways on an empty Redis."""
-    made: list[Served] = []
-
-    def start(*words: str, **environ: str) -> Served:
-        made.append(Served(redis_url, *words, **environ))
-        return made[-1]
-
-    yield start
-    for served in made:
-        served.close()
 
 
 def test_a_task_goes_from_submit_to_its_result(serve: Callable[..., Served], redis_url: str) -> None:

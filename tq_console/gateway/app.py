@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
@@ -11,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from tq_console.gateway import models, problems
@@ -100,4 +102,16 @@ async def _of_framework(request: Request, error: Exception) -> Response:
     said = {404: f"there is nothing at {path[:200]}: see /docs", 405: f"{request.method} is not for {path[:200]}"}
     detail = said.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})
+    if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(sorted(_methods(request)))}
     return problem_answer(ProblemError(error.status_code, detail, headers=headers, fields=()), path)
+
+
+def _methods(request: Request) -> set[str]:
+    """What the path of a request can be asked for; the framework names the methods of the first route only."""
+    found: set[str] = set()
+    for method in ("GET", "POST", "DELETE"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes):
+            found |= {"GET", "HEAD"} if method == "GET" else {method}
+    return found

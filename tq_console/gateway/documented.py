@@ -49,12 +49,18 @@ def body_of(model: type[BaseModel], *, is_required: bool = True) -> dict[str, An
 
 
 def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route says of its errors."""
+    """What a route says of its errors, beside those of every route of its kind."""
+    return {status: _problem(status) for status in statuses}
+
+
+def also(status: int, meaning: str) -> dict[int | str, dict[str, Any]]:
+    """What a route says of another answer that is no error."""
+    return {status: {"description": meaning}}
+
+
+def _problem(status: int) -> dict[str, Any]:
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
-    return {
-        status: {"description": http.HTTPStatus(status).phrase, "content": content}
-        for status in sorted({*statuses, 401, 403, 429, 503})
-    }
+    return {"description": http.HTTPStatus(status).phrase, "content": content}
 
 
 def description(app: FastAPI) -> dict[str, Any]:
@@ -70,16 +76,25 @@ def description(app: FastAPI) -> dict[str, Any]:
             "bearer": {"type": "http", "scheme": "bearer"},
         }
         document["security"] = [{}, {"key": []}, {"bearer": []}]
-        for path in document["paths"].values():
-            for operation in path.values():
-                # What the framework would answer to a wrong parameter is answered as a problem here.
-                operation["responses"].pop("422", None) if _is_framework_s(operation) else None
+        for path, methods in document["paths"].items():
+            for operation in methods.values():
+                _complete(path, operation)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _is_framework_s(operation: dict[str, Any]) -> bool:
-    return "application/json" in operation["responses"].get("422", {}).get("content", {})
+def _complete(path: str, operation: dict[str, Any]) -> None:
+    """Says what every route of its kind may answer; the framework's own words for wrong parameters are not ours."""
+    told: dict[str, Any] = operation["responses"]
+    told.pop("422", None)
+    statuses = [401, 403, 429, 503]
+    if "requestBody" in operation:
+        statuses += [400, 408, 413, 415, 422]
+    if any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
+        statuses.append(422)
+    for status in {problems.status_at(status, path) for status in statuses}:
+        told.setdefault(str(status), _problem(status))
+    operation["responses"] = dict(sorted(told.items()))
 
 
 STYLE = """

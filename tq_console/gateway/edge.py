@@ -35,6 +35,7 @@ HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+EVENTS_PATH: Final = "/v1/events"
 LARGE_BYTES = 64 * 1024
 """Below that an answer is in the system's buffers at once, whoever reads it."""
 _ENCODE = msgspec.json.Encoder().encode
@@ -53,7 +54,7 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
 
 def problem_answer(error: ProblemError, path: str) -> Response:
     """The answer that says what is wrong."""
-    status = problems.status_for(error, path)
+    status = problems.status_at(error.status, path)
     body = _ENCODE(problems.document(error, status))
     return Response(body, status, headers=error.headers, media_type=problems.MEDIA_TYPE)
 
@@ -79,6 +80,9 @@ class Edge:
         if path[-1:] == "/" and len(path) > 1:
             path = path.rstrip("/") or "/"
             scope = {**scope, "path": path, "raw_path": scope.get("raw_path", b"").rstrip(b"/") or b"/"}
+        if method == "HEAD" and path != EVENTS_PATH:
+            # The server leaves the body out.
+            scope, method = {**scope, "method": "GET"}, "GET"
         headers = dict(scope["headers"])
         answer = _Answer(send, self._settings.send_timeout_s)
         answer.has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"

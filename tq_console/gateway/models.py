@@ -10,15 +10,16 @@ import datetime as dt
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from starlette.requests import Request
 
 from tq_console.gateway.problems import FieldProblem, ProblemError
 from tq_console.view.submission import TaskLine
 from tq_console.view.written import parse_moment_ms
+from tq_core import names
 from tq_core.errors import InvalidInputError
 from tq_core.keyspace.wire import UNREADABLE
-from tq_core.model import PARENT_POLICIES, UNIQUE_UNTIL, parse_priority
+from tq_core.model import MAX_PRIORITY, PARENT_POLICIES, PRIORITIES, UNIQUE_UNTIL, parse_priority
 
 MAX_BATCH = 1000
 MAX_FIELDS_TOLD = 50
@@ -50,16 +51,43 @@ def _moment(value: Any) -> Any:
 
 Priority = Annotated[
     int | str,
-    Field(union_mode="left_to_right", description="critical, high, normal, low, or 0 (first) to 255"),
+    Field(union_mode="left_to_right"),
     AfterValidator(_priority),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_PRIORITY, "description": "0 is first"},
+                {"enum": list(PRIORITIES)},
+            ]
+        }
+    ),
 ]
 Moment = Annotated[
     int,
-    BeforeValidator(_moment, json_schema_input_type=float | str),
-    Field(description="ISO 8601, local without a zone"),
+    BeforeValidator(_moment),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time", "description": "Local without a zone"},
+                {"type": "number", "minimum": 0, "description": "Seconds since 1970"},
+            ]
+        }
+    ),
 ]
-Duration = Annotated[float | str, Field(description="Seconds, or a duration like 1.5s, 5m, 1h30m")]
+Duration = Annotated[
+    float | str,
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w))+$"}]}),
+]
 Retries = Annotated[int, Field(ge=0, le=999, description="Tries after the first one")]
+TypeName = Annotated[str, Field(json_schema_extra={"pattern": names.TASK_TYPE.pattern.replace(r"\Z", "$")})]
+QueueName = Annotated[str, Field(json_schema_extra={"pattern": names.QUEUE.pattern.replace(r"\Z", "$")})]
+OwnName = Annotated[
+    str,
+    Field(
+        json_schema_extra={"pattern": names.CHOSEN_ID.pattern.replace(r"\Z", "$")},
+        description="A name of your own: submitting it again changes nothing",
+    ),
+]
 
 
 class Body(BaseModel):
@@ -71,16 +99,24 @@ class Body(BaseModel):
 class RootTask(Body):
     """A task in either form of the root: `type` and `data`, or `task_type` and `payload`."""
 
-    type: str | None = None
-    task_type: str | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"anyOf": [{"required": ["type"]}, {"required": ["task_type"]}]},
+                {"oneOf": [{"required": ["data"]}, {"required": ["payload"]}]},
+            ]
+        }
+    )
+    type: TypeName | None = None
+    task_type: TypeName | None = None
     data: Any = Field(default=None, description="Becomes the argument `data`")
     payload: Any = Field(default=None, description="An object becomes the arguments, anything else the argument `data`")
     priority: Priority | None = None
     max_retries: Retries | None = None
     execute_after: Moment | None = None
-    id: str | None = Field(default=None, description="A name of your own; again under it changes nothing")
+    id: OwnName | None = None
     depends_on: list[str] | None = Field(default=None, max_length=1000)
-    queue: str | None = None
+    queue: QueueName | None = None
 
 
 class ApiTask(Body):
@@ -92,9 +128,9 @@ class ApiTask(Body):
     priority: Annotated[int, Field(ge=0, le=100, description="0 is first")] | None = None
     execute_after: Moment | None = None
     max_retries: Retries | None = None
-    type: str | None = None
-    task_type: str | None = None
-    queue: str | None = None
+    type: TypeName | None = None
+    task_type: TypeName | None = None
+    queue: QueueName | None = None
 
 
 class ApiWorker(Body):
@@ -108,9 +144,9 @@ class ApiWorker(Body):
 class NewTask(Body):
     """A task under /v1: the options of `tq submit`, and the fields of a line of its batches."""
 
-    type: str
+    type: TypeName
     args: dict[str, Any] = Field(default_factory=dict)
-    queue: str | None = None
+    queue: QueueName | None = None
     priority: Priority | None = None
     delay: Duration | None = None
     at: Moment | None = None
@@ -124,7 +160,7 @@ class NewTask(Body):
     debounce: Duration | None = None
     debounce_max: Duration | None = None
     expires: Duration | None = None
-    id: str | None = None
+    id: OwnName | None = None
     depends_on: list[str] | None = Field(default=None, max_length=1000)
     on_parent_failure: Literal["fail", "skip", "run"] | None = None
     limit_key: str | None = None

@@ -86,8 +86,8 @@ def invalid(field: str, problem: str) -> ProblemError:
     return ProblemError(422, f"{field}: {problem}", code="invalid_input", fields=[FieldProblem(field, problem)])
 
 
-def status_for(error: ProblemError, path: str) -> int:
+def status_at(status: int, path: str) -> int:
     """The status that a client of a path expects: those of the root know 400 only where others know 422."""
-    if error.status == http.HTTPStatus.UNPROCESSABLE_ENTITY and not path.startswith(("/v1/", "/api/v1/")):
+    if status == http.HTTPStatus.UNPROCESSABLE_ENTITY and not path.startswith(("/v1/", "/api/v1/")):
         return http.HTTPStatus.BAD_REQUEST
-    return error.status
+    return status

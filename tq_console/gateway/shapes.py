@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tq_console.gateway.models import iso
+from tq_console.gateway.submitting import shown_priority
 from tq_console.view.secrets import Masker
-from tq_core.model import TaskState, TaskView, parse_priority, priority_label
+from tq_core.model import TaskState, TaskView, parse_priority
 from tq_core.roles.registry import Fleet, WorkerInfo
 
 STATUS = {TaskState.RUNNING: "processing", TaskState.SCHEDULED: "pending", TaskState.BLOCKED: "pending"}
@@ -31,8 +32,7 @@ def asked_priority(task: TaskView) -> int | str:
     asked = task.options.asked_priority
     if asked is not None and parse_priority(asked) == task.priority:
         return asked
-    label = priority_label(task.priority)
-    return task.priority if label.isdigit() else label
+    return shown_priority(task.priority)
 
 
 def retries_of(task: TaskView) -> tuple[int, int]:

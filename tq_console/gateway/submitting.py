@@ -11,7 +11,7 @@ import msgspec
 from tq_console.gateway.access import Caller
 from tq_console.gateway.link import Link
 from tq_console.gateway.problems import FieldProblem, ProblemError, invalid, problem_of
-from tq_console.view.submission import SubmissionRules, TaskLine
+from tq_console.view.submission import DEFAULT_QUEUE, SubmissionRules, TaskLine
 from tq_core import ids, names
 from tq_core.errors import InvalidArgumentsError, InvalidInputError, UnknownTaskTypeError
 from tq_core.model import NewTask, priority_label
@@ -81,30 +81,23 @@ class Submitter:
         """
         self._link.must_be_writable()
         names_of = _names(caller, idempotency_key, len(asked))
+        rules = _Rules(await self._link.types(), caller)
         checked: list[tuple[str, NewTask]] = []
         for i, each in enumerate(asked):
             line = each.line if names_of is None else _named(each.line, names_of[i])
             where = f"tasks[{i}]." if len(asked) > 1 else ""
-            checked.append(await self._checked(each, line, caller, where))
+            try:
+                checked.append(rules.checked(each, line))
+            except InvalidInputError as error:
+                newer = await self._link.newer_types() if isinstance(error, _ABOUT_TYPES) else None
+                if newer is None:
+                    raise _placed(error, each, where) from None
+                rules = _Rules(newer, caller)
+                checked.append(_checked_again(rules, each, line, where))
         found = await self._enqueued(checked)
         if names_of is not None:
             await self._must_be_same(checked, found)
         return found
-
-    async def _checked(self, asked: Asked, line: TaskLine, caller: Caller, where: str) -> tuple[str, NewTask]:
-        types = await self._link.types()
-        try:
-            return _ruled(types, asked, line, caller)
-        except (UnknownTaskTypeError, InvalidArgumentsError) as error:
-            newer = await self._link.newer_types()
-            if newer is None:
-                raise _placed(error, asked, where) from None
-        except InvalidInputError as error:
-            raise _placed(error, asked, where) from None
-        try:
-            return _ruled(newer, asked, line, caller)
-        except InvalidInputError as error:
-            raise _placed(error, asked, where) from None
 
     async def _enqueued(self, checked: Sequence[tuple[str, NewTask]]) -> list[Accepted]:
         link, found = self._link, [Accepted(task_id="", queue="", is_new=False)] * len(checked)
@@ -136,18 +129,48 @@ class Submitter:
                 )
 
 
-def _ruled(types: Mapping[str, PublishedType], asked: Asked, line: TaskLine, caller: Caller) -> tuple[str, NewTask]:
-    rules = SubmissionRules(types, submitted_by=caller.actor, is_forced=asked.is_forced, force=FORCE)
-    if line.depends_on:
-        found = rules.published(line.type) if line.type else None
-        home = line.queue or (found.queue if found else "default")
-        line = msgspec.structs.replace(line, depends_on=[_full_id(each, home) for each in line.depends_on])
-    queue, task = rules.checked(line)
-    shown = priority_label(task.priority)
-    if line.priority is not None and line.priority != (task.priority if shown.isdigit() else shown):
-        options = msgspec.structs.replace(task.options, asked_priority=line.priority)
-        task = msgspec.structs.replace(task, options=options)
-    return queue, task
+_ABOUT_TYPES = (UnknownTaskTypeError, InvalidArgumentsError)
+"""Refusals that may be about what a type was before a deployment."""
+
+
+class _Rules:
+    """The rules for all tasks of one request."""
+
+    def __init__(self, types: Mapping[str, PublishedType], caller: Caller) -> None:
+        self._firm, self._forced = (
+            SubmissionRules(types, submitted_by=caller.actor, is_forced=is_forced, force=FORCE)
+            for is_forced in (False, True)
+        )
+
+    def checked(self, asked: Asked, line: TaskLine) -> tuple[str, NewTask]:
+        """The queue and the task that is asked for.
+
+        Raises:
+            InvalidInputError: something in it is not allowed.
+        """
+        rules = self._forced if asked.is_forced else self._firm
+        if line.depends_on:
+            found = rules.published(line.type) if line.type else None
+            home = line.queue or (found.queue if found else DEFAULT_QUEUE)
+            line = msgspec.structs.replace(line, depends_on=[_full_id(each, home) for each in line.depends_on])
+        queue, task = rules.checked(line)
+        if line.priority is not None and line.priority != shown_priority(task.priority):
+            options = msgspec.structs.replace(task.options, asked_priority=line.priority)
+            task = msgspec.structs.replace(task, options=options)
+        return queue, task
+
+
+def shown_priority(priority: int) -> int | str:
+    """How a priority is shown to whoever did not say otherwise: by its name where it has one."""
+    label = priority_label(priority)
+    return priority if label.isdigit() else label
+
+
+def _checked_again(rules: _Rules, asked: Asked, line: TaskLine, where: str) -> tuple[str, NewTask]:
+    try:
+        return rules.checked(asked, line)
+    except InvalidInputError as error:
+        raise _placed(error, asked, where) from None
 
 
 def _full_id(name: str, queue: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -102,6 +103,12 @@ class SubmissionRules:
         self._is_forced = is_forced
         self._force = force
 
+    @functools.cached_property
+    def _default_attempts(self) -> int:
+        from tq_core.settings import retry_defaults
+
+        return retry_defaults().max_attempts
+
     def published(self, task_type: str) -> PublishedType | None:
         """What is known of a type; None where nothing is and that does not matter.
 
@@ -169,7 +176,7 @@ class SubmissionRules:
             priority=DEFAULT_PRIORITY if line.priority is None else line.priority,
             delay_s=_seconds("delay", line.delay) or 0,
             at_ms=_at_ms(line.at),
-            max_attempts=line.max_attempts or _default_attempts(found),
+            max_attempts=line.max_attempts or (found.max_attempts if found else self._default_attempts),
             name=line.id,
             unique_key=line.unique,
             options=TaskOptions(
@@ -220,14 +227,6 @@ def form(published: PublishedType) -> str:
     if not isinstance(properties, dict) or not properties:
         return "no arguments"
     return ", ".join(str(name) if name in required else f"[{name}]" for name in properties)
-
-
-def _default_attempts(found: PublishedType | None) -> int:
-    if found:
-        return found.max_attempts
-    from tq_core.settings import retry_defaults
-
-    return retry_defaults().max_attempts
 
 
 def _limit_key(found: PublishedType | None, args: Mapping[str, Any]) -> str | None:

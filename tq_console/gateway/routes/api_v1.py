@@ -53,7 +53,7 @@ async def _asked(request: Request, body: ApiTask) -> Asked:
     return Asked(line=line, arguments_in=inside, type_in=type_in)
 
 
-@router.post("/tasks", openapi_extra=body_of(ApiTask), responses=problems_of(400, 409, 413, 422))
+@router.post("/tasks", openapi_extra=body_of(ApiTask), responses=problems_of(409))
 async def submit(request: Request) -> Response:
     """Enqueue a task, and show it."""
     body = await models.read(request, ApiTask)
@@ -86,7 +86,7 @@ async def show_task(request: Request, task_id: str) -> Response:
     return json_answer(shapes.api_task(task, services_of(request).masker))
 
 
-@router.get("/stats", responses=problems_of())
+@router.get("/stats")
 async def stats(request: Request) -> Response:
     """Show the queues in numbers, and the workers."""
     found = await services_of(request).link.run(numbers.read())
@@ -101,7 +101,7 @@ async def stats(request: Request) -> Response:
     )
 
 
-@router.get("/dead-letters", responses=problems_of(422))
+@router.get("/dead-letters")
 async def dead_letters(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
@@ -130,7 +130,7 @@ def _failed(queue: str, offset: int, limit: int) -> Flow[inspector.Page]:
     )
 
 
-@router.post("/workers", openapi_extra=body_of(ApiWorker), responses=problems_of(409, 422))
+@router.post("/workers", openapi_extra=body_of(ApiWorker), responses=problems_of(409))
 async def create_worker(request: Request) -> Response:
     """Have a node that lives start one worker more."""
     body = await models.read(request, ApiWorker)
@@ -208,7 +208,7 @@ def _node_of(services: Services, fleet: Fleet, name: str) -> str:
     raise ProblemError(404, f"there is no worker {name[:100]!r}: GET /workers lists them", code="not_found")
 
 
-@router.delete("/queue/clear", responses=problems_of())
+@router.delete("/queue/clear")
 async def clear_queue(request: Request) -> Response:
     """Delete what waits and what failed, in all queues; what runs goes on."""
     caller = caller_of(request)
@@ -218,7 +218,7 @@ async def clear_queue(request: Request) -> Response:
     return json_answer({"message": "Queue cleared successfully", "details": details})
 
 
-@router.get("/metrics/json", responses=problems_of())
+@router.get("/metrics/json")
 async def metrics_json(request: Request) -> Response:
     """The numbers of each queue."""
     found = await services_of(request).link.run(numbers.read())

@@ -88,7 +88,7 @@ async def live(request: Request) -> Response:
     return json_answer({"status": "ok"})
 
 
-@router.get("/readyz", responses=problems_of())
+@router.get("/readyz")
 async def ready(request: Request) -> Response:
     """Say whether requests should come here: the broker takes writes, and the gateway is not about to stop."""
     services = services_of(request)
@@ -113,7 +113,7 @@ async def scrape(request: Request) -> Response:
     return Response(metrics.text(found, started_at_s=services.started_at_s), headers={"Content-Type": CONTENT_TYPE})
 
 
-@router.get("/v1/events", response_class=StreamingResponse, responses=problems_of(404, 422))
+@router.get("/v1/events", response_class=StreamingResponse, responses=problems_of(404))
 async def events(
     request: Request,
     queue: Annotated[list[str] | None, Query(description="May be given again; all, and the fleet, by default")] = None,

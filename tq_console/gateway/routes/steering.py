@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from tq_console.gateway import models
 from tq_console.gateway.acting import known_queue, must_be_obeyed, order
-from tq_console.gateway.documented import body_of, problems_of
+from tq_console.gateway.documented import also, body_of, problems_of
 from tq_console.gateway.edge import caller_of, json_answer
 from tq_console.gateway.keys import KeyRole
 from tq_console.gateway.models import Purge, Scale, Why
@@ -20,9 +20,10 @@ from tq_core.model import TaskState
 from tq_core.roles import inspector, operator, registry, undo
 
 router = APIRouter(prefix="/v1", tags=["v1"])
+ORDERED = problems_of(404, 409) | also(202, "The node has not answered yet")
 
 
-@router.get("/queues", responses=problems_of())
+@router.get("/queues")
 async def list_queues(request: Request) -> Response:
     """List the queues in numbers."""
     found = await services_of(request).link.run(inspector.stats())
@@ -37,7 +38,7 @@ async def show_queue(request: Request, queue: str) -> Response:
     return tagged(request, queue_record(found))
 
 
-@router.post("/queues/{queue}/pause", openapi_extra=WHY_BODY, responses=problems_of(404, 422))
+@router.post("/queues/{queue}/pause", openapi_extra=WHY_BODY, responses=problems_of(404))
 async def pause_queue(request: Request, queue: str) -> Response:
     """Stop a queue's tasks from being claimed; running ones go on."""
     body = await models.read(request, Why, may_be_empty=True)
@@ -45,7 +46,7 @@ async def pause_queue(request: Request, queue: str) -> Response:
     return json_answer({"queue": queue, "is_paused": True, "has_changed": await services_of(request).link.change(flow)})
 
 
-@router.post("/queues/{queue}/resume", openapi_extra=WHY_BODY, responses=problems_of(404, 422))
+@router.post("/queues/{queue}/resume", openapi_extra=WHY_BODY, responses=problems_of(404))
 async def resume_queue(request: Request, queue: str) -> Response:
     """Let a queue's tasks be claimed again."""
     body = await models.read(request, Why, may_be_empty=True)
@@ -54,7 +55,7 @@ async def resume_queue(request: Request, queue: str) -> Response:
     return json_answer(told)
 
 
-@router.post("/queues/{queue}/purge", openapi_extra=body_of(Purge, is_required=False), responses=problems_of(404, 422))
+@router.post("/queues/{queue}/purge", openapi_extra=body_of(Purge, is_required=False), responses=problems_of(404))
 async def purge_queue(request: Request, queue: str) -> Response:
     """Admins: delete a queue's tasks of one state."""
     caller = caller_of(request)
@@ -67,14 +68,14 @@ async def purge_queue(request: Request, queue: str) -> Response:
     return json_answer({"queue": queue, "state": body.state, "deleted": bulk.done, "undo_op": bulk.undo_op or None})
 
 
-@router.get("/nodes", responses=problems_of())
+@router.get("/nodes")
 async def list_nodes(request: Request) -> Response:
     """List the nodes with their workers and what these run."""
     found = fleet_records(await services_of(request).link.run(registry.fleet()))
     return json_answer({"nodes": found, "count": len(found)})
 
 
-@router.post("/nodes/{node_id}/scale", openapi_extra=body_of(Scale), responses=problems_of(404, 409, 422))
+@router.post("/nodes/{node_id}/scale", openapi_extra=body_of(Scale), responses=ORDERED)
 async def scale(request: Request, node_id: str) -> Response:
     """Set how many worker processes a node runs."""
     body = await models.read(request, Scale)
@@ -82,13 +83,13 @@ async def scale(request: Request, node_id: str) -> Response:
     return await _order(request, node_id, "scale", args)
 
 
-@router.post("/nodes/{node_id}/pause", responses=problems_of(404, 409))
+@router.post("/nodes/{node_id}/pause", responses=ORDERED)
 async def pause_node(request: Request, node_id: str) -> Response:
     """Stop a node from claiming tasks."""
     return await _order(request, node_id, "pause", {})
 
 
-@router.post("/nodes/{node_id}/resume", responses=problems_of(404, 409))
+@router.post("/nodes/{node_id}/resume", responses=ORDERED)
 async def resume_node(request: Request, node_id: str) -> Response:
     """Let a paused node claim tasks again."""
     return await _order(request, node_id, "resume", {})
@@ -106,7 +107,7 @@ async def _order(request: Request, node_id: str, do: str, args: dict[str, int]) 
     return json_answer(answer.record, 200 if answer.ack is not None else 202)
 
 
-@router.post("/undo/{op}", openapi_extra=WHY_BODY, responses=problems_of(404, 422))
+@router.post("/undo/{op}", openapi_extra=WHY_BODY, responses=problems_of(404))
 async def take_back(request: Request, op: str) -> Response:
     """Put back what an operation deleted or cancelled."""
     body = await models.read(request, Why, may_be_empty=True)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from tq_console.gateway import models, pages
 from tq_console.gateway.acting import known_queue, must_be_done
-from tq_console.gateway.documented import body_of, problems_of
+from tq_console.gateway.documented import also, body_of, problems_of
 from tq_console.gateway.edge import caller_of, json_answer
 from tq_console.gateway.keys import KeyRole
 from tq_console.gateway.models import Batch, NewPriority, NewTask, Why
@@ -52,7 +52,12 @@ def tagged(request: Request, value: Any) -> Response:
     return response
 
 
-@router.post("/tasks", status_code=201, openapi_extra=body_of(NewTask), responses=problems_of(400, 409, 413, 422))
+@router.post(
+    "/tasks",
+    status_code=201,
+    openapi_extra=body_of(NewTask),
+    responses=problems_of(409) | also(200, "It was there already"),
+)
 async def submit(request: Request) -> Response:
     """Enqueue a task; with the header Idempotency-Key it may be sent again."""
     body = await models.read(request, NewTask)
@@ -63,7 +68,7 @@ async def submit(request: Request) -> Response:
     return json_answer(told, 201 if accepted.is_new else 200, {"Location": f"/v1/tasks/{accepted.task_id}"})
 
 
-@router.post("/tasks/batch", openapi_extra=BATCH_BODY, responses=problems_of(400, 409, 413, 422))
+@router.post("/tasks/batch", openapi_extra=BATCH_BODY, responses=problems_of(409))
 async def submit_batch(request: Request) -> Response:
     """Enqueue up to 1,000 tasks; where one of them is refused, none is enqueued."""
     body = await models.read(request, Batch)
@@ -79,7 +84,7 @@ async def submit_batch(request: Request) -> Response:
     return json_answer({"tasks": tasks, "count": len(tasks), "new": sum(each.is_new for each in found)})
 
 
-@router.get("/tasks", responses=problems_of(404, 422))
+@router.get("/tasks", responses=problems_of(404))
 async def list_tasks(  # noqa: PLR0917 - the framework calls it by name
     request: Request,
     state: Annotated[list[TaskState] | None, Query(description="May be given again; all by default")] = None,
@@ -119,7 +124,7 @@ async def show_task(
     return tagged(request, task_detail(task, why, masker))
 
 
-@router.get("/tasks/{task_id}/result", responses=problems_of(404))
+@router.get("/tasks/{task_id}/result", responses=problems_of(404) | also(202, "It has not ended yet"))
 async def wait_for_result(
     request: Request, task_id: str, timeout_s: Annotated[float, Query(ge=0, le=WAIT_MAX_S)] = 30.0
 ) -> Response:
@@ -174,28 +179,28 @@ async def _reason(request: Request, task_id: str) -> str:
 WHY_BODY = body_of(Why, is_required=False)
 
 
-@router.post("/tasks/{task_id}/cancel", openapi_extra=WHY_BODY, responses=problems_of(404, 409, 422))
+@router.post("/tasks/{task_id}/cancel", openapi_extra=WHY_BODY, responses=problems_of(404, 409))
 async def cancel(request: Request, task_id: str) -> Response:
     """End a task that has not run; ask one that runs to stop."""
     why = await _reason(request, task_id)
     return await _act(request, operator.cancel([task_id], actor=caller_of(request).actor, why=why))
 
 
-@router.post("/tasks/{task_id}/kill", openapi_extra=WHY_BODY, responses=problems_of(404, 409, 422))
+@router.post("/tasks/{task_id}/kill", openapi_extra=WHY_BODY, responses=problems_of(404, 409))
 async def kill(request: Request, task_id: str) -> Response:
     """End a task, also one that runs and does not listen."""
     why = await _reason(request, task_id)
     return await _act(request, operator.cancel([task_id], actor=caller_of(request).actor, why=why, kill=True))
 
 
-@router.post("/tasks/{task_id}/retry", openapi_extra=WHY_BODY, responses=problems_of(404, 409, 422))
+@router.post("/tasks/{task_id}/retry", openapi_extra=WHY_BODY, responses=problems_of(404, 409))
 async def retry(request: Request, task_id: str) -> Response:
     """Run an ended task again, from the start."""
     why = await _reason(request, task_id)
     return await _act(request, operator.requeue([task_id], actor=caller_of(request).actor, why=why))
 
 
-@router.post("/tasks/{task_id}/priority", openapi_extra=body_of(NewPriority), responses=problems_of(404, 409, 422))
+@router.post("/tasks/{task_id}/priority", openapi_extra=body_of(NewPriority), responses=problems_of(404, 409))
 async def reprioritise(request: Request, task_id: str) -> Response:
     """Give a task that waits another priority."""
     body = await models.read(request, NewPriority)
@@ -212,7 +217,7 @@ async def delete(request: Request, task_id: str) -> Response:
     return await _act(request, operator.discard([task_id], actor=caller_of(request).actor, action="delete"))
 
 
-@router.get("/types", responses=problems_of())
+@router.get("/types")
 async def types(request: Request) -> Response:
     """List the task types that workers have published, with the schemas of their arguments."""
     found = await services_of(request).link.run(registry.published_types())
