@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Tq
-from tests.gateway.conftest import ELSEWHERE, Gateway
-from tests.gateway.test_serving import Served
+from tests.gateway.conftest import ELSEWHERE, Gateway, Served
 from tests.queue_driver import QueueDriver
 from tests.tui.console_on_queue import console_on
 from tq_console.gateway.remote_masking import masked_replies
