@@ -15,8 +15,9 @@ from tq_console.view.secrets import Masker
 from tq_console.view.submission import line_of
 from tq_core.errors import InvalidInputError
 from tq_core.model import TaskState
-from tq_core.roles import jobs, operator
+from tq_core.roles import jobs, limits, operator
 from tq_core.roles.jobs import Job
+from tq_core.roles.limits import Breaker
 from tq_core.roles.producer import new_task
 
 
@@ -68,6 +69,38 @@ async def test_priority_queue_and_deletion_are_chosen_and_taken_back(q: QueueDri
         await console.press("left_square_bracket")
         await console.press("p")
         await console.until(lambda: any("no task here to give" in toast for toast in console.toasts), "the reason")
+
+
+async def test_a_queue_is_limited_held_and_its_breaker_steered(q: QueueDriver) -> None:
+    q.put_many(3)
+    q.run(limits.set_breaker("mail", "work", Breaker(), actor="bob"))
+    q.run(limits.set_limits("mail", {"key_running": 2}, actor="bob"))
+    async with console_on(q, first="queues", size=(80, 24)) as console:
+        await console.until(lambda: console.table.cursor_id == "mail", "the queue")
+        await console.press("l")
+        await console.until_shown("breaker work: closed")
+        await console.press(*"0", "enter")
+        await console.until_shown("write a whole number from 1")
+        await console.press("backspace", *"20", "down", *"9/s", "enter")
+        await console.until(lambda: q.run(limits.read("mail")).running == 20, "the limit")
+        assert console.done == ["tq queues limit mail --running 20 --rate 9/s+1"]
+        assert str(q.run(limits.read("mail")).rate) == "9/s+1"
+        await console.until(lambda: any("z undo" in toast for toast in console.toasts), "the toast")
+        await console.press("z")
+        await console.until(lambda: q.run(limits.read("mail")).running is None, "it to be taken back")
+        assert q.run(limits.read("mail")).each_key.running == 2
+
+        await picked(console, "o")
+        await console.until(lambda: q.run(limits.read("mail")).breakers[0].state == "open", "the breaker")
+        await console.press("h")
+        await console.until_shown("Pause, and say why")
+        await console.press(*"[/x]", "enter")
+        await console.until(lambda: q.stats().paused, "the pause")
+        paused = q.stats().paused
+        assert paused is not None
+        assert (paused.by, paused.why) == ("ann", "[/x]")
+        await console.press("z")
+        await console.until(lambda: q.stats().paused is None, "it to go on")
 
 
 async def test_jobs_are_listed_and_ended(q: QueueDriver) -> None:

@@ -320,9 +320,22 @@ async def test_equals_asks_for_exact_numbers() -> None:
         await pilot.press("enter")
         await pilot.pause()
         assert [plan.command for plan in app.plans] == ["tq workers scale n 8 --slots 20"]
+        for typed, command in (("1:8", "tq workers autoscale n 1:8"), ("off", "tq workers autoscale n off")):
+            await pilot.press("equals_sign")
+            await wait_until_async(lambda: isinstance(app.screen, ScaleScreen), 5, "the window")
+            app.screen.query_one(Input).value = typed
+            await pilot.press("enter")
+            await pilot.pause()
+            assert app.plans[-1].command == command
+        inverse = app.plans[0].inverse
+        assert inverse is not None
+        assert inverse().command == "tq workers scale n 4 --slots 4"
+        await pilot.press("u")
+        await pilot.pause()
+        assert (app.plans[-1].command, app.plans[-1].level) == ("tq workers reload n", Level.BAR)
         await pilot.press("equals_sign", "escape")
         await pilot.pause()
-        assert len(app.plans) == 1
+        assert len(app.plans) == 4
         assert not isinstance(app.screen, ScaleScreen)
 
 
@@ -462,6 +475,23 @@ async def test_a_kill_is_confirmed_and_hits_the_worker_under_the_cursor(q: Queue
         await console.press("y")
         command = await obey(console, q, Ack(ok=True))
         assert (command.do, command.args) == ("kill_worker", {"worker_id": "n.1"})
+
+
+async def test_stacks_are_shown_as_the_node_tells_them_and_asked_again_by_a_key(q: QueueDriver) -> None:
+    beat(q)
+    async with console_on(q, first="workers") as console:
+        await console.until(lambda: console.table.cursor_id == "n", "the node")
+        await console.press("j", "S")
+        stack = 'Thread\n  File "/srv/app/mail.py", line 3, in send\n    wait()\n'
+        command = await obey(console, q, Ack(ok=True, data={"n.1 [/x]": stack}))
+        assert (command.do, command.args) == ("stacks", {"worker_id": "n.1"})
+        await console.until_shown('File "/srv/app/mail.py", line 3, in send')
+        assert "n.1 [/x]" in console.screen_text
+        await console.press("r")
+        await obey(console, q, Ack(ok=False, text="the node is leaving"))
+        await console.until_shown("what follows is how it was: refused: the node is leaving")
+        await console.press("escape")
+        await console.until(lambda: console.app.screen is console.app.base, "the window to close")
 
 
 async def test_a_read_only_console_orders_nothing(q: QueueDriver) -> None:

@@ -6,13 +6,15 @@ from collections import Counter
 from typing import Any
 
 from tq_console.tui.actions.plan import Level, Plan, Told, command_line, tell_bulk
-from tq_console.view.formats import age, plural, short_id
+from tq_console.view.formats import age, duration, plural, short_id
+from tq_console.view.formats import rate as rate_words
 from tq_console.view.secrets import Masker
 from tq_console.view.task_page import arguments_text
-from tq_core.model import TaskState
+from tq_core.model import TaskState, TaskView
 from tq_core.roles import inspector, operator
 from tq_core.roles.inspector import QueueStats
 from tq_core.transport.steps import Flow
+from tq_core.transport.together import together
 
 SAMPLE = 200
 
@@ -80,8 +82,13 @@ def retry_all_failed(queue: QueueStats, *, actor: str, masker: Masker) -> Plan:
 
 def blast_radius(queue: str, state: TaskState, masker: Masker) -> Flow[tuple[str, ...]]:
     """What would be hit, as the server has it now: how many, of which types, how old, and three of them."""
-    page = yield from inspector.page(queue, state, limit=SAMPLE)
-    (numbers,) = yield from inspector.stats([queue], minutes=1)
+    page, newest, (numbers,) = yield from together(
+        [
+            inspector.page(queue, state, limit=SAMPLE),
+            inspector.page(queue, state, limit=1, newest_first=True, payload_max=0),
+            inspector.stats([queue], minutes=3),
+        ]
+    )
     if not page.tasks:
         return (f"{queue} has no {state} task now",)
     types = Counter(task.type for task in page.tasks)
@@ -90,9 +97,24 @@ def blast_radius(queue: str, state: TaskState, masker: Masker) -> Flow[tuple[str
     facts = [
         f"{page.total:,} {state} now",
         "types" + among + ": " + ", ".join(f"{name}: {n:,}" for name, n in types.most_common(4)),
-        f"oldest of them {age(numbers.now_ms - min(first.created_at_ms, last.created_at_ms))}",
+        _ages([first, last, *newest.tasks], numbers.now_ms),
+        *_load(numbers, state, page.total),
     ]
     return (*facts, *(_sample(task, masker) for task in page.tasks[:3]))
+
+
+def _ages(tasks: list[TaskView], now_ms: int) -> str:
+    """Between which ages they are, as far as both ends of the list tell."""
+    created = [task.created_at_ms for task in tasks]
+    return f"enqueued {age(now_ms - min(created))} to {age(now_ms - max(created))} ago"
+
+
+def _load(numbers: QueueStats, state: TaskState, total: int) -> list[str]:
+    """How much work they are, at the pace that was measured; nothing where none was."""
+    rate = numbers.rate_per_s("completed", window_s=120) + numbers.rate_per_s("failures", window_s=120)
+    if state is TaskState.COMPLETED or rate <= 0:
+        return []
+    return [f"that is {duration(total * 1000 / rate)} of work, at {rate_words(rate)} of the last two minutes"]
 
 
 def _sample(task: Any, masker: Masker) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import enum
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,8 +15,37 @@ from tq_console.tui.actions.workers import PROCESSES_MAX
 from tq_console.tui.look.canvas import Canvas
 from tq_core.errors import InvalidInputError
 from tq_core.roles.registry import NodeInfo
+from tq_core.worker_bounds import Bounds
 
 SLOTS_MAX = 1000
+
+
+class Size(NamedTuple):
+    """Exact numbers."""
+
+    processes: int
+    slots: int | None
+
+
+class Off(enum.Enum):
+    """The number of processes is not set by itself any more."""
+
+    OFF = "off"
+
+
+Wish: TypeAlias = Size | Bounds | Off
+
+
+def parse_wish(text: str) -> Wish:
+    """Exact numbers, bounds as 1:8, or off.
+
+    Raises:
+        InvalidInputError: it is none of them.
+    """
+    words = text.strip()
+    if words.lower() == "off":
+        return Off.OFF
+    return Bounds.parse(words) if ":" in words else Size(*parse_size(words))
 
 
 def parse_size(text: str) -> tuple[int, int | None]:
@@ -35,7 +65,7 @@ def parse_size(text: str) -> tuple[int, int | None]:
     return processes, rest[0] if rest else None
 
 
-class ScaleScreen(ModalScreen[tuple[int, int | None] | None]):
+class ScaleScreen(ModalScreen[Wish | None]):
     """Asks for the exact numbers; None where the node is to stay as it is."""
 
     DEFAULT_CSS = """
@@ -61,16 +91,19 @@ class ScaleScreen(ModalScreen[tuple[int, int | None] | None]):
         with Vertical(id="scale-window") as box:
             box.border_title = "Scale"
             yield Canvas(id="scale-before")
-            yield Input(str(self._node.processes), placeholder="N or N C", id="scale-size")
+            yield Input(str(self._node.processes), placeholder="N, N C, MIN:MAX or off", id="scale-size")
             yield Canvas(id="scale-after")
 
     def on_mount(self) -> None:
         """Says what it has now."""
         node = self._node
+        scale = node.autoscale
         self.query_one("#scale-before", Canvas).paint(
             [
                 [(node.node_id, "cell--bold"), (f" has {node.processes} processes of {node.slots} slots", "")],
-                [("worker processes, and if you like the slots of each: 4 or 4 10", "cell--dim")],
+                [("processes, or processes and slots of each: 4 or 4 10", "cell--dim")],
+                [("bounds to scale itself between: 1:8; off ends that", "cell--dim")],
+                *([[(f"it autoscales between {scale.least} and {scale.most}", "cell--accent")]] if scale else []),
             ]
         )
         self._say("")
@@ -84,7 +117,7 @@ class ScaleScreen(ModalScreen[tuple[int, int | None] | None]):
         """The numbers, if they are some."""
         event.stop()
         try:
-            wanted = parse_size(event.value)
+            wanted = parse_wish(event.value)
         except InvalidInputError as error:
             self._say(error.message)
             return

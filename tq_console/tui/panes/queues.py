@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from tq_console.tui.actions import queues as queue_plans
+from tq_console.tui.actions.messages import WindowWanted
 from tq_console.tui.lists.held_order import HeldOrder
 from tq_console.tui.lists.overview_lines import at_most
 from tq_console.tui.lists.queue_rows import COLUMNS, ORDERS, TREND_MINUTES, queue_row
@@ -37,6 +38,9 @@ class QueuesPane(Pane):
     TITLE = "Queues"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "pause/resume", tooltip="Pause the queue, or let it go on", id="queues.pause"),
+        Binding("h", "hold", "pause, why", show=False, tooltip="Pause it, and say why", id="queues.hold"),
+        Binding("l", "limits", "limits", tooltip="How much may wait, run and start", id="queues.limits"),
+        Binding("o", "breakers", "breakers", show=False, tooltip="Open or close a breaker", id="queues.breakers"),
         Binding("n", "new", "new task", tooltip="Submit a new task to this queue", id="queues.new"),
         Binding("P", "purge", "purge", tooltip="Delete all pending tasks of the queue", id="queues.purge"),
         Binding(
@@ -185,8 +189,34 @@ class QueuesPane(Pane):
         if queue is None:
             self.post_message(NothingToDo("no queue here to pause"))
             return
-        make = queue_plans.resume if queue.paused else queue_plans.pause
-        self.post_message(PlanMade(make(queue.queue, actor=self._actor)))
+        if queue.paused:
+            plan = queue_plans.resume(queue.queue, actor=self._actor, why_paused=queue.paused.why)
+        else:
+            plan = queue_plans.pause(queue.queue, actor=self._actor)
+        self.post_message(PlanMade(plan))
+
+    def action_hold(self) -> None:
+        """Pauses the queue with a reason."""
+        queue = self._queue()
+        if queue is None or queue.paused:
+            why = "no queue here to pause" if queue is None or not queue.paused else "it is paused: p lets it go on"
+            self.post_message(NothingToDo(why))
+            return
+        self.post_message(WindowWanted("pause_why", queue.queue))
+
+    def action_limits(self) -> None:
+        """Opens the limits of the queue."""
+        self._open("limits")
+
+    def action_breakers(self) -> None:
+        """Opens the breakers of the queue."""
+        self._open("breakers")
+
+    def _open(self, window: str) -> None:
+        if self.table.cursor_id is None:
+            self.post_message(NothingToDo(f"no queue here that has {window}"))
+        else:
+            self.post_message(WindowWanted(window, self.table.cursor_id))
 
     def action_purge(self) -> None:
         """Deletes what is pending."""

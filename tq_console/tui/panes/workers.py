@@ -13,7 +13,8 @@ from textual.containers import Container
 from textual.timer import Timer
 
 from tq_console.tui.actions import workers as worker_plans
-from tq_console.tui.actions.scale_screen import ScaleScreen
+from tq_console.tui.actions.messages import WindowWanted
+from tq_console.tui.actions.scale_screen import ScaleScreen, Size, Wish
 from tq_console.tui.actions.scaling import SETTLE_S, Scaling
 from tq_console.tui.lists.fail_rates import FailRates
 from tq_console.tui.lists.slots import Yardstick
@@ -30,6 +31,7 @@ from tq_console.view.formats import plural
 from tq_core.errors import TqError
 from tq_core.model import TaskState
 from tq_core.roles.registry import NodeInfo, WorkerInfo
+from tq_core.worker_bounds import Bounds
 
 MINUTES = 5
 LOOK_S = 1.0
@@ -58,9 +60,11 @@ class WorkersPane(Pane):
         Binding("p", "pause", "pause/resume", tooltip="Let the node claim no more tasks, or go on", id="workers.pause"),
         Binding("plus", "step(1)", "more", tooltip="One worker process more on the node", id="workers.more"),
         Binding("minus", "step(-1)", "fewer", tooltip="One worker process fewer on the node", id="workers.fewer"),
-        Binding("equals_sign", "scale", "scale", tooltip="Set how many processes, and slots", id="workers.scale"),
+        Binding("equals_sign", "scale", "scale", tooltip="How many processes and slots, or bounds", id="workers.scale"),
         Binding("T", "stop", "stop", tooltip="Stop the node: it finishes its tasks and ends", id="workers.stop"),
         Binding("K", "kill", "kill", tooltip="Kill the worker process; its tasks run again", id="workers.kill"),
+        Binding("S", "stacks", "stacks", tooltip="What each thread and task does now", id="workers.stacks"),
+        Binding("u", "reload", "reload", show=False, tooltip="Load the code anew, in turn", id="workers.reload"),
         Binding("W", "start", "start one", tooltip="Start a worker on this machine", id="workers.start"),
         Binding("L", "log", "its log", show=False, tooltip="The log of a worker started with W", id="workers.log"),
         Binding("escape", "drop", "drop it", show=False, tooltip="Forget + and - not yet ordered", id="workers.drop"),
@@ -261,12 +265,28 @@ class WorkersPane(Pane):
             return
         self._scaling.drop(node.node_id)
 
-        def scale(wanted: tuple[int, int | None] | None) -> None:
-            if wanted is not None:
-                processes, slots = wanted
-                self.post_message(PlanMade(worker_plans.scale(node, processes, slots=slots, actor=self._actor)))
+        def scale(wanted: Wish | None) -> None:
+            if isinstance(wanted, Size):
+                plan = worker_plans.scale(node, wanted.processes, slots=wanted.slots, actor=self._actor)
+                self.post_message(PlanMade(plan))
+            elif wanted is not None:
+                bounds = wanted if isinstance(wanted, Bounds) else None
+                self.post_message(PlanMade(worker_plans.autoscale(node, bounds, actor=self._actor)))
 
         self.app.push_screen(ScaleScreen(node), scale)
+
+    def action_reload(self) -> None:
+        """Loads the code anew."""
+        node = self._node("reload")
+        if node is not None:
+            self.post_message(PlanMade(worker_plans.reload(node, actor=self._actor)))
+
+    def action_stacks(self) -> None:
+        """Shows what it does now."""
+        node, leaf = self._node("show its stacks"), self._leaf()
+        if node is not None and leaf is not None:
+            worker_id = leaf.worker.id if leaf.worker is not None and leaf.worker.health != "lost" else None
+            self.post_message(WindowWanted("stacks", (node.node_id, worker_id)))
 
     def action_stop(self) -> None:
         """Stops the node."""

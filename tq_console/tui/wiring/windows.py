@@ -63,6 +63,34 @@ async def _edit(desk: Desk, about: str) -> None:
     await edit_and_resubmit(desk, about)
 
 
+async def _limits(desk: Desk, about: str) -> None:
+    from tq_console.tui.forms.limits_screen import open_limits
+
+    await open_limits(desk, about)
+
+
+async def _breakers(desk: Desk, about: str) -> None:
+    from tq_console.tui.forms.limits_screen import choose_breaker
+
+    await choose_breaker(desk, about)
+
+
+async def _pause_why(desk: Desk, about: str) -> None:
+    from tq_console.tui.actions.queues import pause
+    from tq_console.tui.picking.prompt_screen import PromptScreen
+
+    screen = PromptScreen("Pause, and say why", about=about, verb="pause it", placeholder="why, for the others")
+    why: str | None = await desk.app.push_screen_wait(screen)
+    if why is not None:
+        await desk.performer.perform(pause(about, actor=desk.actor, why=why))
+
+
+async def _stacks(desk: Desk, about: tuple[str, str | None]) -> None:
+    from tq_console.tui.stacks.stacks_screen import open_stacks
+
+    await open_stacks(desk, about)
+
+
 WINDOWS: dict[str, Callable[[Desk, Any], Awaitable[None]]] = {
     "why": _why,
     "undo": _undo,
@@ -71,6 +99,10 @@ WINDOWS: dict[str, Callable[[Desk, Any], Awaitable[None]]] = {
     "priority": _priority,
     "queue": _queue,
     "edit": _edit,
+    "limits": _limits,
+    "breakers": _breakers,
+    "pause_why": _pause_why,
+    "stacks": _stacks,
 }
 NEVER_LEFT_OUT = frozenset({"undo"})
 """What is no window: a second one waits for its turn instead of being taken for a second press."""
