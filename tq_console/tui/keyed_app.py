@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from tq_console.tui.actions.errands import ErrandWanted
 from tq_console.tui.actions.messages import ScheduleFormWanted, WindowWanted
@@ -96,6 +96,11 @@ class KeyedApp(TerminalApp):
     clock: Callable[[], float]
     _interrupted_s = float("-inf")
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is open that waits for an answer: a pane is shown, or a task whole."""
+        return not isinstance(self.screen, ModalScreen)
+
     if TYPE_CHECKING:
 
         @property
@@ -134,7 +139,10 @@ class KeyedApp(TerminalApp):
 
     def show_queue(self, queue: str) -> None:
         """The tasks of one queue."""
-        self.post_message(PlaceChosen("tasks", queue=queue))
+        from tq_console.tui.lists.queue_rows import worth_seeing
+
+        found = self.snapshot.queue(queue) if self.snapshot is not None else None
+        self.post_message(PlaceChosen("tasks", queue=queue, state=worth_seeing(found) if found else None))
 
     def show_tasks(self, query: str) -> None:
         """The tasks that a query chooses."""
@@ -178,7 +186,7 @@ class KeyedApp(TerminalApp):
     @work(exit_on_error=False, group="contexts", exclusive=True)
     async def action_contexts(self) -> None:
         """The picker of brokers."""
-        if self.screen is not self.base:
+        if not self.is_free:
             self._nothing_to_do(NothingToDo("finish or leave what is open first: esc leaves it"))
             return
         if self.is_in_browser:

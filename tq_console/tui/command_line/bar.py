@@ -91,7 +91,8 @@ class CommandBar(ModalScreen[str | None]):
 
     @work(exclusive=True, group="suggest", exit_on_error=False)
     async def _look(self, text: str) -> None:
-        found = await asyncio.to_thread(self._suggest, text)
+        # What cannot be seen cannot be put on the line.
+        found = [each for each in await asyncio.to_thread(self._suggest, text) if each.text.isprintable()]
         if self._typed == text:
             self._found, self._chosen = found, -1
             self._paint()

@@ -51,6 +51,7 @@ ORDERS: dict[str, tuple[Callable[[QueueStats], Any], bool]] = {
     "RUN P95": (lambda q: q.latency_ms("run", 0.95) or -1, True),
 }
 """By which columns queues can be sorted, and whether the highest comes first."""
+_WORTH_SEEING = (TaskState.RUNNING, TaskState.RETRYING, TaskState.FAILED, TaskState.SCHEDULED, TaskState.COMPLETED)
 
 
 def queue_sign(queue: QueueStats, served: Served) -> Sign:
@@ -116,3 +117,10 @@ def minute_rates(queue: QueueStats, counter: str, minutes: int) -> list[float]:
 
 def _number(number: int, style: str) -> Cell:
     return Cell(f"{number:,}" if number else "-", style if number else "cell--dim")
+
+
+def worth_seeing(queue: QueueStats) -> TaskState:
+    """The state whose tasks are shown when somebody goes to a queue: what waits, else what there is."""
+    if queue.depths[TaskState.PENDING]:
+        return TaskState.PENDING
+    return next((state for state in _WORTH_SEEING if queue.depths[state]), TaskState.PENDING)

@@ -12,7 +12,7 @@ from tq_console.tui.actions import queues as queue_plans
 from tq_console.tui.actions.messages import WindowWanted
 from tq_console.tui.lists.held_order import HeldOrder
 from tq_console.tui.lists.overview_lines import at_most
-from tq_console.tui.lists.queue_rows import COLUMNS, ORDERS, TREND_MINUTES, queue_row
+from tq_console.tui.lists.queue_rows import COLUMNS, ORDERS, TREND_MINUTES, queue_row, worth_seeing
 from tq_console.tui.look.canvas import Canvas, Line, Span
 from tq_console.tui.look.focus import focus_now
 from tq_console.tui.look.glyphs import TASK_SIGNS
@@ -178,10 +178,8 @@ class QueuesPane(Pane):
     def _opened(self, event: VirtualTable.Opened) -> None:
         event.stop()
         queue = self._queue()
-        busiest = TaskState.PENDING
-        if queue is not None and not queue.depths[TaskState.PENDING]:
-            busiest = next((s for s in _WORTH_SEEING if queue.depths[s]), TaskState.PENDING)
-        self.post_message(PlaceChosen("tasks", queue=event.row_id, state=busiest))
+        state = worth_seeing(queue) if queue is not None else TaskState.PENDING
+        self.post_message(PlaceChosen("tasks", queue=event.row_id, state=state))
 
     def action_pause(self) -> None:
         """Pauses the queue, or lets it go on."""
@@ -253,6 +251,3 @@ class QueuesPane(Pane):
     def action_new(self) -> None:
         """Opens the form for this queue."""
         self.post_message(SubmitWanted(queue=self.table.cursor_id))
-
-
-_WORTH_SEEING = (TaskState.RUNNING, TaskState.RETRYING, TaskState.FAILED, TaskState.SCHEDULED, TaskState.COMPLETED)

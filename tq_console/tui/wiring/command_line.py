@@ -20,7 +20,8 @@ from tq_console.tui.look.themes import PREFIX, THEMES, short_name
 from tq_console.tui.panes.pane import PlaceChosen
 from tq_console.tui.panes.task_list import TaskListPane
 from tq_console.tui.wiring.screens import SCREENS
-from tq_core.errors import InvalidInputError, TqError
+from tq_core.errors import InvalidInputError, NotFoundError, TqError
+from tq_core.names import nearest
 from tq_core.query.query import parse_query
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class CommandLine:
     async def open(self, text: str = "", *, problem: str = "") -> None:
         """Takes a line and does what it says; to be run in a worker of the app's."""
         app = self._app
-        if app.screen is not app.base:
+        if not app.is_free:
             app.notify("finish or leave what is open first: esc leaves it", severity="warning", timeout=3)
             return
         self._history = self._history or LineHistory(self._history_file)
@@ -181,7 +182,7 @@ class CommandLine:
             case (("q" | "quit"), _):
                 app.action_quit_now()
             case "queue", (name,):
-                app.post_message(PlaceChosen("tasks", queue=name))
+                self._queue(name)
             case "task", (task_id,):
                 app.navigation.open_task(task_id)
             case "ctx", (name,):
@@ -205,6 +206,15 @@ class CommandLine:
                 app.action_help()
             case "help", rest:
                 await self._run((*rest, "--help"), f"help {' '.join(rest)}")
+
+    def _queue(self, name: str) -> None:
+        snapshot = self._app.snapshot
+        names = [queue.queue for queue in snapshot.queues] if snapshot else []
+        if snapshot is not None and name not in names:
+            near = nearest(name, names)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names[:8]) or 'none'}"
+            raise NotFoundError(f"there is no queue {name!r}: {hint}")
+        self._app.show_queue(name)
 
     async def _export(self, rest: tuple[str, ...]) -> None:
         pane = self._app.pane
@@ -255,7 +265,7 @@ class CommandLine:
         try:
             while not running.done():
                 await asyncio.wait({running}, timeout=SOON_S)
-                if not running.done() and not is_shown and app.screen is app.base and not app.performer.under_way:
+                if not running.done() and not is_shown and app.is_free and not app.performer.under_way:
                     is_shown = desk.is_shown = True
                     self._show(words, desk, is_running=lambda: not running.done())
             return running.result()
@@ -285,11 +295,11 @@ class CommandLine:
             return
         is_short = len(said) <= TOLD_CHARS and said.count("\n") < TOLD_LINES
         if code in REOPENS and is_short and not desk.changed and not talk.startswith("not confirmed"):
-            if app.screen is app.base:
+            if app.is_free:
                 await self.open(text, problem=talk)
             else:
                 app.notify(talk, severity="warning")
-        elif not is_short and app.screen is app.base:
+        elif not is_short and app.is_free:
             self._show(words, desk, is_running=lambda: False)
         elif desk.changed:
             told = Told(_plain(said) or "done", is_good=code == 0)
