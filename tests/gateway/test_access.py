@@ -74,7 +74,7 @@ async def status(gateway: Gateway, request: tuple[str, str], remote: str = HERE,
         ({"api_key": "s3cret"}, ELSEWHERE, {"Authorization": "Bearer s3cret"}, 200, 201, 200),
         ({"api_key": "s3cret"}, HERE, {"X_API_Key": "s3cre"}, 401, 401, 401),
         ({"api_key": "s3cret"}, HERE, {"Authorization": "Basic s3cret"}, 200, 401, 401),
-        ({}, HERE, {"X_API_Key": "anything"}, 401, 401, 401),
+        ({}, HERE, {"X_API_Key": "anything"}, 200, 201, 200),
     ],
 )
 async def test_who_may_do_what(
@@ -163,10 +163,10 @@ def test_a_key_file_that_cannot_be_read_is_refused(tmp_path: Path, text: str) ->
 
 
 async def test_who_asks_too_often_is_told_to_wait(new_gateway: Callable[..., Gateway]) -> None:
-    gateway = new_gateway(api_key="s3cret", rate_per_s=2.0)
-    assert [await status(gateway, READ, ELSEWHERE) for _ in range(3)] == [200, 200, 429]
+    gateway = new_gateway(api_key="s3cret", rate_per_s=0.02)
+    assert [await status(gateway, READ, ELSEWHERE) for _ in range(2)] == [200, 429]
     assert await status(gateway, READ, HERE) == 200
-    assert [await status(gateway, WRITE, ELSEWHERE, X_API_Key="s3cret") for _ in range(3)] == [201, 201, 429]
+    assert [await status(gateway, WRITE, ELSEWHERE, X_API_Key="s3cret") for _ in range(2)] == [201, 429]
     assert await status(gateway, WRITE, HERE, X_API_Key="s3cret") == 429  # it is the key that counts
     async with gateway.client() as http:
         answer = await http.post("/tasks", json=TASK, headers={"X-API-Key": "s3cret"})
@@ -174,7 +174,7 @@ async def test_who_asks_too_often_is_told_to_wait(new_gateway: Callable[..., Gat
     guesses = [await status(gateway, READ, ELSEWHERE, X_API_Key=f"guess {n}") for n in range(40)]
     assert set(guesses[:30]) == {401}
     assert guesses[-1] == 429
-    assert gateway.depths() == {"pending": 2}
+    assert gateway.depths() == {"pending": 1}
 
 
 def test_buckets_fill_with_time_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from tq_console.gateway.link import Link
 from tq_console.gateway.services import Services
 from tq_console.gateway.settings import GatewaySettings
 from tq_core.model import TaskState
-from tq_core.roles import registry
+from tq_core.roles import operator, registry
 from tq_core.roles.registry import PublishedType
 from tq_core.transport.connection import endpoint
 
@@ -73,7 +73,7 @@ async def test_a_task_takes_all_options_of_submit(gateway: Gateway, http: httpx.
 
 async def test_of_a_batch_all_tasks_are_enqueued_or_none(gateway: Gateway, http: httpx.AsyncClient) -> None:
     gateway.queue.run(registry.publish_types([PublishedType(name="t", queue="default")]))
-    tasks: list[dict[str, Any]] = [{"type": "t", "args": {"n": n}} for n in range(600)]
+    tasks: list[dict[str, Any]] = [{"type": "t", "args": {"n": n}} for n in range(499)]
     for bad, field in (
         ({"type": "u"}, "tasks[1].type"),
         ({"type": "t", "priority": -1}, "tasks[1].priority"),
@@ -83,7 +83,7 @@ async def test_of_a_batch_all_tasks_are_enqueued_or_none(gateway: Gateway, http:
     ):
         answer = await http.post("/v1/tasks/batch", json={"tasks": [tasks[0], bad]})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
-    bodies: list[Any] = [{"tasks": []}, {"tasks": [tasks[0]] * 1001}, {}, {"tasks": None}]
+    bodies: list[Any] = [{"tasks": []}, {"tasks": [tasks[0]] * 501}, {}, {"tasks": None}]
     for body in bodies:
         assert (await http.post("/v1/tasks/batch", json=body)).status_code == 422
     assert gateway.depths() == {}
@@ -91,9 +91,41 @@ async def test_of_a_batch_all_tasks_are_enqueued_or_none(gateway: Gateway, http:
         "/v1/tasks/batch", json={"tasks": [*tasks, {"type": "u", "force": True, "queue": "other"}]}
     )
     found = answer.json()
-    assert (found["count"], found["new"], found["tasks"][-1]["queue"]) == (601, 601, "other")
+    assert (found["count"], found["new"], found["tasks"][-1]["queue"]) == (500, 500, "other")
     assert [gateway.queue.view(each["id"]).args for each in found["tasks"][:2]] == [{"n": 0}, {"n": 1}]
-    assert gateway.depths() == {"pending": 601}
+    assert gateway.depths() == {"pending": 500}
+
+
+async def test_a_batch_that_a_second_queue_does_not_take_says_so(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    gateway.queue.run(operator.configure_queue("small", {"max_size": 1}, actor="ana"))
+    tasks = [{"type": "t"}, *({"type": "t", "queue": "small"} for _ in range(2))]
+    for _ in range(2):
+        answer = await http.post("/v1/tasks/batch", json={"tasks": tasks}, headers={"Idempotency-Key": "k"})
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert [each["field"] for each in answer.json()["errors"]] == ["tasks[1]", "tasks[2]"]
+        assert gateway.depths() == {"pending": 1}
+    gateway.queue.run(operator.configure_queue("small", {"max_size": 2}, actor="ana"))
+    answer = await http.post("/v1/tasks/batch", json={"tasks": tasks}, headers={"Idempotency-Key": "k"})
+    assert [each["is_new"] for each in answer.json()["tasks"]] == [False, True, True]
+
+
+async def test_odd_values_come_back_or_are_refused(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    def nested(levels: int) -> str:
+        return "[" * levels + "]" * levels
+
+    for text in ("-0", "1e308", str(2**64), '"\\u0000\\u001b[2J"', nested(100), '{"": {"__proto__": 1}}'):
+        answer = await http.post("/tasks", content=f'{{"type": "t", "data": {text}}}')
+        assert answer.status_code == 201, (text, answer.text)
+        shown = await http.get(f"/tasks/{answer.json()['task_id']}")
+        assert json.dumps(shown.json()["data"]) == json.dumps(json.loads(text)), text
+    for text in ("1e400", "9" * 5000, nested(400), nested(990), nested(5000)):
+        answer = await http.post("/tasks", content=f'{{"type": "t", "data": {text}}}')
+        assert answer.status_code in (201, 400), (text[:20], answer.text)
+        if answer.status_code == 201:
+            assert (await http.get(f"/tasks/{answer.json()['task_id']}")).status_code == 200
+    assert (await http.get("/tasks")).status_code == 200
+    assert (await http.get("/v1/tasks")).status_code == 200
+    assert gateway.depths()["pending"] >= 6
 
 
 async def test_a_key_makes_a_request_that_may_be_sent_twice(gateway: Gateway, http: httpx.AsyncClient) -> None:

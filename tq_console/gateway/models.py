@@ -20,8 +20,8 @@ from tq_core import names
 from tq_core.errors import InvalidInputError
 from tq_core.keyspace.wire import UNREADABLE
 from tq_core.model import MAX_PRIORITY, PARENT_POLICIES, PRIORITIES, UNIQUE_UNTIL, parse_priority
+from tq_core.roles.producer import MAX_BATCH
 
-MAX_BATCH = 1000
 MAX_FIELDS_TOLD = 50
 _CAUSES_CUT = 200
 
@@ -178,7 +178,7 @@ assert set(UNIQUE_UNTIL) == {"finished", "started"}
 
 
 class Batch(Body):
-    """Tasks that are enqueued together, or none of them where one is refused."""
+    """Tasks that are enqueued together."""
 
     tasks: list[NewTask] = Field(min_length=1, max_length=MAX_BATCH)
 

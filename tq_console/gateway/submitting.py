@@ -13,7 +13,7 @@ from tq_console.gateway.link import Link
 from tq_console.gateway.problems import FieldProblem, ProblemError, invalid, problem_of
 from tq_console.view.submission import DEFAULT_QUEUE, SubmissionRules, TaskLine
 from tq_core import ids, names
-from tq_core.errors import InvalidArgumentsError, InvalidInputError, UnknownTaskTypeError
+from tq_core.errors import InvalidArgumentsError, InvalidInputError, TqError, UnknownTaskTypeError
 from tq_core.model import NewTask, priority_label
 from tq_core.roles import inspector, producer
 from tq_core.roles.producer import MAX_BATCH, Enqueued
@@ -73,7 +73,7 @@ class Submitter:
     async def many(
         self, asked: Sequence[Asked], caller: Caller, *, idempotency_key: str | None = None
     ) -> list[Accepted]:
-        """Enqueues tasks; all are checked before the first is sent.
+        """Enqueues tasks; all are checked before the first is sent, and up to MAX_BATCH of a queue are taken together.
 
         Raises:
             ProblemError: something in one of them is refused; names the field.
@@ -105,10 +105,13 @@ class Submitter:
         for i, (queue, _) in enumerate(checked):
             by_queue.setdefault(queue, []).append(i)
         for queue, places in by_queue.items():
-            number = await link.number_of(queue)
             for first in range(0, len(places), MAX_BATCH):
                 some = places[first : first + MAX_BATCH]
-                outcomes = await link.run(producer.enqueue(queue, [checked[i][1] for i in some], number=number))
+                try:
+                    number = await link.number_of(queue)
+                    outcomes = await link.run(producer.enqueue(queue, [checked[i][1] for i in some], number=number))
+                except TqError as error:
+                    raise _halfway(error, found) from error
                 for i, outcome in zip(some, outcomes, strict=True):
                     found[i] = _accepted(queue, outcome)
         return found
@@ -176,6 +179,21 @@ def _checked_again(rules: _Rules, asked: Asked, line: TaskLine, where: str) -> t
 def _full_id(name: str, queue: str) -> str:
     """The id of a task that may be named without its queue, which is then the same."""
     return f"{name}@{queue}" if not ids.is_id(name) and names.CHOSEN_ID.match(name) else name
+
+
+def _halfway(error: TqError, found: Sequence[Accepted]) -> TqError | ProblemError:
+    """The error; where other queues, or this one, have taken some tasks already, with which they did not take."""
+    taken = sum(each.task_id != "" for each in found)
+    if not taken:
+        return error
+    told = problem_of(error)
+    return ProblemError(
+        told.status,
+        f"{told.detail}; {taken} of the tasks were enqueued before: with an Idempotency-Key all can be sent again",
+        code=told.code,
+        fields=[FieldProblem(f"tasks[{i}]", "was not enqueued") for i, each in enumerate(found) if not each.task_id],
+        headers=told.headers,
+    )
 
 
 def _accepted(queue: str, outcome: Enqueued) -> Accepted:

@@ -70,7 +70,10 @@ async def submit(request: Request) -> Response:
 
 @router.post("/tasks/batch", openapi_extra=BATCH_BODY, responses=problems_of(409))
 async def submit_batch(request: Request) -> Response:
-    """Enqueue up to 1,000 tasks; where one of them is refused, none is enqueued."""
+    """Enqueue up to 500 tasks; where one of them is refused, none is enqueued.
+
+    A queue takes all of its tasks or none. Where a second queue is full, the answer says which tasks it did not take.
+    """
     body = await models.read(request, Batch)
     found = await services_of(request).submitter.many(
         [_asked(task) for task in body.tasks],
