@@ -33,9 +33,9 @@ ELSEWHERE = "192.0.2.7"
 class Gateway:
     """A gateway, and what is behind it."""
 
-    def __init__(self, queue: QueueDriver, settings: GatewaySettings, read_only_context: str = "") -> None:
+    def __init__(self, queue: QueueDriver, settings: GatewaySettings, refusal: str = "") -> None:
         self.queue, self.settings = queue, settings
-        self.services = Services(Link(queue.endpoint, read_only_context=read_only_context), settings)
+        self.services = Services(Link(queue.endpoint, refusal=refusal), settings)
         self.app = new_app(self.services)
         self._clients: list[httpx.AsyncClient] = []
 
@@ -70,9 +70,9 @@ async def new_gateway() -> AsyncIterator[Callable[..., Gateway]]:
     """Makes gateways, each with a broker of its own unless they are given one."""
     made: list[Gateway] = []
 
-    def make(read_only_context: str = "", **settings: Any) -> Gateway:
+    def make(refusal: str = "", **settings: Any) -> Gateway:
         queue = QueueDriver(f"memory://{uuid.uuid4().hex}", queue="default", has_clock=False)
-        made.append(Gateway(queue, GatewaySettings(**settings), read_only_context))
+        made.append(Gateway(queue, GatewaySettings(**settings), refusal))
         return made[-1]
 
     yield make

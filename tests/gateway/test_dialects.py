@@ -290,7 +290,7 @@ async def test_a_full_queue_says_when_to_come_again(gateway: Gateway, http: http
 
 
 async def test_a_context_for_reading_only_refuses_every_write(new_gateway: Callable[..., Gateway]) -> None:
-    gateway = new_gateway(read_only_context="prod")
+    gateway = new_gateway(refusal="the context 'prod' is marked read_only")
     http = gateway.client()
     for method, path, body in (
         ("POST", "/tasks", {"type": "t", "data": 1}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from tests.gateway.conftest import Served
 from tests.queue_driver import QueueDriver
 from tests.waiting import wait_until
 from tq_console.cli import gateway as command
+from tq_console.cli.invocation import Invocation
+from tq_core.roles import operator
 
 pytestmark = pytest.mark.server
 
@@ -152,3 +155,27 @@ def test_keys_are_made_by_a_command(tq: Tq, serve: Callable[..., Served], tmp_pa
     assert shown.json()["submitted_by"] == "web@127.0.0.1"
     code, said = served.stop()
     assert (code, key in said) == (0, False)
+
+
+def test_a_context_may_forbid_writes_until_somebody_says_why(
+    redis_url: str, own_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_environment / "config" / "tq"
+    folder.mkdir()
+    contexts = {"plain": "", "reading": "read_only = true", "guarded": "protected = true"}
+    lines = [f'[contexts.{name}]\nurl = "{redis_url}"\n{word}\n' for name, word in contexts.items()]
+    (folder / "config.toml").write_text("\n".join(lines))
+
+    def refusal(name: str) -> str:
+        with contextlib.closing(Invocation()) as invocation:
+            invocation.context = name
+            return command._refusal(invocation)
+
+    assert refusal("plain") == ""
+    assert "read_only" in refusal("reading")
+    assert "--unlock" in refusal("guarded")
+    monkeypatch.setenv("TQ_UNLOCK", "deploy 7")
+    assert refusal("guarded") == ""
+    queue = QueueDriver(redis_url, queue="default", has_clock=False)
+    assert [(each.action, each.detail["why"]) for each in queue.run(operator.audit_log())] == [("unlock", "deploy 7")]
+    queue.close()

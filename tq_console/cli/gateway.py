@@ -95,11 +95,12 @@ def _serve(invocation: Invocation, settings: GatewaySettings) -> ExitCode:
             talk(f"tq: {broker.notice}")
         for warning in serving.warnings_of(settings):
             talk(f"tq: {warning}")
-        context = address.context
-        read_only = context.name if context is not None and context.is_read_only else ""
+        refusal = _refusal(invocation)
+        if refusal:
+            talk(f"tq: {refusal}: the gateway refuses every write")
 
         async def run() -> None:
-            services = Services(Link(broker.endpoint, read_only_context=read_only), settings)
+            services = Services(Link(broker.endpoint, refusal=refusal), settings)
             place = f"[{settings.host}]" if ":" in settings.host else settings.host
             talk(f"tq: {services.name} serves {address.display_url} at http://{place}:{settings.port} (API: /docs)")
             await serving.serve(services, sockets)
@@ -108,6 +109,22 @@ def _serve(invocation: Invocation, settings: GatewaySettings) -> ExitCode:
             runner.run(run())
     talk("tq: the gateway has stopped")
     return ExitCode.OK
+
+
+def _refusal(invocation: Invocation) -> str:
+    """Why the gateway may change nothing; "" = it may. Whoever unlocks a protected context is written down."""
+    context = invocation.address.context
+    if context is None:
+        return ""
+    if context.is_read_only:
+        return f"the context {context.name!r} is marked read_only"
+    if context.is_protected and not invocation.unlock_reason:
+        return f"the context {context.name!r} is protected, and it was not said why it is written to (--unlock)"
+    if context.is_protected:
+        from tq_core.roles import registry
+
+        invocation.change(registry.server_time_ms())  # the first change is where it is written down
+    return ""
 
 
 def _loop_factory() -> Any:

@@ -27,15 +27,15 @@ LOOK_AGAIN_S = 0.5
 class Link:
     """One broker, for one event loop."""
 
-    def __init__(self, endpoint: Endpoint, *, read_only_context: str = "") -> None:
+    def __init__(self, endpoint: Endpoint, *, refusal: str = "") -> None:
         """Connects with the first flow.
 
         Args:
             endpoint: The broker.
-            read_only_context: The context that forbids changes; "" = they are allowed.
+            refusal: Why nothing may be changed; "" = it may.
         """
         self.runner = AsyncRunner(endpoint, retry_for_s=RETRY_FOR_S)
-        self._read_only_context = read_only_context
+        self._refusal = refusal
         self._types: Mapping[str, PublishedType] = {}
         self._types_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -64,7 +64,7 @@ class Link:
     @property
     def is_writable(self) -> bool:
         """Whether the configuration allows changes."""
-        return not self._read_only_context
+        return not self._refusal
 
     def must_be_writable(self) -> None:
         """Refuses changes where the configuration does.
@@ -72,8 +72,8 @@ class Link:
         Raises:
             ProblemError: 403.
         """
-        if self._read_only_context:
-            raise ProblemError(403, f"the context {self._read_only_context!r} is marked read_only: nothing done")
+        if self._refusal:
+            raise ProblemError(403, f"{self._refusal}: nothing done", code="read_only")
 
     async def end_of(self, task_id: str, *, timeout_s: float) -> TaskView:
         """Waits until a task has ended, without asking for it.
