@@ -14,6 +14,7 @@ from tq_core.errors import InvalidInputError, InvalidQueryError
 from tq_core.masking import Masker
 from tq_core.model import TaskState, TaskView
 from tq_core.query import grammar
+from tq_core.query.completion import Known, suggest
 from tq_core.query.keys import KEYS
 from tq_core.query.query import TaskQuery, parse_query
 from tq_core.query.tree import And, Node, Not, Or, Term
@@ -171,6 +172,37 @@ def test_what_older_versions_would_misread_is_not_plain(text: str) -> None:
     assert not parse_query(text).is_plain
 
 
+KNOWN = Known(queues=["mail", "e mail", "m\x1b[2J"], types=["send_mail"], workers=["node.w3"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "start", "found"),
+    [
+        ("", 0, ["state:", "type:"]),
+        ("st", 0, ["state:"]),
+        ("type:x -qu", 8, ["queue:"]),
+        ("(er", 1, ["error:"]),
+        ("a NO", 2, ["NOT "]),
+        ("queue:", 0, ["queue:mail ", 'queue:"e mail" ']),
+        ("queue:MA", 0, ["queue:mail ", 'queue:"e mail" ']),
+        ('queue:"e m', 0, ['queue:"e mail" ']),
+        ("state:ed", 0, ["state:scheduled ", "state:blocked "]),
+        ("age", 0, ["age:>"]),
+        ("age:", 0, ["age:>10m "]),
+        ("args.x=1 type:", 9, ["type:send_mail "]),
+        ("args", 0, ["args."]),
+        ("text", 0, []),
+        ("state:failed", 0, []),
+    ],
+)
+def test_what_may_stand_next_is_told(typed: str, start: int, found: list[str]) -> None:
+    told = suggest(typed, len(typed), KNOWN)
+    texts = [suggestion.text for suggestion in told.found]
+    assert told.start == start
+    assert set(found) <= set(texts)
+    assert bool(found) == bool(texts)
+
+
 PIECES = st.sampled_from(
     [
         *KEYS,
@@ -202,11 +234,14 @@ def read(text: str) -> TaskQuery | None:
 
 @given(TEXTS)
 def test_any_text_is_a_query_that_can_be_written_and_asked_or_is_refused(text: str) -> None:
+    for suggestion in suggest(text, len(text) // 2, KNOWN).found:
+        assert suggestion.text.isprintable()
     query = read(text)
     if query is None:
         return
     written = grammar.written(query.root)
     assert grammar.parse(written) == query.root
+    assert grammar.written(grammar.parse(written)) == written
     assert query.judge(NOW_MS)(task()) in (True, False, None)
     query.could_fit("mail", TaskState.FAILED)
 

@@ -105,6 +105,7 @@ def _values(name: str, known: Known) -> Iterable[tuple[str, str]]:
 def _like(value: str, choices: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Those that begin so, then those that hold it."""
     wanted = value.lower()
-    known = list(choices)
+    # Names come from anywhere: what cannot be seen is not put into anybody's line.
+    known = [choice for choice in choices if choice[0].isprintable()]
     first = [choice for choice in known if choice[0].lower().startswith(wanted)]
     return first + [choice for choice in known if wanted in choice[0].lower() and choice not in first]
