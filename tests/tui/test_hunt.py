@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tq_console.tui.lists.hunt import LOOK_MORE, REST_S, REST_SHARE, HuntFeed
+from tq_console.tui.lists.hunt import LOOK_MORE, REST_S, REST_SHARE, STALE_S, HuntFeed
 from tq_console.tui.table.rows import Cell, Row, Wanted
 from tq_console.tui.watch.snapshot import HuntAnswer, TaskList, TaskListQuestion
 from tq_core.model import TaskState, TaskView
@@ -57,7 +57,8 @@ def test_a_hunt_goes_on_is_seen_again_and_begins_anew_the_more_seldom_the_longer
 
     # An answer to what was asked before changes nothing twice.
     clock.now_s = 3.0
-    came = answer(asked, [(task("late", TaskState.RUNNING), 0.0)], looked=2_000, again={"old@mail": None})
+    again = {f"{n}@mail": None for n in ("old", "b", "c", "d", "e")}
+    came = answer(asked, [(task("late", TaskState.RUNNING), 0.0)], looked=2_000, again={**again})
     assert feed.accept(came)
     assert feed.accept(came)
     assert names(feed) == ["late", "new"]
@@ -88,6 +89,19 @@ def test_a_hunt_goes_on_is_seen_again_and_begins_anew_the_more_seldom_the_longer
     assert names(feed) == ["late", "new"]
     feed.accept(answer(feed.question(WANTED), [], looked=5_000, again={}))
     assert names(feed) == ["other"]
+
+
+def test_a_hunt_whose_rows_have_gone_is_gathered_sooner() -> None:
+    clock = Clock()
+    feed = HuntFeed((TaskState.FAILED,), words="x", clock=clock)
+    rows = [(task(name), 1.0) for name in "abcd"]
+    feed.accept(answer(feed.question(WANTED), rows, looked=5_000, again={}))
+    feed.accept(answer(feed.question(WANTED), [], looked=5_000, again={f"{n}@mail": None for n in "ab"}))
+    clock.now_s = STALE_S
+    asked = feed.question(WANTED)
+    assert asked.hunt is not None
+    assert asked.hunt.look_max > 0
+    assert names(feed) == ["d", "c"]
 
 
 def test_a_sorted_hunt_keeps_its_rows_in_place_while_they_change() -> None:

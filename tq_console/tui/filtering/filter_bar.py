@@ -47,28 +47,27 @@ class FilterInput(Input):
         Binding("escape", "leave", "leave", show=False, tooltip="Leave the filter as it was", id="filter.leave"),
     ]
 
-    class Asked(Message):
-        """A key that the bar answers."""
-
-        def __init__(self, what: str, step: int = 0) -> None:
-            super().__init__()
-            self.what, self.step = what, step
+    @property
+    def bar(self) -> FilterBar:
+        """What it is the line of; called at once, for a message would come after the keys that were typed behind it."""
+        assert isinstance(self.parent, FilterBar)
+        return self.parent
 
     def action_complete(self, step: int) -> None:
         """Takes what may stand next, or the one after it."""
-        self.post_message(self.Asked("complete", step))
+        self.bar.complete(step)
 
     def action_past(self, step: int) -> None:
         """Goes through what was used before."""
-        self.post_message(self.Asked("past", step))
+        self.bar.go_back(step)
 
     def action_save(self) -> None:
         """Saves what stands there."""
-        self.post_message(self.Asked("save"))
+        self.bar.ask_to_save()
 
     def action_leave(self) -> None:
         """Leaves."""
-        self.post_message(self.Asked("leave"))
+        self.bar.post_message(FilterBar.Left())
 
     def action_cursor_right(self, select: bool = False) -> None:
         """At the end takes what may stand next."""
@@ -124,6 +123,8 @@ class FilterBar(Container):
         self._chosen: int | None = None
         self._completing = ""
         """What stands there after a completion: tab again takes the next one."""
+        self._rest = ""
+        """What stood behind the cursor when completing began."""
 
     def compose(self) -> ComposeResult:
         """Help, then the line."""
@@ -192,29 +193,26 @@ class FilterBar(Container):
         self._history.add(text)
         self.post_message(self.Applied(text))
 
-    @on(FilterInput.Asked)
-    def _asked(self, event: FilterInput.Asked) -> None:
-        event.stop()
-        match event.what:
-            case "complete":
-                self._complete(event.step)
-            case "past":
-                self._put(self._history.go(event.step, self.line.value))
-            case "save" if self._refusal() is None and self.line.value.strip():
-                self.post_message(self.SaveWanted(self.line.value.strip()))
-            case "leave":
-                self.post_message(self.Left())
+    def go_back(self, step: int) -> None:
+        """Puts what was used before into the line, or what was used after that."""
+        self._put(self._history.go(step, self.line.value))
+
+    def ask_to_save(self) -> None:
+        """Asks for the query to be saved, where it is one."""
+        if self._refusal() is None and self.line.value.strip():
+            self.post_message(self.SaveWanted(self.line.value.strip()))
 
     def _put(self, text: str) -> None:
         self.line.value = text
         self.line.cursor_position = len(text)
         self._look()
 
-    def _complete(self, step: int) -> None:
-        found = self._suggestions.found
-        if not found:
+    def complete(self, step: int) -> None:
+        """Takes what may stand next; again, the one after it (1) or before it (-1)."""
+        if self.line.value != self._completing:
+            # That it has changed may not have been told yet.
             self._look()
-            found = self._suggestions.found
+        found = self._suggestions.found
         if not found:
             return
         if self._chosen is None:

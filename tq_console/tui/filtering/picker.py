@@ -14,11 +14,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tq_console.tui.look.canvas import Canvas, Line
+from tq_console.tui.look.wrapping import wrapped
 from tq_console.view.text import fit, pad, visible
 
 LETTERS = "abcdefghilmnoprstuvwxyz"
 """Without those that move or leave."""
 SHOWN = 16
+ABOUT_LINES = 3
 _CSS = """
     align: center middle;
     #window {
@@ -129,7 +131,8 @@ class Prompt(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         """Says what it is about."""
-        lines: list[Line] = [[(text, "cell--dim")] for text in self._about]
+        room = min(76, self.app.size.width * 96 // 100) - 4
+        lines: list[Line] = [line for text in self._about for line in wrapped((text, "cell--dim"), room, ABOUT_LINES)]
         self.query_one(Canvas).paint(
             [*lines, [("⏎", "cell--key"), (" goes on    ", ""), ("esc", "cell--key"), (" leaves", "")]]
         )

@@ -29,6 +29,9 @@ AGAIN_MAX = 120
 REST_S = 5.0
 REST_SHARE = 20
 """Between two gatherings is so many times what one takes, and REST_S at least."""
+STALE_S = 1.0
+STALE_SHARE = 4
+"""The same where much of what is on screen has gone: the rest of the list is probably no better."""
 
 _numbers = itertools.count(1)
 
@@ -65,6 +68,7 @@ class HuntFeed:
         self._order: Callable[[TaskView], Any] | None = None
         self._is_reversed = False
         self._sorted: list[Placed] | None = None
+        self._is_stale = False
 
     # --- what is known ---
 
@@ -170,7 +174,8 @@ class HuntFeed:
         if at.ended_s is None:
             at.ended_s = self._clock()
         took_s = at.ended_s - at.begun_s
-        return self._clock() - at.ended_s >= max(REST_S, REST_SHARE * took_s)
+        rest_s = max(STALE_S, STALE_SHARE * took_s) if self._is_stale else max(REST_S, REST_SHARE * took_s)
+        return self._clock() - at.ended_s >= rest_s
 
     def accept(self, answer: TaskList) -> bool:
         """Takes an answer; False where it is about another list."""
@@ -186,18 +191,20 @@ class HuntFeed:
         if self._is_over(at) and at.ended_s is None:
             at.ended_s = self._clock()
         if at is self._next and self._is_over(at):
-            self._shown, self._next = at, None
+            self._shown, self._next, self._is_stale = at, None, False
         self._see_again(came.again)
         return True
 
     def _see_again(self, again: Mapping[str, TaskView | None]) -> None:
         """Takes rows as they are by now; in their places, for what they have become is no reason to jump."""
         rows = self._shown.rows
+        before = len(rows)
         for task_id, task in again.items():
             if task_id in rows and task is None:
                 del rows[task_id]
             elif task_id in rows and task is not None:
                 rows[task_id] = Placed(task, rows[task_id].score)
+        self._is_stale = self._is_stale or (before - len(rows)) * STALE_SHARE > len(again)
         if self._sorted is not None and again:
             self._sorted = [rows[row.task.id] for row in self._sorted if row.task.id in rows]
 
