@@ -58,7 +58,7 @@ async def test_help_lists_every_key_of_the_screen_with_what_it_does(q: QueueDriv
 async def test_every_binding_has_an_id_and_a_description(q: QueueDriver) -> None:
     async with console_on(q) as console:
         seen = 0
-        for key in "12345":
+        for key in "12345678":
             await console.press(key)
             for active in console.app.screen.active_bindings.values():
                 if active.binding.system:

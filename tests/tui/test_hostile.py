@@ -27,14 +27,15 @@ from tq_console.tui.panes.task_list import TaskListPane
 from tq_console.view.secrets import Masker
 from tq_console.view.text import visible
 from tq_core.keyspace import keys
-from tq_core.roles import operator, registry
+from tq_core.roles import operator, registry, schedules
 from tq_core.roles.registry import NodeInfo, SlotInfo, WorkerInfo
+from tq_core.roles.schedules import new_schedule
 from tq_core.transport.steps import Flow
 
 pytestmark = pytest.mark.server
 
 SIZES = [(60, 16), (80, 24), (120, 40), (200, 60)]
-SCREENS = ("overview", "queues", "workers", "tasks", "dlq")
+SCREENS = ("overview", "queues", "workers", "tasks", "dlq", "schedule", "metrics", "log")
 PWNED = "PWNED"
 TEXTS = {
     "markup": "[/foo] [bold red]x[/] [@click=app.quit]q[/] [link=http://x]",
@@ -73,6 +74,8 @@ def everywhere(q: QueueDriver, text: str) -> None:
     gone = q.put_one(args)
     q.run(operator.cancel([gone], actor=short, why=short))
     q.put_one(args, delay_s=100)
+    q.run(schedules.add(new_schedule("daily", "work", {short: short}, queue="mail", cron="@daily"), actor=short))
+    q.run(schedules.pause(q.run(schedules.find("daily")), actor=short, why=text[:2000]))
     q.run(operator.pause_queue("mail", actor=short, why=text[:2000]))
     q.run(operator.resume_queue("mail", actor=short, why=text[:2000]))
     while True:

@@ -119,7 +119,7 @@ async def test_what_a_screen_showed_last_is_called_as_old_as_it_is(q: QueueDrive
         app = console.app
         await console.press("4")
         await console.until(lambda: app.snapshot and app.snapshot.question.screen == "tasks", "the tasks")
-        queues = app.panes[1]
+        queues = next(pane for pane in app.panes if pane.id == "queues")
         now_s = app.clock()
         app.poller.is_frozen = True
         assert queues.snapshot is not None
@@ -156,7 +156,7 @@ async def test_everything_deleted_under_our_feet_is_said_on_every_screen(new_red
     server = new_redis_server()
     q = QueueDriver(server.url, has_clock=False)
     async with console_on(q) as console:
-        for key in "12345":
+        for key in "12345678":
             q.put_many(3)
             await console.press(key)
             await console.until(lambda: console.app.snapshot and console.app.snapshot.queues, "the queue")
@@ -222,7 +222,7 @@ async def test_a_full_server_is_said_and_what_needs_no_memory_still_works(new_re
         await console.press("r")
         await console.until(lambda: any("out of memory" in toast for toast in console.toasts), "the refusal")
         assert q.state(failed) is TaskState.FAILED
-        for key in "12345":
+        for key in "12345678":
             await console.press(key)
             name = console.app.pane.id
             await console.until(lambda name=name: console.app.snapshot.question.screen == name, "its answer")  # type: ignore[union-attr,misc]
@@ -256,7 +256,7 @@ async def test_an_address_where_nothing_listens_says_so_and_starts_when_it_does(
     async with console_at(url) as console:
         await console.until_shown("DISCONNECTED")
         assert "no data yet" in console.header
-        for key in "12345":
+        for key in "12345678":
             await console.press(key)
         await console.press("r", "D", "K", "X", "p", "T", "enter", "slash", "x", "enter", "question_mark", "escape")
         assert console.app.performer.under_way == 0

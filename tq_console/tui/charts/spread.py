@@ -25,7 +25,7 @@ def spread_lines(title: str, bars: Sequence[Bar], *, width: int, height: int, st
         sign = "<" if i == 0 or bar.below_ms <= 1 else " "
         lines.append(
             [
-                (f"{sign + time_ms(bar.below_ms):>7} ", "cell--dim"),
+                (f"{(sign + time_ms(bar.below_ms))[:7]:>7} ", "cell--dim"),
                 (filled, style),
                 (" " * (room - len(filled)), ""),
                 (f"{number(bar.hits):>6} {bar.share:>4.0%}", "" if bar.hits else "cell--dim"),
