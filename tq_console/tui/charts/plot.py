@@ -71,7 +71,7 @@ def plot_lines(plot: Plot, *, width: int, height: int) -> list[Line]:
     lines: list[Line] = [_title(plot, width)]
     for y, spans in enumerate(body):
         label = plot.unit(top) if y == 0 and known else plot.unit(0.0) if y == rows - 1 and known else ""
-        lines.append([(f"{label:>{LABEL_CELLS - 1}} ", "cell--dim"), ("│", "cell--dim"), *spans])
+        lines.append([(f"{label[: LABEL_CELLS - 1]:>{LABEL_CELLS - 1}} ", "cell--dim"), ("│", "cell--dim"), *spans])
     times = time_labels(*plot.span_ms, columns)
     lines.append([(" " * (LABEL_CELLS + 1) + times, "cell--dim")])
     return lines
