@@ -16,8 +16,8 @@ from tq_core.transport.steps import Batch, Flow, Script
 
 MINUTE_MS = 60_000
 KEPT_MINUTES = 2_880
-MINUTES_AT_ONCE = 1_000
-"""So many minutes, of all queues together, take Redis a few milliseconds where each has counts."""
+MINUTES_AT_ONCE = 250
+"""So many minutes, of all queues together, take Redis less than ten milliseconds where each has counts."""
 
 Counts = Mapping[str, int]
 """Counter -> how often in some time; `run7` and `wait7` are how many took less than 2^7 ms, and at least 2^6."""
