@@ -8,9 +8,13 @@ import sys
 import pytest
 
 from tests.queue_driver import QueueDriver
-from tests.tui.console_on_queue import console_on
+from tests.tui.console_on_queue import ConsoleOnQueue, console_on
 from tq_console.alerts.config import alerts_of
 from tq_console.tui.app import ConsoleApp
+
+
+def fired_in_log(console: ConsoleOnQueue) -> int:
+    return [row.cells[2].text for row in console.table._window.rows].count("fired")
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])
@@ -43,8 +47,7 @@ async def test_an_alert_rings_once_and_stands_in_the_header_and_the_overview(
 
         await console.press("8")
         await console.until(lambda: console.app.pane.id == "log", "the log")
-        rows = lambda: [r.cells[2].text for r in console.table._window.rows]  # noqa: E731
-        await console.until(lambda: rows().count("fired") == 2, "both in the log")
+        await console.until(lambda: fired_in_log(console) == 2, "both in the log")
 
         # Another broker begins anew.
         console.app.alerts.begin()
