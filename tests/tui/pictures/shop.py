@@ -156,7 +156,13 @@ def _same_ids(clock: Clock, chance: random.Random) -> Iterator[None]:
     """Makes ids of the given clock and chance instead of the machine's."""
     noise = SimpleNamespace(getrandbits=lambda bits: int.from_bytes(chance.randbytes(bits // 8)))
     time = SimpleNamespace(time_ns=lambda: clock.now_ms * 1_000_000)
-    with mock.patch.object(ids, "_noise", noise), mock.patch.object(ids, "time", time):
+    # The entries of streams have ids of the server's time, which are times on screen.
+    of_server = SimpleNamespace(time=lambda: clock.now_ms / 1000)
+    with (
+        mock.patch.object(ids, "_noise", noise),
+        mock.patch.object(ids, "time", time),
+        mock.patch("fakeredis.model._stream.time", of_server),
+    ):
         yield
 
 

@@ -167,7 +167,9 @@ def event_lines(events: Sequence[Event], *, width: int, height: int) -> list[Lin
     kind = _widest((event.word for event in shown), 12)
     queue = _widest((event.queue or "fleet" for event in shown), 14)
     for event in shown:
-        tasks = f"{len(event.ids):,} tasks" if len(event.ids) > 1 else "".join(map(short_id, event.ids))
+        # Of the fleet they are nodes and workers, which are called so.
+        named = "".join(map(short_id, event.ids)) if event.queue else ", ".join(event.ids)
+        tasks = f"{len(event.ids):,} tasks" if event.queue and len(event.ids) > 1 else named
         why = " ".join(part for part in (event.reason, f"by {event.by}" if event.by else "") if part)
         lines.append(
             [

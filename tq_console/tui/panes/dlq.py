@@ -91,7 +91,7 @@ class DlqPane(TaskListPane):
     def useless(self) -> Collection[str]:
         """What cannot be done to groups, or to failed tasks."""
         if self.is_by_group:
-            return ("retry", "edit", "cancel", "kill", "new")
+            return ("retry", "edit", "edit_form", "cancel", "kill", "new", "reprioritise", "move")
         return (*super().useless(), *(() if self._group else ("retry_group",)))
 
     def place(self, *, queue: str | None, state: TaskState | None) -> None:
