@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from tests.queue_driver import QueueDriver
 from tests.tui.console_on_queue import ConsoleOnQueue, console_on
 from tq_console.tui.editing.resubmit import editor_of, page_of, page_with, read_page
+from tq_console.tui.forms.json_area import JsonArea
 from tq_console.tui.forms.stand_ins import StandIns
+from tq_console.tui.forms.submit_screen import SubmitScreen
 from tq_console.tui.jobs.jobs_screen import JobsScreen
 from tq_console.tui.picking.pick_screen import PickScreen
 from tq_console.view.secrets import Masker
 from tq_console.view.submission import line_of
 from tq_core.errors import InvalidInputError
 from tq_core.model import TaskState
-from tq_core.roles import jobs, limits, operator
+from tq_core.roles import inspector, jobs, limits, operator
 from tq_core.roles.jobs import Job
 from tq_core.roles.limits import Breaker
 from tq_core.roles.producer import new_task
@@ -101,6 +105,38 @@ async def test_a_queue_is_limited_held_and_its_breaker_steered(q: QueueDriver) -
         assert (paused.by, paused.why) == ("ann", "[/x]")
         await console.press("z")
         await console.until(lambda: q.stats().paused is None, "it to go on")
+
+
+def kept_ids(folder: Path) -> str:
+    (path,) = folder.rglob("console_submitted")
+    return path.read_text()
+
+
+async def test_the_form_begins_with_a_task_that_was_submitted_lately(q: QueueDriver, own_environment: Path) -> None:
+    for again in (False, True):
+        async with console_on(q, first="queues") as console:
+            await console.press("n")
+            await console.until(lambda: isinstance(console.app.screen, SubmitScreen), "the form")
+            if again:
+                await console.press("ctrl+r")
+                await console.until_shown("send  in mail")
+                await console.press("enter")
+                await console.until_shown("Edit and resubmit")
+                await console.until_shown("ana")
+            else:
+                await console.press(*"send", "enter", "ctrl+t")
+                await console.until(lambda: console.app.screen.query_one(JsonArea).display, "the text")
+                console.app.screen.query_one(JsonArea).text = '{"to": "ana", "password": "hunter2"}'
+                await console.press("ctrl+r")
+                await console.until_shown("what was typed would be lost")
+                await console.press("ctrl+o")
+                await console.press(*"mail")
+            await console.press("ctrl+s")
+            await console.until(lambda: not isinstance(console.app.screen, SubmitScreen), "the form to close")
+    first, second = q.run(inspector.page("mail", TaskState.PENDING)).tasks
+    assert second.args == {"to": "ana", "password": "hunter2"}
+    assert second.options.linked_to == first.id
+    assert "hunter2" not in kept_ids(own_environment)
 
 
 async def test_jobs_are_listed_and_ended(q: QueueDriver) -> None:

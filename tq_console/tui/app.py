@@ -21,6 +21,7 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
 from tq_console.tui.actions.performing import Performer
+from tq_console.tui.actions.submitted import Submitted
 from tq_console.tui.detail.detail_screen import DetailScreen
 from tq_console.tui.frame.tabs import TabLine
 from tq_console.tui.keyed_app import TOAST_S, KeyedApp
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from tq_console.tui.wiring.taking import Taking
 
 HISTORY_FILE = "console_history"
+SUBMITTED_FILE = "console_submitted"
 LOW_BANDWIDTH_FACTOR = 3.0
 """So much rarer the broker is asked, and the clock in the header ticks, where the line is slow."""
 PROBLEMS_SHOWN = 4
@@ -136,7 +138,13 @@ class ConsoleApp(KeyedApp):
                 link.address, is_read_only=lambda: self.link.is_read_only, is_in_browser=self.is_in_browser
             )
         self.local_workers = self._local[link.name]
-        self.performer = Performer(self, link, on_done=self.tell, on_progress=self.frame.show_progress)
+        self.performer = Performer(
+            self,
+            link,
+            on_done=self.tell,
+            on_progress=self.frame.show_progress,
+            submitted=Submitted(None if self.is_in_browser else _submitted_file),
+        )
         self.alerts.begin()
 
     def stop_local_workers(self) -> None:
@@ -350,3 +358,9 @@ class ConsoleApp(KeyedApp):
         self.alerts.close()
         with contextlib.suppress(Exception):
             await self.link.aclose()
+
+
+def _submitted_file() -> Path:
+    from tq_core.broker.folder import state_root
+
+    return state_root(os.environ) / SUBMITTED_FILE

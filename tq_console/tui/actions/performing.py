@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from tq_console.tui.actions.confirm import ConfirmBar, ConfirmWindow, Question, level_of
 from tq_console.tui.actions.plan import Level, Plan, Told
 from tq_console.tui.actions.stopping import KEY, Stops
+from tq_console.tui.actions.submitted import Submitted
 from tq_core.errors import BrokerUnreachableError, TqError
 from tq_core.transport.steps import Flow
 from tq_core.transport.together import together
@@ -83,11 +84,13 @@ class Performer:
         *,
         on_done: Callable[[Performed], None],
         on_progress: Callable[[str], None],
+        submitted: Submitted | None = None,
     ) -> None:
         self._app, self._link = app, link
         self._on_done, self._on_progress = on_done, on_progress
         self.log: deque[Performed] = deque(maxlen=KEPT)
         self.stops = Stops()
+        self.submitted = submitted or Submitted(None)
         self.undoable: list[Performed] = []
         """What can be taken back, the latest last."""
         self.undoing = asyncio.Lock()

@@ -38,6 +38,8 @@ class Told:
     is_good: bool = True
     has_changed: bool = True
     """False where all was so already, and there is nothing to set back."""
+    new_id: str = ""
+    """The task that was made."""
     undo_op: str = ""
     """What `tq undo` takes to put back what was taken away; "" = nothing was, or it cannot be put back."""
 

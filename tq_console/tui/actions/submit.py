@@ -185,6 +185,6 @@ def _tell(queue: str, task: NewTask) -> Callable[[Sequence[Enqueued]], Told]:
             )
         if not outcome.is_new:
             return Told(f"{outcome.task_id} was there already: nothing was added")
-        return Told(f"{outcome.task_id} enqueued in {queue}")
+        return Told(f"{outcome.task_id} enqueued in {queue}", new_id=outcome.task_id)
 
     return tell

@@ -54,6 +54,10 @@ class Draft:
     """Why it is open again."""
 
 
+class RecentWanted:
+    """The form was left for one that is filled from a task that was submitted lately."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Submission:
     """What is to be enqueued, checked, and the draft it was made from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast
 
@@ -9,8 +10,9 @@ from textual.app import App
 
 from tq_console.tui.actions.performing import Performer
 from tq_console.tui.actions.submit import submit
-from tq_console.tui.forms.draft import Draft, Submission, draft_of
+from tq_console.tui.forms.draft import Draft, RecentWanted, Submission, draft_of
 from tq_console.tui.forms.submit_screen import SubmitScreen
+from tq_console.view.formats import age
 from tq_console.view.secrets import Masker
 from tq_console.view.submission import TaskLine, line_of
 from tq_core.errors import TqError
@@ -60,9 +62,14 @@ async def open_submit(
     draft = Draft(suggested_queue=queue) if before is None else draft_of(before)
     while True:
         screen = SubmitScreen(types, draft, actor=link.actor, masker=masker)
-        asked: Submission | None = await app.push_screen_wait(screen)
+        asked: Submission | RecentWanted | None = await app.push_screen_wait(screen)
         if asked is None:
             return
+        if isinstance(asked, RecentWanted):
+            recent = await _choose_recent(app, link, performer)
+            if recent is not None:
+                before, draft = recent, draft_of(recent)
+            continue
         found = types.get(asked.task.task_type)
         told = await performer.perform(
             submit(
@@ -76,9 +83,34 @@ async def open_submit(
                 is_raw=asked.draft.is_raw,
             )
         )
-        if told is None or told.is_good:
+        if told is None:
+            return
+        if told.is_good:
+            if told.new_id:
+                performer.submitted.add(told.new_id, asked.task.task_type, asked.queue)
             return
         draft = replace(asked.draft, message=told.text)
+
+
+async def _choose_recent(app: App[Any], link: Reader, performer: Performer) -> TaskLine | None:
+    """The line that asks again for a task that was submitted lately; None where none is chosen, or it is gone."""
+    from tq_console.tui.picking.pick_screen import Choice, PickScreen
+
+    now_s = time.time()
+    choices = [
+        Choice(each.task_id, each.task_type, f"in {each.queue}, {age((now_s - each.at_s) * 1000)} ago  {each.task_id}")
+        for each in performer.submitted.latest()
+    ]
+    about = "submitted from consoles of this user, the latest first"
+    chosen: str | None = await app.push_screen_wait(PickScreen("Recent", choices, about=about, verb="fill the form"))
+    if chosen is None:
+        return None
+    try:
+        _, line = await read_for(link, chosen)
+    except TqError as error:
+        app.notify(error.message, title="it cannot be asked for again", severity="warning", markup=False)
+        return None
+    return line
 
 
 async def read_for(link: Reader, from_id: str | None) -> tuple[dict[str, PublishedType], TaskLine | None]:
