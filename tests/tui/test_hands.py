@@ -143,7 +143,7 @@ async def test_jobs_are_listed_and_ended(q: QueueDriver) -> None:
     q.put_many(3)
     job_id = q.run(jobs.start(["mail"], Job(action="cancel", states=(TaskState.PENDING,), by="bob", why="[/x]")))
     async with console_on(q, size=(80, 24)) as console:
-        await console.press("b", "b")
+        await console.press("J", "J")
         await console.until_shown(job_id)
         assert "cancel: pending of mail" in console.screen_text
         await console.press("X")

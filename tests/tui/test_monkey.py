@@ -31,7 +31,7 @@ from tq_core.settings import resolve_broker
 pytestmark = pytest.mark.server
 
 READING = "12345678jjjkkggGG?:fcmtdl[]Q-{}<>@!z/ "
-WRITING = "rpxneXKDPRT+-=L"
+WRITING = "rpxneXKDPRT+-=LwJ>SEuhoVZ"
 SPECIAL = (
     *("enter", "escape", "escape", "backspace", "tab", "shift+tab", "up", "down", "left", "right", "home", "end"),
     *("pageup", "pagedown", "ctrl+d", "ctrl+u", "ctrl+r", "ctrl+p", "ctrl+c", "ctrl+q", "ctrl+backslash", "f2"),

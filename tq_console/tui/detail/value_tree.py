@@ -63,14 +63,14 @@ class _Tree:
 
     def _item(self, label: str, value: Any, path: str, depth: int) -> Iterator[Row]:
         # Indents do not grow beyond half of the room.
-        indent = "  " * min(depth, max(1, self.width // 4 - 2))
+        indent = "  " * min(depth + 1, max(1, self.width // 4 - 2))
         room = max(8, self.width - len(indent) - 2)
         name = fit(visible(label), room // 2)
         if isinstance(value, (Mapping, list, tuple)) and value:
             is_open = (depth < OPEN_DEPTH and len(value) <= OPEN_ITEMS) != (path in self.toggled)
             is_map = isinstance(value, Mapping)
             count = ("{…} " if is_map else "[…] ") + plural(len(value), "field" if is_map else "item")
-            sign = OPEN if is_open else CLOSED
+            sign, count = OPEN if is_open else CLOSED, fit(count, max(1, room - cell_width(name)))
             yield Row([(f"{indent}{sign} ", "cell--accent"), (name, "cell--key"), (count, "cell--dim")], path)
             if is_open and depth < DEEPEST:
                 yield from self.inside(value, path, depth + 1)
@@ -91,7 +91,7 @@ class _Tree:
             yield Row([(f"{indent}  ", ""), (name, "cell--key"), (whole, "")])
             return
         is_open = path in self.toggled
-        note = f" {len(value):,} characters"
+        note = fit(f" {len(value):,} characters", max(0, left - 4))
         begun = "" if is_open else fit(whole, max(4, left - len(note)))
         sign = OPEN if is_open else CLOSED
         yield Row([(f"{indent}{sign} ", "cell--accent"), (name, "cell--key"), (begun, ""), (note, "cell--dim")], path)

@@ -14,7 +14,7 @@ WINDOW_BINDINGS = (
     Binding("w", "why", "why", tooltip="Why it waits, who did that, when it starts, what to do", id="app.why"),
     Binding("z", "window('undo')", "undo", show=False, tooltip="Take back what you did last", id="app.undo"),
     Binding("Z", "window('choose_undo')", "undo…", show=False, tooltip="All that can be undone", id="app.undo_list"),
-    Binding("b", "window('jobs')", "jobs", show=False, tooltip="Jobs on many tasks: how far, end one", id="app.jobs"),
+    Binding("J", "window('jobs')", "jobs", show=False, tooltip="Jobs on many tasks: how far, end one", id="app.jobs"),
 )
 
 
