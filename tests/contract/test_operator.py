@@ -10,7 +10,6 @@ import pytest
 from tests.queue_driver import START_MS, QueueDriver
 from tq_core.errors import InvalidInputError, NotFoundError, QueueFullError
 from tq_core.model import TaskState
-from tq_core.query.query import parse_query
 from tq_core.roles import consumer, operator, registry
 from tq_core.roles.operator import Bulk, Done
 from tq_core.roles.producer import new_task
@@ -446,14 +445,6 @@ def test_a_damaged_audit_entry_is_left_out(q: QueueDriver) -> None:
     q.run(operator.pause_queue(q.queue, actor="ann"))
 
     assert [a.by for a in q.run(operator.audit_log())] == ["ann"]
-
-
-def test_tasks_that_match_are_found_to_be_acted_on(q: QueueDriver) -> None:
-    sent = q.put_many(10)
-
-    found = q.run(operator.matching([q.queue], TaskState.PENDING, parse_query("args.n=0 | args.n:[369]")))
-
-    assert found == [sent[n] for n in (0, 3, 6, 9)]
 
 
 def blocked(q: QueueDriver) -> str:

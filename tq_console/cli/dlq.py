@@ -321,14 +321,17 @@ def _chosen(
     from tq_console.cli.task_reading import SEARCH_MAX, known_queues
     from tq_core.errors import RefusedError
     from tq_core.model import TaskState
-    from tq_core.roles import inspector, operator
+    from tq_core.roles import inspector, search
 
     if words:
         named = known_queues(invocation, queues or ((words.queue,) if words.queue else ()))
-        ids = invocation.run(operator.matching(named, TaskState.FAILED, words, limit=SEARCH_MAX))
-        if len(ids) >= SEARCH_MAX:
-            invocation.out.talk(f"tq: more than {SEARCH_MAX:,} tasks fit; these are the first")
-        return ids
+        found = invocation.run(search.find(named, [TaskState.FAILED], words, limit=SEARCH_MAX, look_max=SEARCH_MAX))
+        if not found.search.is_done:
+            looked, total = found.search.looked, found.search.total
+            invocation.out.talk(f"tq: {looked:,} of {total:,} failed tasks were looked at: for the rest say it again")
+        if found.unread:
+            invocation.out.talk(f"tq: whether {plural(found.unread, 'more task')} fit is not known: left alone")
+        return [task.id for task in found.tasks]
     ids = read_ids(task_ids)
     for task in invocation.run(inspector.show(ids, payload_max=0)):
         if task is not None and task.state is not TaskState.FAILED:

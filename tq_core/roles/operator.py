@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -18,9 +18,6 @@ from tq_core.keyspace import keys, wire
 from tq_core.model import TERMINAL_STATES, WAITING_STATES, TaskState, parse_priority
 from tq_core.roles import inspector, maintenance, outbox, registry
 from tq_core.transport.steps import Arg, Batch, Command, Flow, Script
-
-if TYPE_CHECKING:
-    from tq_core.query.query import TaskQuery
 
 CHUNK = 200
 PURGE_CHUNK = 1_000
@@ -303,16 +300,6 @@ def purge(
             on_progress(done)
     yield from outbox.deliver_soon([queue])
     return Bulk(done, undo_op=op if kept else "")
-
-
-def matching(
-    queues: Sequence[str] | None, state: TaskState, query: TaskQuery, *, limit: int = 100_000
-) -> Flow[list[str]]:
-    """The ids of the tasks of one state that a query fits, to be acted on."""
-    from tq_core.roles import search  # most acts are on tasks that are named
-
-    found = yield from search.find(queues, [state], query, limit=limit, look_max=limit)
-    return [task.id for task in found.tasks]
 
 
 def pause_queue(queue: str, *, actor: str, why: str = "") -> Flow[bool]:
