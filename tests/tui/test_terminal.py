@@ -88,6 +88,8 @@ def test_an_operator_submits_retries_kills_scales_and_leaves(site: Site, own_env
         # A task of the DLQ is opened, its traceback read, and it is run again.
         terminal.press("5")
         terminal.until("RuntimeError: the mail server refused")
+        terminal.press("]")
+        terminal.until(failed[-8:])
         terminal.press("Enter")
         screen = terminal.until("Traceback")
         assert failed in screen
