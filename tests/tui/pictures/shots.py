@@ -62,11 +62,11 @@ SHOTS = (
     TASKS,
     Shot("dlq", ("5", "j"), shows="traceback of one"),
     Shot("task", ("5", "]", "j", "j", "enter"), shows="Traceback"),
-    Shot("help", ("5", "question_mark"), shows="Everywhere"),
+    Shot("help", ("2", "question_mark"), shows="Everywhere"),
     Shot(
         "submit", ("n", *_letters("send_receipt"), "enter", *_letters("buyer@example.com")), shows="buyer@example.com"
     ),
-    Shot("confirm", ("2", "G", "P"), shows="oldest of them"),
+    Shot("confirm", ("2", "G", "P"), shows="of work, at"),
 )
 
 
