@@ -165,6 +165,7 @@ def main() -> None:
     parser.add_argument("--server", default="redis-server")
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--batchers", type=int, default=1, help="connections that send batches, one call after another")
     parser.add_argument("--tasks", type=int, default=5_000)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
@@ -189,7 +190,7 @@ def main() -> None:
             # What the submits left would be done first.
             asyncio.run(_cleared())
             for _ in range(options.repeat):
-                end_to_end(gateway, url, tasks=options.tasks, connections=options.connections)
+                end_to_end(gateway, url, tasks=options.tasks, connections=options.batchers)
 
 
 async def _cleared() -> None:

@@ -18,9 +18,21 @@ from tests.queue_driver import QueueDriver
 from tests.waiting import wait_until
 from tq_console.cli import gateway as command
 from tq_console.cli.invocation import Invocation
-from tq_core.roles import operator
+from tq_core.roles import operator, producer
 
 pytestmark = pytest.mark.server
+
+
+def connections_of(served: Served) -> int:
+    """How many clients the gateway is connected to."""
+    open_files = Path(f"/proc/{served.process.pid}/fd")
+    inodes = {str(file.readlink()) for file in open_files.iterdir() if file.is_symlink()}
+    found = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        is_ours = int(fields[1].partition(":")[2], 16) == served.port and f"socket:[{fields[9]}]" in inodes
+        found += is_ours and fields[3] != "0A"
+    return found
 
 
 def answer_on(connection: socket.socket) -> bytes:
@@ -84,12 +96,12 @@ def test_stopping_lets_requests_end_and_streams_go(serve: Callable[..., Served],
 
 
 def test_slow_and_broken_clients_cost_only_themselves(
-    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., Served], redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = (
         "import sys, dataclasses; from tq_console.gateway import settings; "
         "of = settings.settings_of; settings.settings_of = lambda *a, **k: "
-        "dataclasses.replace(of(*a, **k), head_timeout_s=0.3, body_timeout_s=0.3); "
+        "dataclasses.replace(of(*a, **k), head_timeout_s=0.3, body_timeout_s=0.3, send_timeout_s=0.3); "
         "from tq_console.cli.main import main; main()"
     )
     monkeypatch.setattr(Tq, "command", staticmethod(lambda *words: [sys.executable, "-c", program, *words]))
@@ -117,6 +129,15 @@ def test_slow_and_broken_clients_cost_only_themselves(
             broken.shutdown(socket.SHUT_WR)
             while broken.recv(65536):
                 pass
+    queue = QueueDriver(redis_url, queue="default", has_clock=False)
+    queue.put(*[producer.new_task("t", {"data": "x" * 4000})] * 500)
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", served.port))
+        for _ in range(8):  # more than all buffers between hold
+            deaf.sendall(b"GET /tasks?limit=500 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: connections_of(served) == 1, 20, "the connection to be cut")  # that of served.http
+    queue.close()
     assert served.http.get("/livez").status_code == 200
     code, said = served.stop()
     assert (code, "Traceback" in said) == (0, False), said

@@ -103,7 +103,8 @@ body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 code, pre { font: 13px/1.45 ui-monospace, monospace; }
 pre { overflow-x: auto; padding: .6rem .8rem; border: 1px solid #8884; border-radius: 4px; }
 h2 { margin-top: 2.2rem; border-bottom: 1px solid #8884; }
-details { margin: .5rem 0; } summary { cursor: pointer; }
+details { margin: .5rem 0; padding-left: 1rem; text-indent: -1rem; }
+pre { text-indent: 0; } summary { cursor: pointer; }
 summary b { display: inline-block; min-width: 4.2rem; }
 """.strip()
 
@@ -142,8 +143,10 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     for parameter in operation.get("parameters", ()):
         schema = json.dumps(parameter.get("schema", {}))
         lines.append(f"{parameter['in']} {parameter['name']}: {schema}")
-    bodies = operation.get("requestBody", {}).get("content", {}).values()
-    lines += ["body: " + content["schema"].get("$ref", "").rpartition("/")[2] for content in bodies]
+    for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+        name = content["schema"].get("$ref", "").rpartition("/")[2]
+        fields = json.dumps(_SCHEMAS[name].get("properties", {}), indent=2) if name in _SCHEMAS else ""
+        lines.append(f"body: {kind} {name}\n{fields}".rstrip())
     lines.append("answers: " + ", ".join(sorted(operation["responses"])))
     told = html.escape("\n".join(lines))
     said = html.escape(operation.get("description") or operation.get("summary", ""))

@@ -36,8 +36,6 @@ HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 EVENTS_PATH: Final = "/v1/events"
-LARGE_BYTES = 64 * 1024
-"""Below that an answer is in the system's buffers at once, whoever reads it."""
 _ENCODE = msgspec.json.Encoder().encode
 
 
@@ -84,7 +82,7 @@ class Edge:
             # The server leaves the body out.
             scope, method = {**scope, "method": "GET"}, "GET"
         headers = dict(scope["headers"])
-        answer = _Answer(send, self._settings.send_timeout_s)
+        answer = _Answer(send)
         answer.has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
         try:
             remote = scope["client"][0] if scope.get("client") else ""
@@ -98,13 +96,12 @@ class Edge:
                 await response(scope, read, answer)
             else:
                 await self._inner(scope, read, answer)
+        except _GoneError:
+            return
         except ProblemError as error:
             await answer.problem(error, scope, receive)
         except TqError as error:
             await answer.problem(problems.problem_of(error), scope, receive)
-        except TimeoutError:
-            _log.info("a client did not read its answer in time: %s %s", method, path)
-            raise
         except Exception:  # noqa: BLE001 - the seam: a bug in one request is one answer
             _log.exception("%s %s failed", method, path)
             await answer.problem(ProblemError(500, "an error of the gateway: its log says more"), scope, receive)
@@ -163,12 +160,16 @@ class _Body:
         return message
 
 
+class _GoneError(Exception):
+    """The client has closed its connection."""
+
+
 class _Answer:
     """Sends an answer, with the headers that each has."""
 
-    def __init__(self, send: Send, timeout_s: float) -> None:
-        self._send, self._timeout_s = send, timeout_s
-        self._has_begun = self._is_stream = self._is_whole = False
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._has_begun = self._is_whole = False
         self.has_body = False
         self.body: _Body | None = None
 
@@ -181,15 +182,15 @@ class _Answer:
                 # Whoever was refused before his body was read must not send the rest of it.
                 headers.append((b"connection", b"close"))
             message["headers"] = headers
-            await self._send(message)
-            return
-        self._is_whole = not message.get("more_body", False)
-        self._is_stream = self._is_stream or not self._is_whole
-        if self._is_stream or len(message.get("body", b"")) > LARGE_BYTES:
-            async with asyncio.timeout(self._timeout_s):
-                await self._send(message)
         else:
+            self._is_whole = not message.get("more_body", False)
+        try:
             await self._send(message)
+        except RuntimeError as error:
+            # The server tells of a client that went only while it answers his last request; uvloop then objects.
+            if "closed" not in str(error):
+                raise
+            raise _GoneError from error
 
     async def problem(self, error: ProblemError, scope: Scope, receive: Receive) -> None:
         if self._is_whole:

@@ -24,8 +24,8 @@ KEEP_ALIVE_S = 65
 MAX_CONNECTIONS = 4_000
 
 
-def _patient(head_timeout_s: float) -> type[asyncio.Protocol]:
-    """The server's protocol, for so long: a head that is not whole by then costs its client the connection.
+def _patient(head_timeout_s: float, send_timeout_s: float) -> type[asyncio.Protocol]:
+    """The server's protocol, for so long: who does not send a head whole, or read his answer, loses the connection.
 
     uvicorn bounds only the time between two requests, so one byte would hold a connection for ever.
     """
@@ -33,6 +33,7 @@ def _patient(head_timeout_s: float) -> type[asyncio.Protocol]:
 
     class PatientProtocol(base):  # type: ignore[misc, valid-type]
         _head_timer: asyncio.TimerHandle | None = None
+        _send_timer: asyncio.TimerHandle | None = None
         _cycle_seen: Any = None
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,7 +50,22 @@ def _patient(head_timeout_s: float) -> type[asyncio.Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
+            self._stop_watching()
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            # Closing would first send what is not read.
+            self._send_timer = self.loop.call_later(send_timeout_s, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._stop_watching()
+            super().resume_writing()
+
+        def _stop_watching(self) -> None:
+            if self._send_timer is not None:
+                self._send_timer.cancel()
+                self._send_timer = None
 
         def _wait_for_head(self) -> None:
             self._head_timer = self.loop.call_later(head_timeout_s, self.transport.close)
@@ -134,7 +150,7 @@ async def serve(services: Services, sockets: list[socket.socket]) -> None:
     settings = services.settings
     config = uvicorn.Config(
         new_app(services),
-        http=_patient(settings.head_timeout_s),
+        http=_patient(settings.head_timeout_s, settings.send_timeout_s),
         ws="none",
         lifespan="on",
         access_log=False,

@@ -39,8 +39,8 @@ class GatewaySettings:
     """Names under which this machine's own proxy passes requests on."""
     body_timeout_s: float = 30.0
     """How long a body may take to come in."""
-    send_timeout_s: float = 30.0
-    """How long a client may take to read what it was sent."""
+    send_timeout_s: float = 60.0
+    """How long a client may take to read what waits for it."""
     head_timeout_s: float = 10.0
     """How long the head of a request may take to come in."""
     drain_s: float = 10.0
