@@ -28,8 +28,9 @@ def test_hostile_requests_are_refused_and_never_break_anything(
 ) -> None:
     served = serve()
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{served.port}/openapi.json"]
-    # These wait for what happens, and here nothing does.
-    words = ["--exclude-path", "/v1/events", "--exclude-path", "/v1/tasks/{task_id}/result"]
+    # Two wait for what happens, and here nothing does; one is in a format that is fuzzed elsewhere.
+    left_out = ("/v1/events", "/v1/tasks/{task_id}/result", "/v1/redis")
+    words = [word for path in left_out for word in ("--exclude-path", path)]
     words += ["--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing", "--seed", "1"]
     ran = subprocess.run(
         [*command, *words, "--max-examples", str(EXAMPLES), "--continue-on-failure", "--no-color"],
