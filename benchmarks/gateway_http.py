@@ -155,7 +155,8 @@ def end_to_end(gateway: subprocess.Popen[bytes], url: str, *, tasks: int, connec
         wait_for("/health", "completed_tasks", before + tasks // 100 * 100)
         wall_s = time.perf_counter() - begun
     print(
-        f"batches of 100: {tasks / submitted_s:8,.0f} tasks/s submitted, a call p50 {found.p50_ms:5.1f} p99 {found.p99_ms:5.1f} ms; "
+        f"batches of 100: {tasks / submitted_s:8,.0f} tasks/s submitted, "
+        f"a call p50 {found.p50_ms:5.1f} p99 {found.p99_ms:5.1f} ms; "
         f"{tasks / wall_s:8,.0f} tasks/s from submit to completed"
     )
 
