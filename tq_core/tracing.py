@@ -188,23 +188,30 @@ class EnqueueSpan(ActiveSpan):
     def carried(self, tasks: Sequence[NewTask]) -> list[NewTask]:
         """The tasks, each carrying this span's context unless it carries one already."""
         traceparent, tracestate = _written(self._span.get_span_context())
-        now_ms = time.time() * 1000
         return [
-            task
-            if task.options.traceparent is not None
-            else msgspec.structs.replace(
-                task,
-                options=msgspec.structs.replace(
-                    task.options, traceparent=traceparent, tracestate=tracestate, ready_at_ms=_ready_at_ms(task, now_ms)
-                ),
-            )
-            for task in tasks
+            task if task.options.traceparent is not None else carrying(task, traceparent, tracestate) for task in tasks
         ]
 
     def enqueued(self, task_ids: Sequence[str]) -> None:
         """Notes what became of them."""
         if len(task_ids) == 1:
             self._span.set_attribute("messaging.message.id", task_ids[0])
+
+
+def is_context(traceparent: str, tracestate: str | None = None) -> bool:
+    """Whether this is a trace context as W3C writes it."""
+    return _TRACEPARENT.fullmatch(traceparent) is not None and (
+        tracestate is None or _TRACESTATE.fullmatch(tracestate) is not None
+    )
+
+
+def carrying(task: NewTask, traceparent: str, tracestate: str | None) -> NewTask:
+    """The task as a part of a trace, which tells also when it is due, so that its delay is not shown as a wait."""
+    ready_at_ms = _ready_at_ms(task, time.time() * 1000)
+    options = msgspec.structs.replace(
+        task.options, traceparent=traceparent, tracestate=tracestate, ready_at_ms=ready_at_ms
+    )
+    return msgspec.structs.replace(task, options=options)
 
 
 def _ready_at_ms(task: NewTask, now_ms: float) -> int | None:

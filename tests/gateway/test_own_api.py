@@ -152,6 +152,18 @@ async def test_a_key_makes_a_request_that_may_be_sent_twice(gateway: Gateway, ht
     assert (await http.post("/tasks", json={"type": "t", "data": 1}, headers={"Idempotency-Key": "x" * 256})).is_error
 
 
+async def test_a_task_goes_on_with_the_trace_of_its_request(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    trace = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "vendor=1"}
+    answer = await http.post("/tasks", json={"type": "t", "data": 1}, headers=trace)
+    options = gateway.queue.view(answer.json()["task_id"]).options
+    assert {"traceparent": options.traceparent, "tracestate": options.tracestate} == trace
+    later = (await http.post("/v1/tasks", json={"type": "t", "delay": 60}, headers=trace)).json()["id"]
+    assert gateway.queue.view(later).options.ready_at_ms is not None
+    for wrong in ({"traceparent": "00-0-0-01"}, {"traceparent": trace["traceparent"] + "x"}, {"tracestate": "a=1"}):
+        answer = await http.post("/tasks", json={"type": "t", "data": 1}, headers=wrong)
+        assert gateway.queue.view(answer.json()["task_id"]).options.traceparent is None
+
+
 async def test_waiting_ends_with_the_task_or_the_time(gateway: Gateway, http: httpx.AsyncClient) -> None:
     task_id = await made(http, args={"password": "hunter2", "n": 1})
     early = await http.get(f"/v1/tasks/{task_id}/result?timeout_s=0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -12,7 +12,7 @@ from tq_console.gateway.access import Caller
 from tq_console.gateway.link import Link
 from tq_console.gateway.problems import FieldProblem, ProblemError, invalid, problem_of
 from tq_console.view.submission import DEFAULT_QUEUE, SubmissionRules, TaskLine
-from tq_core import ids, names
+from tq_core import ids, names, tracing
 from tq_core.errors import InvalidArgumentsError, InvalidInputError, TqError, UnknownTaskTypeError
 from tq_core.model import NewTask, priority_label
 from tq_core.roles import inspector, producer
@@ -31,6 +31,23 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """The field that the arguments came in, for naming what is wrong: "" = each is a field of its own."""
     is_forced: bool = False
     type_in: str = "type"
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What the head of a request says of its tasks."""
+
+    idempotency_key: str | None = None
+    traceparent: str | None = None
+    """W3C trace context of the client, as is tracestate; one that is none is left out, as W3C asks."""
+    tracestate: str | None = None
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> Self:
+        """What these headers say."""
+        key, traceparent, tracestate = map(headers.get, ("idempotency-key", "traceparent", "tracestate"))
+        if traceparent is None or not tracing.is_context(traceparent):
+            return cls(key)
+        return cls(key, traceparent, tracestate if tracing.is_context(traceparent, tracestate) else None)
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,14 +70,14 @@ class Submitter:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def one(self, asked: Asked, caller: Caller, *, idempotency_key: str | None = None) -> Accepted:
+    async def one(self, asked: Asked, caller: Caller, sent: Sent) -> Accepted:
         """Enqueues one task.
 
         Raises:
             ProblemError: something in it is refused; names the field.
             TqError: the queue or the broker said no.
         """
-        (accepted,) = await self.many([asked], caller, idempotency_key=idempotency_key)
+        (accepted,) = await self.many([asked], caller, sent)
         if accepted.duplicate_of == "unique":
             raise ProblemError(
                 409,
@@ -70,9 +87,7 @@ class Submitter:
             )
         return accepted
 
-    async def many(
-        self, asked: Sequence[Asked], caller: Caller, *, idempotency_key: str | None = None
-    ) -> list[Accepted]:
+    async def many(self, asked: Sequence[Asked], caller: Caller, sent: Sent) -> list[Accepted]:
         """Enqueues tasks; all are checked before the first is sent, and up to MAX_BATCH of a queue are taken together.
 
         Raises:
@@ -80,7 +95,7 @@ class Submitter:
             TqError: the queue or the broker said no.
         """
         self._link.must_be_writable()
-        names_of = _names(caller, idempotency_key, len(asked))
+        names_of = _names(caller, sent.idempotency_key, len(asked))
         rules = _Rules(await self._link.types(), caller)
         checked: list[tuple[str, NewTask]] = []
         for i, each in enumerate(asked):
@@ -94,6 +109,8 @@ class Submitter:
                     raise _placed(error, each, where) from None
                 rules = _Rules(newer, caller)
                 checked.append(_checked_again(rules, each, line, where))
+        if sent.traceparent is not None:
+            checked = [(queue, tracing.carrying(task, sent.traceparent, sent.tracestate)) for queue, task in checked]
         found = await self._enqueued(checked)
         if names_of is not None:
             await self._must_be_same(checked, found)

@@ -17,7 +17,7 @@ from tq_console.gateway.models import ApiTask, ApiWorker
 from tq_console.gateway.problems import ProblemError, invalid
 from tq_console.gateway.routes.root import found_task
 from tq_console.gateway.services import Services, services_of
-from tq_console.gateway.submitting import Asked, arguments_of
+from tq_console.gateway.submitting import Asked, Sent, arguments_of
 from tq_console.view.records import queue_record
 from tq_console.view.submission import TaskLine
 from tq_core import ids
@@ -59,9 +59,7 @@ async def submit(request: Request) -> Response:
     body = await models.read(request, ApiTask)
     services = services_of(request)
     asked = await _asked(request, body)
-    accepted = await services.submitter.one(
-        asked, caller_of(request), idempotency_key=request.headers.get("idempotency-key")
-    )
+    accepted = await services.submitter.one(asked, caller_of(request), Sent.of(request.headers))
     (task,) = await services.link.run(inspector.show([accepted.task_id], queue=accepted.queue))
     if task is None:
         # It ran, and its queue keeps nothing.

@@ -16,7 +16,7 @@ from tq_console.gateway.edge import caller_of, json_answer
 from tq_console.gateway.models import RootTask
 from tq_console.gateway.problems import ProblemError, invalid
 from tq_console.gateway.services import services_of
-from tq_console.gateway.submitting import Asked, arguments_of
+from tq_console.gateway.submitting import Asked, Sent, arguments_of
 from tq_console.view.submission import TaskLine
 from tq_core.errors import BrokerError
 from tq_core.model import TaskState
@@ -66,9 +66,7 @@ def _asked(body: RootTask) -> Asked:
 async def submit(request: Request) -> Response:
     """Enqueue a task."""
     body = await models.read(request, RootTask)
-    accepted = await services_of(request).submitter.one(
-        _asked(body), caller_of(request), idempotency_key=request.headers.get("idempotency-key")
-    )
+    accepted = await services_of(request).submitter.one(_asked(body), caller_of(request), Sent.of(request.headers))
     message = "Task submitted successfully" if accepted.is_new else "Task was submitted before"
     return json_answer({"success": True, "task_id": accepted.task_id, "message": message}, 201)
 

@@ -19,7 +19,7 @@ from tq_console.gateway.keys import KeyRole
 from tq_console.gateway.models import Batch, NewPriority, NewTask, Why
 from tq_console.gateway.routes.root import found_task
 from tq_console.gateway.services import Services, services_of
-from tq_console.gateway.submitting import Asked
+from tq_console.gateway.submitting import Asked, Sent
 from tq_console.view.records import task_detail, task_record
 from tq_console.view.secrets import Masker, Revealer
 from tq_core.errors import WaitTimeoutError
@@ -61,9 +61,7 @@ def tagged(request: Request, value: Any) -> Response:
 async def submit(request: Request) -> Response:
     """Enqueue a task; with the header Idempotency-Key it may be sent again."""
     body = await models.read(request, NewTask)
-    accepted = await services_of(request).submitter.one(
-        _asked(body), caller_of(request), idempotency_key=request.headers.get("idempotency-key")
-    )
+    accepted = await services_of(request).submitter.one(_asked(body), caller_of(request), Sent.of(request.headers))
     told = {"id": accepted.task_id, "queue": accepted.queue, "is_new": accepted.is_new}
     return json_answer(told, 201 if accepted.is_new else 200, {"Location": f"/v1/tasks/{accepted.task_id}"})
 
@@ -78,7 +76,7 @@ async def submit_batch(request: Request) -> Response:
     found = await services_of(request).submitter.many(
         [_asked(task) for task in body.tasks],
         caller_of(request),
-        idempotency_key=request.headers.get("idempotency-key"),
+        Sent.of(request.headers),
     )
     tasks = [
         {"id": each.task_id, "queue": each.queue, "is_new": each.is_new, "duplicate_of": each.duplicate_of or None}
