@@ -141,8 +141,10 @@ def _told(parts: Sequence[Part], participle: str, *, can_undo: bool) -> Told:
     left = f"; {plural(skipped, 'task')} left, since they had gone on" if skipped else ""
     is_cancelled = any(part.status != "done" for part in parts)
     stopped = "; it was stopped before its end" if is_cancelled else ""
-    undo = f" (tq undo {parts[0].job_id})" if can_undo and done else ""
-    return Told(f"{plural(done, 'task')} {participle}{left}{stopped}{undo}", is_good=not skipped and not is_cancelled)
+    op = parts[0].job_id if can_undo and done else ""
+    undo = f" (tq undo {op})" if op else ""
+    text = f"{plural(done, 'task')} {participle}{left}{stopped}{undo}"
+    return Told(text, is_good=not skipped and not is_cancelled, undo_op=op)
 
 
 def _count(queues: Sequence[str], meant: WholeList, masker: Masker) -> Flow[tuple[str, ...]]:

@@ -77,9 +77,10 @@ async def _breakers(desk: Desk, about: str) -> None:
 
 async def _pause_why(desk: Desk, about: str) -> None:
     from tq_console.tui.actions.queues import pause
-    from tq_console.tui.picking.prompt_screen import PromptScreen
+    from tq_console.tui.filtering.picker import Prompt
 
-    screen = PromptScreen("Pause, and say why", about=about, verb="pause it", placeholder="why, for the others")
+    said = f"{about}: none of its tasks is taken until it goes on"
+    screen = Prompt("Pause, and say why", about=(said,), placeholder="why, for the others")
     why: str | None = await desk.app.push_screen_wait(screen)
     if why is not None:
         await desk.performer.perform(pause(about, actor=desk.actor, why=why))
