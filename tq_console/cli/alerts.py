@@ -154,7 +154,7 @@ def _record(state: AlertState) -> dict[str, Any]:
 def watch(invocation: Invocation, *, every_s: float, has_posts: bool) -> None:
     """Print, and post, what fires and is over, until Ctrl-C; goes on while the broker is away."""
     from tq_console.alerts.webhook import Webhooks
-    from tq_core.errors import BrokerUnreachableError, RefusedError
+    from tq_core.errors import BrokerError, BrokerUnreachableError, RefusedError
 
     book = _book(invocation)
     if not book.alerts:
@@ -162,19 +162,22 @@ def watch(invocation: Invocation, *, every_s: float, has_posts: bool) -> None:
     out = invocation.out
     posts = Webhooks(on_failure=lambda text: out.talk(f"tq: {visible(text)}"))
     out.talk(f"tq: watching {len(book.alerts)} alerts of {visible(invocation.address.display_url)}")
-    away = ""
+    away, has_begun = "", False
     try:
         while True:
             try:
                 queues, fleet = invocation.run(_facts())
-            except BrokerUnreachableError as error:
+            except BrokerError as error:
+                # What answered once answers again; a wrong password, which never did, is told at once.
+                if not (has_begun or isinstance(error, BrokerUnreachableError)):
+                    raise
                 if not away:
                     out.talk(f"tq: {visible(error.message)}; looking again every {every_s:g} s")
                 away = error.message
             else:
                 if away:
                     out.talk("tq: the broker answers again")
-                away = ""
+                away, has_begun = "", True
                 for event in book.look(queues, fleet, now_s=time.monotonic()):
                     _tell(invocation, event)
                     if has_posts:
