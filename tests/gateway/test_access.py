@@ -109,7 +109,7 @@ async def test_keys_of_a_file_have_roles_and_names(new_gateway: Callable[..., Ga
         found = [await status(gateway, each, ELSEWHERE, X_API_Key=shown[role]) for each in (READ, WRITE, CLEAR)]
         assert found == expected, role
     assert [await status(gateway, each) for each in (READ, WRITE, ("GET", "/metrics"))] == [401] * 3
-    assert await status(gateway, ("GET", "/livez")) == 200
+    assert [await status(gateway, ("GET", path)) for path in ("/livez", "/docs", "/openapi.json")] == [200] * 3
     reveal = ("GET", "/v1/tasks/x@default?reveal=true")
     assert await status(gateway, reveal, X_API_Key=shown[KeyRole.ADMIN]) == 404
     assert gateway.audit()[0] == (f"admin@{ELSEWHERE}", "purge")

@@ -16,6 +16,7 @@ from tq_console.gateway.app import new_app
 from tq_console.gateway.link import Link
 from tq_console.gateway.services import Services
 from tq_console.gateway.settings import GatewaySettings
+from tq_core import ids
 from tq_core.model import TaskState
 from tq_core.roles import operator, registry
 from tq_core.roles.registry import PublishedType
@@ -362,3 +363,12 @@ async def test_a_broker_that_is_away_is_told_as_such() -> None:
         assert "tq_broker_up 0" in metrics
         assert "pending_tasks_total" not in metrics
     await link.aclose()
+
+
+async def test_a_server_that_was_emptied_is_no_trouble(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    await made(http)
+    gateway.queue.raw.flushall()
+    gateway.queue.beside("first").put_one()
+    task_id = await made(http)
+    assert gateway.services.link.queue_numbers["default"] == ids.home_of(task_id)
+    assert (await http.get(f"/v1/tasks/{task_id}")).status_code == 200

@@ -18,8 +18,8 @@ from tq_console.gateway.rates import Rates
 from tq_console.gateway.settings import GatewaySettings
 
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-PUBLIC_PATHS = frozenset({"/", "/info", "/health", "/api/v1/health", "/livez", "/readyz"})
-"""What is answered to everybody: that there is a gateway, and whether it is well."""
+PUBLIC_PATHS = frozenset({"/", "/docs", "/openapi.json", "/info", "/health", "/api/v1/health", "/livez", "/readyz"})
+"""What is answered to everybody: that there is a gateway, what it can be asked, and whether it is well."""
 LOOKED_AT_BY_POST = frozenset({"/v1/redis"})
 """Where what is posted says whether something is written, which is checked there; for pages of others it is a write."""
 WRONG_KEYS_PER_S, WRONG_KEYS_AT_ONCE = 1.0, 30.0

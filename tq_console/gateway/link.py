@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from tq_console.gateway.problems import ProblemError
+from tq_core import ids
 from tq_core.model import TaskView
 from tq_core.roles import registry
 from tq_core.roles.registry import PublishedType
@@ -93,6 +94,12 @@ class Link:
         if queue not in self.queue_numbers:
             self.queue_numbers[queue] = await self.run(registry.register_queue(queue))
         return self.queue_numbers[queue]
+
+    def learn_number(self, queue: str, task_id: str) -> None:
+        """Takes the queue's number from the id of a task that it accepted: the server may have been emptied since."""
+        home = ids.home_of(task_id)
+        if isinstance(home, int):
+            self.queue_numbers[queue] = home
 
     async def types(self) -> Mapping[str, PublishedType]:
         """The published task types, as they were a moment ago."""

@@ -190,15 +190,21 @@ class Why(Body):
 
 
 class NewPriority(Why):
+    """Another priority."""
+
     priority: Priority
 
 
 class Scale(Body):
+    """How many worker processes a node is to run, and how many tasks at once in each."""
+
     processes: int = Field(ge=0, le=1000)
     slots: int | None = Field(default=None, ge=1, le=1000)
 
 
 class Purge(Why):
+    """Which tasks of a queue are to be deleted."""
+
     state: Literal["pending", "scheduled", "retrying", "blocked", "completed", "failed", "cancelled"] = "pending"
 
 

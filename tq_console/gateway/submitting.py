@@ -77,7 +77,7 @@ class Submitter:
             ProblemError: something in it is refused; names the field.
             TqError: the queue or the broker said no.
         """
-        (accepted,) = await self.many([asked], caller, sent)
+        (accepted,) = await self._all([asked], caller, sent, is_batch=False)
         if accepted.duplicate_of == "unique":
             raise ProblemError(
                 409,
@@ -94,13 +94,16 @@ class Submitter:
             ProblemError: something in one of them is refused; names the field.
             TqError: the queue or the broker said no.
         """
+        return await self._all(asked, caller, sent, is_batch=True)
+
+    async def _all(self, asked: Sequence[Asked], caller: Caller, sent: Sent, *, is_batch: bool) -> list[Accepted]:
         self._link.must_be_writable()
         names_of = _names(caller, sent.idempotency_key, len(asked))
         rules = _Rules(await self._link.types(), caller)
         checked: list[tuple[str, NewTask]] = []
         for i, each in enumerate(asked):
             line = each.line if names_of is None else _named(each.line, names_of[i])
-            where = f"tasks[{i}]." if len(asked) > 1 else ""
+            where = f"tasks[{i}]." if is_batch else ""
             try:
                 checked.append(rules.checked(each, line))
             except InvalidInputError as error:
@@ -129,6 +132,7 @@ class Submitter:
                     outcomes = await link.run(producer.enqueue(queue, [checked[i][1] for i in some], number=number))
                 except TqError as error:
                     raise _halfway(error, found) from error
+                link.learn_number(queue, outcomes[0].task_id)
                 for i, outcome in zip(some, outcomes, strict=True):
                     found[i] = _accepted(queue, outcome)
         return found
