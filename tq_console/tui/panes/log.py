@@ -95,6 +95,13 @@ class LogPane(Pane):
         return happening.ids[0] if happening.ids else happening.act.op if happening.act else None
 
     @property
+    def asks_why(self) -> tuple[str, str] | None:
+        happening = self._happening
+        if happening is None:
+            return None
+        return ("task", happening.ids[0]) if happening.ids else ("queue", happening.queue) if happening.queue else None
+
+    @property
     def has_preview(self) -> bool:
         """Whether there is room for the preview."""
         return self._horizontal == 2 or (self._horizontal == 1 and self._vertical == 1)

@@ -108,6 +108,13 @@ class SchedulePane(Pane):
         return self._schedules.get(self.table.cursor_id or "")
 
     @property
+    def asks_why(self) -> tuple[str, str] | None:
+        view, row_id = self._schedule, self.table.cursor_id
+        if view is not None:
+            return "queue", view.queue
+        return ("task", row_id) if row_id is not None else None
+
+    @property
     def has_preview(self) -> bool:
         """Whether there is room for the preview."""
         return self._horizontal == 2 or (self._horizontal == 1 and self._vertical == 1)
