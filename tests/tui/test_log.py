@@ -84,7 +84,10 @@ def test_words_choose_entries_and_what_is_none_is_said(q: QueueDriver) -> None:
     stream = Stream("mail", is_audit=False)
     acts = q.run(operator.audit_log(["mail"]))
     lines = happenings(
-        [*(Entry(stream, e.cursor, e) for e in found), *(Entry(Stream("mail", is_audit=True), "1-1", a) for a in acts)]
+        [
+            *(Entry(stream, e.cursor, e, len(e.ids)) for e in found),
+            *(Entry(Stream("mail", is_audit=True), "1-1", a) for a in acts),
+        ]
     )
 
     def kinds(words: str) -> list[str]:

@@ -16,6 +16,10 @@ from tq_core.roles.operator import Audited, audited_of
 from tq_core.transport.steps import Batch, Command, Flow
 
 
+IDS_KEPT = 20
+"""One entry may name hundreds of tasks, and thousands of entries are kept at hand."""
+
+
 class Stream(msgspec.Struct, frozen=True):
     """One of the streams."""
 
@@ -37,7 +41,9 @@ class Entry(msgspec.Struct, frozen=True):
     stream: Stream
     cursor: str
     what: Event | Audited | None
-    """None where it cannot be read."""
+    """None where it cannot be read; with the first IDS_KEPT of its ids only."""
+    tasks: int = 0
+    """How many tasks it is about."""
 
     @property
     def at(self) -> tuple[int, int]:
@@ -96,5 +102,11 @@ def read(wants: Sequence[Want]) -> Flow[list[Part]]:
 
 def _entry(stream: Stream, raw: tuple[bytes, dict[bytes, bytes]]) -> Entry:
     cursor, fields = raw
-    what = audited_of(stream.queue, fields) if stream.is_audit else event_of(stream.queue, raw)
-    return Entry(stream, cursor.decode(), what)
+    if stream.is_audit:
+        act = audited_of(stream.queue, fields)
+        return Entry(stream, cursor.decode(), act, act.count if act else 0)
+    event = event_of(stream.queue, raw)
+    count = len(event.ids)
+    if count > IDS_KEPT:
+        event = msgspec.structs.replace(event, ids=event.ids[:IDS_KEPT])
+    return Entry(stream, cursor.decode(), event, count)

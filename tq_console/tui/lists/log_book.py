@@ -14,7 +14,7 @@ LEAST = 5
 """Of each stream, though."""
 KEPT = 5_000
 """So many are kept while the newest are followed."""
-HELD = 20_000
+HELD = 10_000
 """Beyond so many nothing more is read, until the newest are followed again."""
 
 

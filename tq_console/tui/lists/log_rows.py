@@ -13,7 +13,7 @@ from tq_console.view.formats import clock, count, duration, short_id, time_of_da
 from tq_console.view.secrets import Masker
 from tq_console.view.text import json_line, visible
 from tq_core.roles.events import Event
-from tq_core.roles.log import Entry
+from tq_core.roles.log import IDS_KEPT, Entry
 from tq_core.roles.operator import Audited
 from tq_core.roles.undo import Undoable
 
@@ -46,7 +46,6 @@ STYLES = {
     "fired": "cell--bad",
     "cleared": "cell--good",
 }
-IDS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class Happening:
     count: int
     result: str
     ids: tuple[str, ...]
-    """Of the tasks that it is about, the first of them."""
+    """The first of the tasks that it is about."""
     act: Audited | None
     """What a person did; None for what happened by itself."""
 
@@ -129,7 +128,7 @@ def _of_event(entry: Entry, event: Event) -> Happening:
         what=event.kind,
         queue=queue,
         target=target,
-        count=len(event.ids),
+        count=entry.tasks,
         result=event.reason or (f"attempt {event.attempt}" if event.attempt else ""),
         ids=event.ids if queue else (),
         act=None,
@@ -169,7 +168,7 @@ def _with_step(first: Happening, act: Audited) -> Happening:
         target=first.target,
         count=first.count + act.count,
         result=first.result,
-        ids=(act.ids + first.ids)[:IDS_SHOWN],
+        ids=(act.ids + first.ids)[:IDS_KEPT],
         act=first.act,
     )
 
@@ -221,7 +220,7 @@ def happening_lines(
         told.append(("undo", f"z puts {count(undo.count)} tasks back, for {duration(undo.until_ms - now_ms)} more"))
     if happening.ids:
         more = "" if happening.count <= len(happening.ids) else f" and {happening.count - len(happening.ids):,} more"
-        told.append(("ids", " ".join(happening.ids[:IDS_SHOWN]) + more))
+        told.append(("ids", " ".join(happening.ids[:IDS_KEPT]) + more))
     lines: list[Line] = [head]
     for word, said in told:
         for i, line in enumerate(wrapped((visible(said), ""), max(20, width - 8), 5)):
