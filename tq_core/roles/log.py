@@ -15,7 +15,6 @@ from tq_core.roles.events import Event, event_of
 from tq_core.roles.operator import Audited, audited_of
 from tq_core.transport.steps import Batch, Command, Flow
 
-
 IDS_KEPT = 20
 """One entry may name hundreds of tasks, and thousands of entries are kept at hand."""
 
