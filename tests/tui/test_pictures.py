@@ -18,7 +18,7 @@ from tests.tui.pictures.shots import SHOTS
 ROOT = Path(__file__).parents[2]
 ONE_SIGN = """\
 <svg xmlns="http://www.w3.org/2000/svg" width="24" height="24">
-<text x="2" y="18" font-size="18" font-family="Fira Code">{}</text></svg>"""
+<text class="one" x="2" y="18" textLength="10.8" font-size="18" font-family="Fira Code">{}</text></svg>"""
 IN_NO_FONT = "\ue0ff"
 ELSEWHERE = {
     "TZ": "Asia/Kathmandu",

@@ -62,6 +62,8 @@ SHOTS = (
     TASKS,
     Shot("dlq", ("5", "j"), shows="traceback of one"),
     Shot("task", ("5", "]", "j", "j", "enter"), shows="Traceback"),
+    Shot("schedule", ("6", "j"), shows="Europe/Rome  in"),
+    Shot("metrics", ("7", "left_curly_bracket"), shows="run times, "),
     Shot("help", ("2", "question_mark"), shows="Everywhere"),
     Shot(
         "submit", ("n", *_letters("send_receipt"), "enter", *_letters("buyer@example.com")), shows="buyer@example.com"
