@@ -136,7 +136,9 @@ async def test_schedules_are_added_changed_run_paused_and_removed_by_keys(q: Que
         table.move_to(next(i for i, row in enumerate(table._window.rows) if row.id == "cron:daily@mail"))
         await console.press("p")
         await console.until_shown("‖ paused by ann")
-        await console.press("p", "x")
+        await console.press("z")
+        await console.until(lambda: view("daily").paused is None, "the pause to be taken back")
+        await console.press("x")
         await console.until(lambda: q.depths().get("pending"), "its task")
         assert console.done[-1] == "tq cron run daily@mail"
         await console.press("enter")

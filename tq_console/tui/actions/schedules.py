@@ -64,8 +64,10 @@ def pause(view: ScheduleView, *, actor: str) -> Plan:
         level=Level.NONE,
         flow=lambda _: schedules.pause(view, actor=actor),
         tell=lambda is_changed: Told(
-            f"{view.name} fires no more until it is resumed" if is_changed else f"{view.name} was paused already"
+            f"{view.name} fires no more until it is resumed" if is_changed else f"{view.name} was paused already",
+            has_changed=is_changed,
         ),
+        inverse=lambda: resume(view, actor=actor),
     )
 
 
@@ -76,7 +78,10 @@ def resume(view: ScheduleView, *, actor: str) -> Plan:
         command=command_line("cron", "resume", reference(view)),
         level=Level.NONE,
         flow=lambda _: schedules.resume(view, actor=actor),
-        tell=lambda is_changed: Told(f"{view.name} fires again" if is_changed else f"{view.name} was not paused"),
+        tell=lambda is_changed: Told(
+            f"{view.name} fires again" if is_changed else f"{view.name} was not paused", has_changed=is_changed
+        ),
+        inverse=lambda: pause(view, actor=actor),
     )
 
 

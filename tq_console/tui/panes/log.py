@@ -10,13 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Input
 
-from tq_console.tui.actions.log_undo import undo_operation
 from tq_console.tui.lists.log_book import LogBook
 from tq_console.tui.lists.log_filter import KINDS, PEOPLE, Test, chooser
 from tq_console.tui.lists.log_rows import COLUMNS, Happening, happening_lines, happenings, log_row, with_alerts
 from tq_console.tui.look.canvas import Canvas, Line, Span
 from tq_console.tui.look.focus import focus_now
 from tq_console.tui.panes.pane import NeedChanged, NothingToDo, Pane, PlaceChosen, PlanMade, TaskOpened
+from tq_console.tui.picking.undoing import undo as undo_plan
 from tq_console.tui.table.rows import Window
 from tq_console.tui.table.table import VirtualTable
 from tq_console.tui.watch.log_part import LogAnswer, LogPart
@@ -291,8 +291,8 @@ class LogPane(Pane):
         undo = self._undoable.get(happening.act.op)
         if undo is None:
             self.post_message(NothingToDo(f"{happening.what} cannot be undone, or not any more"))
-        elif self.snapshot is not None:
-            self.post_message(PlanMade(undo_operation(undo, self.snapshot.now_ms, actor=self._actor)))
+        else:
+            self.post_message(PlanMade(undo_plan(undo, actor=self._actor)))
 
     def action_kind(self, step: int) -> None:
         """The next kind of entries."""
