@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from tests.queue_driver import QueueDriver
 from tests.tui.console_on_queue import ConsoleOnQueue, console_on
@@ -82,10 +83,11 @@ def test_what_is_no_command_here_says_why_and_what_writes_says_how_sure_one_must
 
 
 async def typed(console: ConsoleOnQueue, line: str, *, enter: bool = True) -> None:
-    """Opens the line, types, and presses enter."""
+    """Opens the line, puts a text on it, and presses enter."""
     await console.press("colon")
     await console.until(lambda: isinstance(console.app.screen, CommandBar), "the line")
-    await console.press(*line, *(["enter"] if enter else []))
+    console.app.screen.query_one(Input).value = line
+    await console.press(*(["enter"] if enter else []))
 
 
 async def at_base(console: ConsoleOnQueue) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from tests.queue_driver import QueueDriver
 from tests.tui.console_on_queue import console_on
@@ -80,7 +81,8 @@ async def test_copies_pictures_programs_and_the_palette(
         # A program gets what is marked, after a yes; esc ends it.
         await console.press("space", "j", "space", "exclamation_mark")
         await console.until(lambda: isinstance(app.screen, CommandBar), "the line")
-        await console.press(*"wc -l; sleep 600", "enter")
+        app.screen.query_one(Input).value = "wc -l; sleep 600"
+        await console.press("enter")
         await console.until_shown("Run 'wc -l; sleep 600' on 2 tasks?")
         await console.press("y")
         await console.until(lambda: isinstance(app.screen, OutputScreen), "its output")
@@ -95,7 +97,7 @@ async def test_copies_pictures_programs_and_the_palette(
         for typed, shown in (("prog", "key !"), ("queue ma", "its tasks"), ("type wor", "type work"), (ids[1], ids[1])):
             await console.press("ctrl+p")
             await console.until(lambda: app.screen is not app.base, "the palette")
-            await console.press(*typed)
+            app.screen.query_one(Input).value = typed
             await console.until_shown(shown)
             await console.press("escape")
             await console.until(lambda: app.screen is app.base, "the tasks again")

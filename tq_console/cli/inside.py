@@ -23,6 +23,7 @@ from tq_console.cli.invocation import Invocation
 from tq_console.cli.known_names import NamesOnBroker, SeeingOutput, SeenIds
 from tq_console.cli.line import Suggestion, suggestions
 from tq_console.tui.actions.plan import Level
+from tq_console.tui.command_line.commands import CommandStoppedError
 from tq_console.view.secret_lines import holds_secret
 from tq_console.view.secrets import Masker
 from tq_core.errors import RefusedError
@@ -77,7 +78,10 @@ class InsideCommands:
         """What may follow at the end of a line."""
         if self._known is None or self._known[0] is not desk:
             self._known = desk, NamesOnBroker(_Inside(desk, self._seen), self._seen)
-        return suggestions(text, self._known[1])
+        try:
+            return suggestions(text, self._known[1])
+        except click.Abort:
+            return ()
 
     def words_of(self, group: str) -> Sequence[str]:
         """The commands in a group; none where there is no such group."""
@@ -177,21 +181,33 @@ class _Inside(Invocation):
 
     def run(self, flow: Flow[T]) -> T:
         _ = self.address
-        return self._desk.ask(flow)
+        with _aborting():
+            return self._desk.ask(flow)
 
     def change(self, flow: Flow[T]) -> T:
         _ = self.address
-        return self._desk.change(flow)
+        with _aborting():
+            return self._desk.change(flow)
 
     def must_be_writable(self) -> None:
         if why := self._desk.link.refusal:
             raise RefusedError(why)
 
     def sure(self, what: str, *, can_undo: bool) -> bool | None:
-        return self._desk.is_sure(what, can_undo=can_undo)
+        with _aborting():
+            return self._desk.is_sure(what, can_undo=can_undo)
 
     def close(self) -> None:
         """The link is the console's."""
+
+
+@contextlib.contextmanager
+def _aborting() -> Iterator[None]:
+    """Ends a command that was stopped as one that was interrupted."""
+    try:
+        yield
+    except CommandStoppedError as error:
+        raise click.Abort("stopped") from error
 
 
 class _DeskOutput(SeeingOutput):

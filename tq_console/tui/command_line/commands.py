@@ -20,6 +20,13 @@ SAID_MAX = 1_000_000
 """Characters of what a command says."""
 
 
+class CommandStoppedError(Exception):
+    """A command was stopped while it asked for something.
+
+    No KeyboardInterrupt: that would end the event loop of who waits for the thread.
+    """
+
+
 class Suggestion(Protocol):
     """One way on."""
 
@@ -130,7 +137,7 @@ class CommandDesk:
         """Runs a flow that reads.
 
         Raises:
-            KeyboardInterrupt: the command was stopped.
+            CommandStoppedError: it was stopped.
             TqError: what the flow raised.
         """
         return self._in_loop(lambda: self.link.ask(flow))
@@ -139,7 +146,7 @@ class CommandDesk:
         """Runs a flow that writes, once somebody is as sure as the command needs it.
 
         Raises:
-            KeyboardInterrupt: the command was stopped.
+            CommandStoppedError: it was stopped.
             RefusedError: the answer was no, or nothing may be written now.
             TqError: what the flow raised.
         """
@@ -157,7 +164,7 @@ class CommandDesk:
 
     def _in_loop(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if self._is_over.is_set():
-            raise KeyboardInterrupt("stopped")
+            raise CommandStoppedError
         future: Future[T] = Future()
         self._loop.call_soon_threadsafe(self._wanted.put_nowait, (make, future))
         while True:
@@ -167,7 +174,7 @@ class CommandDesk:
                 if future.done():
                     raise
                 if self._is_over.is_set():
-                    raise KeyboardInterrupt("stopped") from None
+                    raise CommandStoppedError from None
 
     # --- for the loop ---
 
