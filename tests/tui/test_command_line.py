@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import os
 from pathlib import Path
 
 import pytest
+from textual.app import App
 from textual.widgets import Input
 
 from tests.queue_driver import QueueDriver
 from tests.tui.console_on_queue import ConsoleOnQueue, console_on
 from tq_console.cli.inside import InsideCommands
 from tq_console.tui.actions.confirm import ConfirmWindow
+from tq_console.tui.actions.performing import Performer
 from tq_console.tui.actions.plan import Level
 from tq_console.tui.command_line.bar import CommandBar
+from tq_console.tui.command_line.commands import CommandDesk, CommandStoppedError
 from tq_console.tui.command_line.output_screen import OutputScreen
 from tq_console.tui.command_line.words import Act, Go, Run, meaning, unlock_words
 from tq_console.tui.panes.task_list import TaskListPane
+from tq_console.tui.watch.link import Link
 from tq_core.broker.folder import state_root
 from tq_core.errors import InvalidInputError
 from tq_core.model import TaskState
+from tq_core.roles import registry
+from tq_core.settings import resolve_broker
 
 
 @pytest.mark.parametrize(
@@ -80,6 +87,22 @@ def test_what_is_no_command_here_says_why_and_what_writes_says_how_sure_one_must
         ("workers stop w3", Level.BAR),
     ):
         assert commands.level(line.split()) is level, line
+
+
+async def test_a_command_that_was_stopped_ends_as_an_error_and_never_as_an_interruption() -> None:
+    # An interruption in a thread would end the loop that waits for it, and the console with it.
+    link = Link(resolve_broker("memory://left"), actor="ann")
+    performer = Performer(App(), link, on_done=lambda _: None, on_progress=lambda _: None)
+    desk = CommandDesk(link, performer, words=("x",), level=Level.NONE, width=80, make_room=lambda: None)
+    asked = asyncio.create_task(asyncio.to_thread(desk.ask, registry.queue_numbers()))
+    await asyncio.sleep(0)
+    desk.stop()
+    with pytest.raises(CommandStoppedError):
+        await asked
+    assert issubclass(CommandStoppedError, Exception)
+    commands = InsideCommands()
+    assert await asyncio.to_thread(commands.suggestions, "queues pause ", desk) == ()
+    assert await asyncio.to_thread(commands.run, ("queues", "list"), desk) == 130
 
 
 async def typed(console: ConsoleOnQueue, line: str, *, enter: bool = True) -> None:
