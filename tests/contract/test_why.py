@@ -65,6 +65,8 @@ def test_what_holds_a_queue_is_named_the_worst_first(q: QueueDriver) -> None:
     node(q, types=("other",))
     assert q.run(why_queue("mail")).code == "no_handler"
     node(q, types=("work",))
+    answer = q.run(why_queue("mail"))
+    assert (answer.code, commands(answer)) == ("no_processes", ["why worker n"])
     worker(q)
     answer = q.run(why_queue("mail"))
     assert (answer.code, answer.what) == ("moves", "nothing stops it: 3 wait, 2 of 2 slots are free")

@@ -117,6 +117,9 @@ def _held(
         busy = f"{running:,} run" if running else "nothing runs"
         return Held("idle", f"nothing waits: {busy}{due}")
     slots, taken = slots_of(queue, fleet)
+    if not slots:
+        nodes = "node" if len(serving) == 1 else f"{len(serving):,} nodes"
+        return Held("no_processes", f"no worker process of its {nodes} is up: {pending:,} tasks wait")
     if taken >= slots:
         return Held("slots_full", f"all {slots:,} slots that serve it are busy: {pending:,} tasks wait their turn")
     if unknown:
@@ -186,6 +189,9 @@ def _cures(held: Held, numbers: QueueStats, fleet: Fleet, rules: limits.Limits) 
             for node in serving[:3]:
                 if node.state == "paused":
                     yield Cure(f"let {node.node_id} go on", ("workers", "resume", node.node_id))
+        case "no_processes":
+            for node in serving[:2]:
+                yield Cure(f"see why {node.node_id} has none", ("why", "worker", node.node_id))
         case "no_handler":
             yield Cure("deploy the code that has it, then", ("workers", "reload", "--all"))
         case "breaker":

@@ -44,19 +44,23 @@ def ended_per_s(numbers: QueueStats) -> float:
 
 
 def slots_of(queue: str, fleet: Fleet) -> tuple[int, int]:
-    """How many slots of live nodes that take tasks serve a queue, and how many of them are busy, with whatever."""
-    serving = [node for node in why.serving_nodes(queue, fleet) if node.state == "running"]
-    names = {node.node_id for node in serving}
-    busy = sum(
-        len(member.info.running)
+    """How many slots serve a queue, and how many of them are busy, with whatever.
+
+    Counted are those of worker processes that live: what a node is told to run does nothing while it does not run.
+    """
+    names = {node.node_id for node in why.serving_nodes(queue, fleet) if node.state == "running"}
+    live = [
+        member.info
         for member in fleet.workers
         if member.health != "lost" and isinstance(member.info, WorkerInfo) and member.info.node_id in names
-    )
-    return sum(node.processes * node.slots for node in serving), busy
+    ]
+    return sum(worker.slots for worker in live), sum(len(worker.running) for worker in live)
 
 
 def per_s(rate: float) -> str:
     """A measured rate in words."""
+    if rate <= 0:
+        return "none"
     return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate >= 0.1 else f"{rate * 60:.1f}/m"
 
 
@@ -123,6 +127,8 @@ _UNKNOWN = {
 def _turn(task: TaskView, numbers: QueueStats, fleet: Fleet) -> Start:
     slots, busy = slots_of(task.queue, fleet)
     before = task.position or 0
+    if not slots:
+        return Start(in_ms=None, words="unknown: no worker process of its nodes is up")
     if before < slots - busy:
         return Start(in_ms=0, words="with the next claim: a slot is free")
     rate = ended_per_s(numbers)

@@ -136,7 +136,18 @@ class WhyScreen(ModalScreen[None]):
 
 HOLDING = frozenset(
     {
-        *("paused", "no_worker", "nodes_paused", "no_handler", "breaker", "limit", "full", "broker", "newer"),
+        *(
+            "paused",
+            "no_worker",
+            "nodes_paused",
+            "no_processes",
+            "no_handler",
+            "breaker",
+            "limit",
+            "full",
+            "broker",
+            "newer",
+        ),
         *("lost", "crash_loop", "failed", "lease_overdue", "unreadable", "loop_blocked"),
     }
 )
