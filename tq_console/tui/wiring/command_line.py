@@ -31,6 +31,7 @@ SOON_S = 0.5
 """A command that has not ended by then is shown at work."""
 TOLD_LINES = 3
 TOLD_CHARS = 240
+TOLD_MARGIN = 6
 """What a command says in no more than this is said in a corner."""
 REOPENS = (2, 3, 4, 5)
 """Exit codes after which the line comes back with what was wrong: usage, not found, unreachable, refused."""
@@ -293,7 +294,7 @@ class CommandLine:
         if isinstance(app.screen, OutputScreen) or (desk.is_shown and not desk.changed):
             # Who has left what it said has read it.
             return
-        is_short = len(said) <= TOLD_CHARS and said.count("\n") < TOLD_LINES
+        is_short = _is_short(said, app.size.width // 2 - TOLD_MARGIN)
         if code in REOPENS and is_short and not desk.changed and not talk.startswith("not confirmed"):
             if app.is_free:
                 await self.open(text, problem=talk)
@@ -306,6 +307,13 @@ class CommandLine:
             app.performer.tell(title=desk.command, command=desk.command, told=told)
         else:
             app.notify(_plain(said) or "it said nothing", severity="information" if code == 0 else "warning")
+
+
+def _is_short(said: str, room: int) -> bool:
+    """Whether it can be said in a corner: a sentence that may be wrapped there, or lines that fit, as of no table."""
+    lines = said.splitlines()
+    fits = len(lines) <= 1 or max(map(len, lines)) <= room
+    return fits and len(lines) <= TOLD_LINES and len(said) <= TOLD_CHARS
 
 
 def _moved(each: Suggestion, by: int) -> _Own:
