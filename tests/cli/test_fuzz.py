@@ -14,10 +14,14 @@ from tests.cli.test_help import COMMAND_LIST
 from tests.queue_driver import QueueDriver
 from tq_console.cli.exit_codes import ExitCode
 
-LONG = {"demo", "console", "broker", "completion"}
-"""They start programs or a terminal."""
+LONG = {"demo", "console", "gateway", "broker", "completion"}
+"""They start programs or a terminal, or serve until they are told to end."""
 WAITING = {"--follow", "-f", "--wait", "wait"}
-PATHS = [path for path, command in COMMAND_LIST if path and path[0] not in LONG and not WAITING & {*path}]
+PATHS = [
+    path
+    for path, _ in COMMAND_LIST
+    if path and path[0] not in LONG and path != ("alerts", "watch") and not WAITING & {*path}
+]
 OPTIONS = sorted(
     {
         name

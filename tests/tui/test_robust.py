@@ -674,7 +674,7 @@ def test_a_console_over_a_frozen_server_leaves_at_once_even_in_the_middle_of_a_c
         terminal.press("5")
         terminal.until(b"boom")
         terminal.press("]")
-        terminal.until(b"1 of 1")
+        terminal.until(b"  1 of 1")  # the groups say "group 1 of 1"
         server.freeze()
         terminal.press("r")
         terminal.read(0.5)

@@ -89,6 +89,7 @@ def test_an_operator_submits_retries_kills_scales_and_leaves(site: Site, own_env
         terminal.press("5")
         terminal.until("RuntimeError: the mail server refused")
         terminal.press("]")
+        terminal.until("in all queues  1 of 1")  # the groups say "group 1 of 1", and name tasks too
         terminal.until(failed[-8:])
         terminal.press("Enter")
         screen = terminal.until("Traceback")

@@ -143,7 +143,7 @@ def test_any_bodies_are_a_claim(tasks: list[tuple[bytes, bytes | None, bytes | N
 @given(st.lists(VIEWS, max_size=3))
 def test_any_tasks_are_a_window(views: list[wire.View]) -> None:
     raw = [list(msgspec.structs.astuple(view)) for view in views]
-    window = drive(browser.window(["mail"], TaskState.PENDING), [[b"OK", len(raw), 0, 0, raw]])
+    window = drive(browser.window(["mail"], TaskState.PENDING), [[b"OK", len(raw), 0, 0, raw, [], []]])
     assert window.total == len(raw)
 
 
