@@ -311,6 +311,7 @@ def test_the_torn_tail_of_a_crash_is_accepted(own_folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("real_server")
+@pytest.mark.slow
 def test_random_kills_and_closes_never_make_two_servers_and_lose_nothing_that_was_on_disk(
     own_folder: Path, new_user: NewUser
 ) -> None:

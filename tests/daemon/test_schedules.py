@@ -51,6 +51,7 @@ def test_every_fire_makes_one_task_whichever_nodes_live_and_die(site: Site) -> N
     assert "cannot fire" not in site.logs()
 
 
+@pytest.mark.slow
 def test_a_fire_that_is_held_up_is_said_once_in_the_log(site: Site) -> None:
     node = site.started(app="scheduled_tasks")
     (view,) = site.driver.run(schedules.schedules())

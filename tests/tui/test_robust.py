@@ -305,6 +305,7 @@ async def test_a_change_whose_answer_is_lost_is_said_to_be_unknown_and_not_done_
     q.close()
 
 
+@pytest.mark.slow
 async def test_without_a_broker_a_change_that_was_confirmed_says_what_it_does_not_know(
     new_redis_server: NewServer,
 ) -> None:
@@ -346,6 +347,7 @@ async def test_what_would_be_hit_cannot_be_asked_so_there_is_no_yes(new_redis_se
     q.close()
 
 
+@pytest.mark.slow
 async def test_the_form_survives_that_the_broker_goes_and_keeps_what_was_typed(new_redis_server: NewServer) -> None:
     server = new_redis_server(is_durable=True)
     q = QueueDriver(server.url, has_clock=False)

@@ -337,6 +337,7 @@ async def test_a_form_that_is_forced_checks_no_arguments(q: QueueDriver) -> None
         assert only_task(q).args == {"copies": "many"}
 
 
+@pytest.mark.slow
 async def test_pasted_lines_are_kept_as_json_text(q: QueueDriver) -> None:
     async with form_on(q, SEND_MAIL) as form:
         await form.choose("send_mail")
@@ -360,6 +361,7 @@ async def test_pasted_json_is_the_value_that_it_is(q: QueueDriver) -> None:
         assert only_task(q).args == {"to": "ana", "tags": ["a", "b"]}
 
 
+@pytest.mark.slow
 async def test_what_is_pasted_and_too_long_for_a_line_is_kept_whole(q: QueueDriver) -> None:
     async with form_on(q, SEND_MAIL) as form:
         await form.choose("send_mail")
@@ -374,6 +376,7 @@ async def test_what_is_pasted_and_too_long_for_a_line_is_kept_whole(q: QueueDriv
 # --- JSON instead of fields ---
 
 
+@pytest.mark.slow
 async def test_values_go_over_to_json_and_back(q: QueueDriver) -> None:
     async with form_on(q, SEND_MAIL) as form:
         await form.choose("send_mail")
@@ -690,7 +693,9 @@ WHATEVER: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", WHATEVER)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n.startswith("more") else n for n in WHATEVER]
+)
 async def test_whatever_a_task_holds_can_be_submitted_again_and_is_the_same(q: QueueDriver, name: str) -> None:
     args = WHATEVER[name]
     (enqueued,) = q.put(producer.new_task("open", args))
